@@ -1,0 +1,83 @@
+package config
+
+// Line is a directory number.
+type Line struct {
+	// Digits people dial, or \+ and digits.
+	Number string `yaml:"number" json:"number"`
+	// Partition of the number. Left out: everyone can reach it.
+	Partition string `yaml:"partition" json:"partition,omitempty"`
+	// For people.
+	Description string `yaml:"description" json:"description,omitempty"`
+	// Calling search space of calls from this line; searched before the device's.
+	CallingSearchSpace string `yaml:"callingSearchSpace" json:"callingSearchSpace,omitempty"`
+	// Name shown to a caller while this line rings.
+	AlertingName string `yaml:"alertingName" json:"alertingName,omitempty"`
+	// Name shown to the other side of a call.
+	Display string `yaml:"display" json:"display,omitempty"`
+	// How long the line rings before the caller is told nobody answers. Default: 60s.
+	NoAnswerTimeout Duration `yaml:"noAnswerTimeout" json:"noAnswerTimeout,omitempty"`
+}
+
+// Device is a phone, on a desk or in software.
+type Device struct {
+	// SEP and 12 hexadecimal digits for a desk phone (SEP001122334455), any
+	// other name for a soft phone (alice). Its certificate must carry this name.
+	Name string `yaml:"name" json:"name"`
+	// For people.
+	Description string `yaml:"description" json:"description,omitempty"`
+	// Protocol the phone speaks.
+	Protocol Protocol `yaml:"protocol" json:"protocol,omitempty"`
+	// Model, as people name it: 8845, softphone. Default: softphone.
+	Model string `yaml:"model" json:"model,omitempty"`
+	// Device pool.
+	DevicePool string `yaml:"devicePool" json:"devicePool"`
+	// Phone security profile. Left out: encrypted, with TLS and SRTP required.
+	PhoneSecurityProfile string `yaml:"phoneSecurityProfile" json:"phoneSecurityProfile,omitempty"`
+	// SIP profile. Left out: the defaults.
+	SIPProfile string `yaml:"sipProfile" json:"sipProfile,omitempty"`
+	// Calling search space of calls from this device; searched after the line's.
+	CallingSearchSpace string `yaml:"callingSearchSpace" json:"callingSearchSpace,omitempty"`
+	// User who owns the device.
+	Owner string `yaml:"owner" json:"owner,omitempty"`
+	// User whose digest credentials the device shows, where its profile asks for them.
+	DigestUser string `yaml:"digestUser" json:"digestUser,omitempty"`
+	// Lines on the device's buttons.
+	Lines []Appearance `yaml:"lines" json:"lines,omitempty"`
+}
+
+// Appearance is a line on a button of a device. The same line on several
+// devices is a shared line.
+type Appearance struct {
+	// Number of the line.
+	Number string `yaml:"number" json:"number"`
+	// Partition of the line.
+	Partition string `yaml:"partition" json:"partition,omitempty"`
+	// Button, from 1. Default: the place in the list.
+	Index int `yaml:"index" json:"index,omitempty"`
+	// Text next to the button. Default: the number.
+	Label string `yaml:"label" json:"label,omitempty"`
+	// Most calls on the button at the same time. Default: 4.
+	MaxCalls int `yaml:"maxCalls" json:"maxCalls,omitempty"`
+	// Number of calls at which the line is busy for further ones. Default: 2, at most maxCalls.
+	BusyTrigger int `yaml:"busyTrigger" json:"busyTrigger,omitempty"`
+}
+
+// User is a person or an application.
+type User struct {
+	// Login name.
+	Name string `yaml:"name" json:"name"`
+	// Name for people.
+	DisplayName string `yaml:"displayName" json:"displayName,omitempty"`
+	// Password, or what `locktone hash` made of it. It is hashed while the file
+	// is read (argon2id) and kept in no other form. Left out: no login by password.
+	Password Verifier `yaml:"password" json:"password,omitzero"`
+	// Digest credential of the user's devices: the password they show. It is
+	// kept as the hash of user, realm and password (RFC 8760). Left out: digest never succeeds.
+	DigestCredential DigestVerifier `yaml:"digestCredential" json:"digestCredential,omitzero"`
+	// What the user may do in administration. Left out: nothing.
+	Roles []Role `yaml:"roles" json:"roles,omitempty"`
+	// Devices the user may control.
+	Devices []string `yaml:"devices" json:"devices,omitempty"`
+	// The user cannot log in and digest fails.
+	Disabled bool `yaml:"disabled" json:"disabled,omitempty"`
+}

@@ -1,0 +1,58 @@
+package config
+
+// NodeConfig is the configuration of one node: what it must know before it
+// can read the site from the store. Every field may be left out; a node with
+// an empty configuration is a one-machine cluster on loopback.
+type NodeConfig struct {
+	// Name of this node, as the site lists it. Default: node1.
+	Node string `yaml:"node"`
+	// Folder of the node's data, relative to the file. Default: ./var.
+	Home string `yaml:"home"`
+	// System of record.
+	Store StoreConfig `yaml:"store"`
+	// Events and soft state.
+	Bus BusConfig `yaml:"bus"`
+	// Administration.
+	Admin AdminConfig `yaml:"admin"`
+	// Trace.
+	Trace TraceConfig `yaml:"trace"`
+}
+
+// StoreConfig says where the system of record is.
+type StoreConfig struct {
+	// PostgreSQL by URL (postgres://...), or a path of an SQLite file. A
+	// password belongs into PGPASSFILE or dsnFile. Default: HOME/locktone.db.
+	DSN string `yaml:"dsn"`
+	// File whose first line is the DSN, so that it stays out of this file.
+	DSNFile string `yaml:"dsnFile"`
+}
+
+// BusConfig says how the node reaches the bus.
+type BusConfig struct {
+	// URLs of a NATS cluster (tls://host:4222). Left out: an embedded server without a port.
+	URLs []string `yaml:"urls"`
+	// CA certificates (PEM) the servers must chain to. Left out: the cluster's CA.
+	CAFile string `yaml:"caFile"`
+	// Client certificate chain (PEM). Left out: the node's identity.
+	CertFile string `yaml:"certFile"`
+	// Private key of the client certificate (PEM).
+	KeyFile string `yaml:"keyFile"`
+	// NATS credentials file (JWT and seed).
+	CredentialsFile string `yaml:"credentialsFile"`
+}
+
+// AdminConfig says where administration listens.
+type AdminConfig struct {
+	// Unix socket, relative to the home folder. Default: admin.sock.
+	Socket string `yaml:"socket"`
+	// Address of the HTTPS API. Default: 127.0.0.1:8443.
+	Address string `yaml:"address"`
+}
+
+// TraceConfig says how much is traced and kept.
+type TraceConfig struct {
+	// Folder of trace files, relative to the home folder. Default: trace.
+	Folder string `yaml:"folder"`
+	// Most bytes of trace files kept, in MiB. Default: 1024.
+	MaxMiB int `yaml:"maxMiB"`
+}

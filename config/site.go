@@ -1,0 +1,159 @@
+package config
+
+// Site is the whole configuration of a cluster. Lists are unordered sets:
+// entities are identified by their name (lines and patterns by number and
+// partition), and Canonical sorts them.
+type Site struct {
+	// Name, domain and security mode of the cluster.
+	Cluster Cluster `yaml:"cluster" kind:"cluster"`
+	// Machines of the cluster and the services that run on them.
+	Nodes []Node `yaml:"nodes" kind:"node"`
+	// Ordered lists of call-manager nodes that devices register to.
+	CallManagerGroups []CallManagerGroup `yaml:"callManagerGroups" kind:"call-manager-group"`
+	// What devices of one place have in common.
+	DevicePools []DevicePool `yaml:"devicePools" kind:"device-pool"`
+	// How a phone proves who it is and how its signalling and media are protected.
+	PhoneSecurityProfiles []PhoneSecurityProfile `yaml:"phoneSecurityProfiles" kind:"phone-security-profile"`
+	// SIP behaviour of phones and trunks: timers, OPTIONS ping, offers.
+	SIPProfiles []SIPProfile `yaml:"sipProfiles" kind:"sip-profile"`
+	// Who may be at the other end of a trunk and what it may ask.
+	SIPTrunkSecurityProfiles []SIPTrunkSecurityProfile `yaml:"sipTrunkSecurityProfiles" kind:"sip-trunk-security-profile"`
+	// Connections to other call control: providers, voicemail, border elements.
+	SIPTrunks []SIPTrunk `yaml:"sipTrunks" kind:"sip-trunk"`
+	// Sets of numbers that can be reached together.
+	Partitions []Partition `yaml:"partitions" kind:"partition"`
+	// Ordered lists of partitions a caller may reach.
+	CallingSearchSpaces []CallingSearchSpace `yaml:"callingSearchSpaces" kind:"calling-search-space"`
+	// Directory numbers.
+	Lines []Line `yaml:"lines" kind:"line"`
+	// Phones.
+	Devices []Device `yaml:"devices" kind:"device"`
+	// People and applications.
+	Users []User `yaml:"users" kind:"user"`
+	// Dialled patterns that leave towards a trunk, a route list or an applet, or are blocked.
+	RoutePatterns []RoutePattern `yaml:"routePatterns" kind:"route-pattern"`
+	// Dialled patterns that become another number and are looked up again.
+	TranslationPatterns []TranslationPattern `yaml:"translationPatterns" kind:"translation-pattern"`
+	// Sets of trunks tried in order or in turn.
+	RouteGroups []RouteGroup `yaml:"routeGroups" kind:"route-group"`
+	// Ordered lists of route groups, with failover.
+	RouteLists []RouteList `yaml:"routeLists" kind:"route-list"`
+	// Built-in test numbers: echo, tone, music.
+	Applets []Applet `yaml:"applets" kind:"applet"`
+	// Sources of music on hold.
+	MusicOnHold []MusicOnHold `yaml:"musicOnHold" kind:"music-on-hold"`
+}
+
+// Kind names a sort of entity, in the singular: "device", "sip-trunk".
+type Kind string
+
+// The kinds of entities, in the order they appear in a Site.
+const (
+	KindCluster                 Kind = "cluster"
+	KindNode                    Kind = "node"
+	KindCallManagerGroup        Kind = "call-manager-group"
+	KindDevicePool              Kind = "device-pool"
+	KindPhoneSecurityProfile    Kind = "phone-security-profile"
+	KindSIPProfile              Kind = "sip-profile"
+	KindSIPTrunkSecurityProfile Kind = "sip-trunk-security-profile"
+	KindSIPTrunk                Kind = "sip-trunk"
+	KindPartition               Kind = "partition"
+	KindCallingSearchSpace      Kind = "calling-search-space"
+	KindLine                    Kind = "line"
+	KindDevice                  Kind = "device"
+	KindUser                    Kind = "user"
+	KindRoutePattern            Kind = "route-pattern"
+	KindTranslationPattern      Kind = "translation-pattern"
+	KindRouteGroup              Kind = "route-group"
+	KindRouteList               Kind = "route-list"
+	KindApplet                  Kind = "applet"
+	KindMusicOnHold             Kind = "music-on-hold"
+)
+
+// Entity is one item of a Site. Its key is unique among its kind.
+type Entity interface {
+	Kind() Kind
+	// Key is the name, or "number/partition" for lines and patterns.
+	Key() string
+}
+
+// Cluster names the cluster.
+type Cluster struct {
+	// Name of the cluster, part of bus subjects and certificate subjects. Default: locktone.
+	Name string `yaml:"name" json:"name,omitempty"`
+	// DNS domain of the cluster: the host part of its SIP addresses and the digest realm. Default: locktone.test.
+	Domain string `yaml:"domain" json:"domain,omitempty"`
+	// Mixed: secure and non-secure devices as their profiles say. Non-secure: the
+	// cluster offers no device security at all.
+	SecurityMode SecurityMode `yaml:"securityMode" json:"securityMode,omitempty"`
+}
+
+// Node is a machine of the cluster.
+type Node struct {
+	// Name of the node, as the node's own configuration spells it.
+	Name string `yaml:"name" json:"name"`
+	// For people.
+	Description string `yaml:"description" json:"description,omitempty"`
+	// IP address or host name other nodes and devices use. Default: 127.0.0.1.
+	Address string `yaml:"address" json:"address,omitempty"`
+	// Services this node runs. Left out: every service.
+	Services []NodeService `yaml:"services" json:"services,omitempty"`
+}
+
+// NodeService is one service enabled on a node.
+type NodeService struct {
+	// Which service: callmanager, admin, capf, provisioning, ctimanager, voicemail, border, callserver, voicebrowser or contactcenter.
+	Service ServiceName `yaml:"service" json:"service"`
+	// Address the service binds, when it differs from the node's: services may have an address each.
+	Address string `yaml:"address" json:"address,omitempty"`
+	// Further addresses the service answers on as well.
+	AlsoAddresses []string `yaml:"alsoAddresses" json:"alsoAddresses,omitempty"`
+}
+
+// CallManagerGroup is an ordered list of call-manager nodes: the first that
+// works is the one a device registers to.
+type CallManagerGroup struct {
+	// Name of the group.
+	Name string `yaml:"name" json:"name"`
+	// Names of nodes: primary, backup, further backups.
+	Nodes []string `yaml:"nodes" json:"nodes"`
+}
+
+// DevicePool holds what devices of one place have in common.
+type DevicePool struct {
+	// Name of the pool.
+	Name string `yaml:"name" json:"name"`
+	// Call-manager group the pool's devices register to.
+	CallManagerGroup string `yaml:"callManagerGroup" json:"callManagerGroup"`
+	// Source the pool's devices play to a party they hold. Left out: the one named default, else a built-in melody.
+	MusicOnHold string `yaml:"musicOnHold" json:"musicOnHold,omitempty"`
+	// Zone of the pool's clocks, as the IANA names them: Europe/Berlin. Default: UTC.
+	TimeZone string `yaml:"timeZone" json:"timeZone,omitempty"`
+}
+
+// Partition is a set of numbers that can be reached together.
+type Partition struct {
+	// Name of the partition.
+	Name string `yaml:"name" json:"name"`
+	// For people.
+	Description string `yaml:"description" json:"description,omitempty"`
+}
+
+// CallingSearchSpace lists the partitions a caller may reach. Numbers without
+// a partition can be reached by everyone.
+type CallingSearchSpace struct {
+	// Name of the calling search space.
+	Name string `yaml:"name" json:"name"`
+	// For people.
+	Description string `yaml:"description" json:"description,omitempty"`
+	// Names of partitions; of two equally good matches the earlier partition wins.
+	Partitions []string `yaml:"partitions" json:"partitions"`
+}
+
+// MusicOnHold is a source of music.
+type MusicOnHold struct {
+	// Name of the source. The one named default serves every device pool that names none.
+	Name string `yaml:"name" json:"name"`
+	// File to play in a loop: WAV, 8 kHz mono, 16-bit linear, A-law or mu-law. Left out: a built-in melody.
+	File string `yaml:"file" json:"file,omitempty"`
+}
