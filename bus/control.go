@@ -1,0 +1,102 @@
+package bus
+
+import "time"
+
+// Verbs of questions and control requests: the last token of a subject.
+const (
+	VerbStatus        = "status"
+	VerbRegistrations = "registrations"
+	VerbTrunks        = "trunks"
+	VerbConnections   = "connections"
+	VerbExceptions    = "exceptions"
+	VerbReset         = "reset"
+	VerbTraceLevel    = "trace-level"
+)
+
+// Code is a stable error code of an answer; programs compare it, people read
+// the text beside it.
+type Code string
+
+// The codes. API errors of service/admin carry the same.
+const (
+	CodeOK          Code = ""
+	CodeNotFound    Code = "not-found"
+	CodeInvalid     Code = "invalid"
+	CodeConflict    Code = "conflict"
+	CodeUnavailable Code = "unavailable"
+	CodeNoSpace     Code = "no-space"
+	CodeForbidden   Code = "forbidden"
+	CodeTimeout     Code = "timeout"
+	CodeNoResponder Code = "no-responder"
+	CodeInternal    Code = "internal"
+)
+
+// Error is a failure with a stable code.
+type Error struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+}
+
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
+
+// Query asks for rows; zero fields do not restrict.
+type Query struct {
+	Name string `json:"name,omitempty"` // of the device or trunk
+}
+
+// StatusRequest asks a service how it is. The answer is a ServiceStatus.
+type StatusRequest struct{}
+
+// Object says what a reset is for.
+type Object string
+
+// The objects.
+const (
+	ObjectDevice Object = "device"
+	ObjectTrunk  Object = "trunk"
+)
+
+// Action is what a reset does, as the field's three buttons do.
+type Action string
+
+// The actions.
+const (
+	// ActionApply takes new configuration into use; calls go on where it allows.
+	ActionApply Action = "apply"
+	// ActionRestart lets the device register again without loading anything.
+	ActionRestart Action = "restart"
+	// ActionReset drops registration and connections, so that the device starts over.
+	ActionReset Action = "reset"
+)
+
+// ResetRequest asks call managers to apply, restart or reset a device or trunk.
+type ResetRequest struct {
+	Object Object `json:"object"`
+	Name   string `json:"name"`
+	Action Action `json:"action"`
+	Actor  string `json:"actor,omitempty"` // for the audit log
+}
+
+// ResetResult says what was done.
+type ResetResult struct {
+	Registrations int    `json:"registrations"` // asked to register again
+	Connections   int    `json:"connections"`   // closed
+	Calls         int    `json:"calls"`         // ended
+	Note          string `json:"note,omitempty"`
+}
+
+// TraceLevelRequest changes how much a service traces while it runs.
+type TraceLevelRequest struct {
+	Service string `json:"service,omitempty"` // empty: all
+	Device  string `json:"device,omitempty"`
+	User    string `json:"user,omitempty"`
+	Level   string `json:"level"` // as package trace spells it
+	// For ends the level by itself; 0: until changed.
+	For   time.Duration `json:"for,omitempty"`
+	Actor string        `json:"actor,omitempty"`
+}
+
+// TraceLevelResult says which level was in force before.
+type TraceLevelResult struct {
+	Previous string `json:"previous"`
+}

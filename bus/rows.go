@@ -1,0 +1,113 @@
+package bus
+
+import "time"
+
+// Registration is one device's registration with a call manager: a row of
+// `show registrations`.
+type Registration struct {
+	Node     string    `json:"node"`
+	Device   string    `json:"device"`
+	Model    string    `json:"model,omitempty"`
+	Lines    []string  `json:"lines,omitempty"` // numbers
+	Contact  string    `json:"contact"`         // SIP URI
+	Remote   string    `json:"remote"`          // address:port
+	Local    string    `json:"local,omitempty"` // address:port
+	Protocol string    `json:"protocol"`        // SIP
+	Mode     string    `json:"mode"`            // encrypted, authenticated, non-secure
+	State    string    `json:"state"`           // registered, unregistered, rejected
+	Since    time.Time `json:"since"`
+	Expires  time.Time `json:"expires,omitzero"`
+	Agent    string    `json:"agent,omitempty"` // User-Agent
+	// Flow is the id of the connection, as in Connection.ID.
+	Flow string `json:"flow,omitempty"`
+	// Certificate the device showed.
+	Subject         string    `json:"subject,omitempty"`
+	Issuer          string    `json:"issuer,omitempty"`
+	CertificateEnds time.Time `json:"certificateEnds,omitzero"`
+	// Reason is one sentence when the state is not registered.
+	Reason string `json:"reason,omitempty"`
+}
+
+// TrunkState is one destination of a trunk as a node sees it: a row of `show trunks`.
+type TrunkState struct {
+	Node        string    `json:"node"`
+	Trunk       string    `json:"trunk"`
+	Destination string    `json:"destination"` // host:port
+	Remote      string    `json:"remote,omitempty"`
+	State       string    `json:"state"` // unknown, in-service, out-of-service
+	Since       time.Time `json:"since"`
+	Mode        string    `json:"mode"` // encrypted, authenticated, non-secure
+	SRTP        bool      `json:"srtpAllowed"`
+	Calls       int       `json:"calls"`
+	// OPTIONS ping: the last answer (status code, 0 none), round trip in
+	// milliseconds, pings without an answer in a row.
+	LastStatus  int       `json:"lastStatus,omitempty"`
+	RoundTripMS float64   `json:"roundTripMs,omitempty"`
+	Missed      int       `json:"missed,omitempty"`
+	LastPing    time.Time `json:"lastPing,omitzero"`
+	// Reason is one sentence when the destination is out of service.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Connection is one transport connection, or a peer whose handshakes failed: a
+// row of `show connections`, which tells what `show sip-ua connections tcp tls
+// detail` tells in the field.
+type Connection struct {
+	Node      string    `json:"node"`
+	Service   string    `json:"service"`
+	ID        string    `json:"id,omitempty"`   // of the flow; empty for a peer without a connection
+	Peer      string    `json:"peer,omitempty"` // device or trunk it belongs to
+	Remote    string    `json:"remote"`         // address:port
+	Local     string    `json:"local"`          // address:port
+	Transport string    `json:"transport"`      // tls, tcp, udp
+	Direction string    `json:"direction"`      // inbound, outbound
+	State     string    `json:"state"`          // connecting, handshake, established, closing, failed
+	Since     time.Time `json:"since"`
+	// TLS.
+	TLSVersion string `json:"tlsVersion,omitempty"` // TLS 1.3
+	Cipher     string `json:"cipher,omitempty"`     // TLS_AES_128_GCM_SHA256
+	Curve      string `json:"curve,omitempty"`
+	ServerName string `json:"serverName,omitempty"`
+	LocalCert  string `json:"localCertificate,omitempty"` // subject of the certificate we showed
+	// Certificate of the peer.
+	Subject  string    `json:"subject,omitempty"`
+	SANs     []string  `json:"subjectAltNames,omitempty"`
+	Issuer   string    `json:"issuer,omitempty"`
+	Serial   string    `json:"serial,omitempty"`
+	NotAfter time.Time `json:"notAfter,omitzero"`
+	Verified bool      `json:"verified"`
+	// Failures counts failed handshakes and broken connections of this peer;
+	// LastFailure is the newest, in one sentence.
+	Failures      int64     `json:"failures"`
+	LastFailure   string    `json:"lastFailure,omitempty"`
+	LastFailureAt time.Time `json:"lastFailureAt,omitzero"`
+	BytesIn       int64     `json:"bytesIn"`
+	BytesOut      int64     `json:"bytesOut"`
+	MessagesIn    int64     `json:"messagesIn"`
+	MessagesOut   int64     `json:"messagesOut"`
+}
+
+// Exception is one setting weaker than the default: a row of `show exceptions`.
+type Exception struct {
+	Node    string `json:"node,omitempty"`
+	Kind    string `json:"kind"`    // device, sip-trunk, node, cluster
+	Name    string `json:"name"`    // of the device or trunk
+	Setting string `json:"setting"` // deviceSecurityMode
+	Value   string `json:"value"`
+	Default string `json:"default"`
+	From    string `json:"from,omitempty"` // phone-security-profile legacy
+	Risk    string `json:"risk"`           // one sentence
+}
+
+// ServiceStatus is the state of one service on one node: a row of `locktone status`.
+type ServiceStatus struct {
+	Node      string    `json:"node"`
+	Service   string    `json:"service"`
+	State     string    `json:"state"` // starting, ready, degraded, stopping, failed
+	Addresses []string  `json:"addresses"`
+	Since     time.Time `json:"since"`
+	PID       int       `json:"pid"`
+	Version   string    `json:"version,omitempty"`
+	Revision  int64     `json:"revision"`          // of the configuration in use
+	Problem   string    `json:"problem,omitempty"` // one sentence with what to do
+}
