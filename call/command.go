@@ -1,0 +1,126 @@
+package call
+
+// A Command is what the engine tells a driver to do to one leg. Commands for one leg arrive in order. After Release no
+// command for that leg follows.
+type Command interface {
+	// CommandLeg is the leg the command is for.
+	CommandLeg() LegID
+	command()
+}
+
+// Ring starts a leg (sends INVITE).
+type Ring struct {
+	Leg         LegID         `json:"leg"`
+	Call        CallID        `json:"call"`
+	Target      Target        `json:"target"`
+	Calling     Identity      `json:"calling,omitzero"`
+	Called      Identity      `json:"called,omitzero"`
+	Redirecting []Redirection `json:"redirecting,omitempty"`
+	// Hops is the Max-Forwards to send.
+	Hops int `json:"hops,omitempty"`
+	// Media is the offer; KindNone sends an INVITE without SDP.
+	Media    Media  `json:"media,omitzero"`
+	GlobalID string `json:"global_id,omitempty"`
+}
+
+// Alert tells an incoming leg that the far end rings (180).
+type Alert struct {
+	Leg       LegID    `json:"leg"`
+	Connected Identity `json:"connected,omitzero"`
+}
+
+// Progress gives an incoming leg early media (183 with an answer), or mere progress.
+type Progress struct {
+	Leg   LegID `json:"leg"`
+	Media Media `json:"media,omitzero"`
+}
+
+// Answer answers an incoming leg (200 to INVITE). Media is the answer; the offer when Setup brought none (Confirmed then
+// brings the answer); or KindNone when Progress carried the answer already: the driver repeats that description where the
+// protocol wants one.
+type Answer struct {
+	Leg       LegID    `json:"leg"`
+	Connected Identity `json:"connected,omitzero"`
+	Media     Media    `json:"media,omitzero"`
+}
+
+// Confirm ends a three-step exchange (ACK with the answer) after Answered or ReofferAnswered brought an offer.
+type Confirm struct {
+	Leg   LegID `json:"leg"`
+	Media Media `json:"media,omitzero"`
+}
+
+// Reoffer sends a new offer on an established leg (re-INVITE), or asks for one (KindNone).
+type Reoffer struct {
+	Leg   LegID `json:"leg"`
+	Media Media `json:"media,omitzero"`
+}
+
+// AnswerReoffer answers Reoffered (200 to re-INVITE or UPDATE). Media is the answer, or the offer when Reoffered brought none.
+type AnswerReoffer struct {
+	Leg   LegID `json:"leg"`
+	Media Media `json:"media,omitzero"`
+}
+
+// RejectReoffer refuses Reoffered; the session goes on as it was.
+type RejectReoffer struct {
+	Leg   LegID `json:"leg"`
+	Cause Cause `json:"cause"`
+}
+
+// Identify tells a leg that its far end is somebody else now (UPDATE or re-INVITE with P-Asserted-Identity, RFC 4916).
+type Identify struct {
+	Leg       LegID    `json:"leg"`
+	Connected Identity `json:"connected"`
+}
+
+// SendDigit passes a digit on (INFO, or RFC 4733 on a stream of ours).
+type SendDigit struct {
+	Leg    LegID  `json:"leg"`
+	Digit  string `json:"digit"`
+	Millis int    `json:"millis,omitempty"`
+}
+
+// TransferResult reports how a transfer that the leg asked for goes (NOTIFY with message/sipfrag, RFC 3515, 2.4.5).
+type TransferResult struct {
+	Leg LegID `json:"leg"`
+	// Status is the SIP status of the transfer so far: 100, 180, 200, or the failure.
+	Status int `json:"status"`
+	// Final ends the implicit subscription.
+	Final bool `json:"final,omitempty"`
+}
+
+// Release ends a leg, whatever its state: BYE, CANCEL, an error response to INVITE; if a 200 to the INVITE is on its way the driver
+// acknowledges it and sends BYE. The engine forgets the leg with this command.
+type Release struct {
+	Leg   LegID `json:"leg"`
+	Cause Cause `json:"cause"`
+	// Why is a sentence for the Warning or Reason header, empty where the cause says it all.
+	Why string `json:"why,omitempty"`
+}
+
+func (c Ring) CommandLeg() LegID           { return c.Leg }
+func (c Alert) CommandLeg() LegID          { return c.Leg }
+func (c Progress) CommandLeg() LegID       { return c.Leg }
+func (c Answer) CommandLeg() LegID         { return c.Leg }
+func (c Confirm) CommandLeg() LegID        { return c.Leg }
+func (c Reoffer) CommandLeg() LegID        { return c.Leg }
+func (c AnswerReoffer) CommandLeg() LegID  { return c.Leg }
+func (c RejectReoffer) CommandLeg() LegID  { return c.Leg }
+func (c Identify) CommandLeg() LegID       { return c.Leg }
+func (c SendDigit) CommandLeg() LegID      { return c.Leg }
+func (c TransferResult) CommandLeg() LegID { return c.Leg }
+func (c Release) CommandLeg() LegID        { return c.Leg }
+
+func (Ring) command()           {}
+func (Alert) command()          {}
+func (Progress) command()       {}
+func (Answer) command()         {}
+func (Confirm) command()        {}
+func (Reoffer) command()        {}
+func (AnswerReoffer) command()  {}
+func (RejectReoffer) command()  {}
+func (Identify) command()       {}
+func (SendDigit) command()      {}
+func (TransferResult) command() {}
+func (Release) command()        {}

@@ -1,0 +1,101 @@
+package call
+
+import "strconv"
+
+// A CallID names a call of one engine. Ids come from a counter and are never reused while the engine lives.
+type CallID uint64
+
+// A PartyID names a party of one engine. A party keeps its id when a transfer moves it to another call.
+type PartyID uint64
+
+// A LegID names a leg of one engine. Legs that come in have odd ids, given by the driver's side (live.Driver.NewLeg) so
+// that a driver can send a second signal before the engine has seen the first; legs that the engine makes have even ids.
+type LegID uint64
+
+func (id CallID) String() string  { return "c" + strconv.FormatUint(uint64(id), 10) }
+func (id PartyID) String() string { return "p" + strconv.FormatUint(uint64(id), 10) }
+func (id LegID) String() string   { return "l" + strconv.FormatUint(uint64(id), 10) }
+
+// A LineID names a line: a directory number in a partition.
+type LineID struct {
+	Number    string `json:"number,omitempty"`
+	Partition string `json:"partition,omitempty"`
+}
+
+func (l LineID) String() string {
+	if l.Partition == "" {
+		return l.Number
+	}
+	return l.Number + "@" + l.Partition
+}
+
+// IsZero says whether l names no line.
+func (l LineID) IsZero() bool { return l == LineID{} }
+
+// An Identity is a name and number as one party may see it.
+type Identity struct {
+	Number  string `json:"number,omitempty"`
+	Display string `json:"display,omitempty"`
+	// Domain is the host part of the peer's own address when it is not ours ("example.com"); empty means our own.
+	Domain string `json:"domain,omitempty"`
+	// Restricted asks that neither name nor number is shown (RFC 3323, Privacy: id); trusted peers still get them in
+	// P-Asserted-Identity.
+	Restricted bool `json:"restricted,omitempty"`
+}
+
+// A Redirection is one diversion the call has behind it, the newest last (RFC 5806 Diversion, RFC 7044 History-Info).
+type Redirection struct {
+	From   Identity       `json:"from"`
+	Reason RedirectReason `json:"reason,omitempty"`
+}
+
+// A RedirectReason says why a call was diverted.
+type RedirectReason uint8
+
+// The reasons of RFC 5806, 4.
+const (
+	RedirectUnknown RedirectReason = iota
+	RedirectAlways
+	RedirectBusy
+	RedirectNoAnswer
+	RedirectUnavailable
+	RedirectDeflected
+	RedirectTransferred
+)
+
+var redirectNames = [...]string{"unknown", "unconditional", "user-busy", "no-answer", "unavailable", "deflection", "transfer"}
+
+func (r RedirectReason) String() string { return enumName(redirectNames[:], int(r)) }
+
+// MarshalText and UnmarshalText use the words of RFC 5806.
+func (r RedirectReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (r *RedirectReason) UnmarshalText(b []byte) error {
+	n, err := enumValue("redirect reason", redirectNames[:], b)
+	*r = RedirectReason(n)
+	return err
+}
+
+// A Target is where a leg goes: exactly one of Device, Trunk and Applet is set.
+type Target struct {
+	Device string `json:"device,omitempty"`
+	// Line is the appearance that rings, when Device is set.
+	Line   LineID `json:"line,omitzero"`
+	Trunk  string `json:"trunk,omitempty"`
+	Applet string `json:"applet,omitempty"`
+	// Called is the number to present to the target, after all transformations.
+	Called string `json:"called,omitempty"`
+}
+
+func (t Target) String() string {
+	switch {
+	case t.Device != "":
+		return "device " + t.Device + " line " + t.Line.String()
+	case t.Trunk != "":
+		return "trunk " + t.Trunk + " " + t.Called
+	case t.Applet != "":
+		return "applet " + t.Applet
+	}
+	return "nowhere"
+}

@@ -1,0 +1,21 @@
+// Package dialplan decides what dialled digits mean.
+//
+// The words are the field's: a pattern lives in a partition; a calling search space is an ordered list of partitions and says
+// what a caller may reach; a translation pattern rewrites the digits and asks again, with a search space of its own; a route
+// pattern leads to a trunk or route list; a directory number leads to a line; an applet pattern leads to a program of ours.
+//
+// # Patterns
+//
+//	0-9 A-D * #   that digit                \+      a plus sign (global form of E.164)
+//	X             any one digit 0-9         [1-57]  one digit of the set, [^1-5] one digit 0-9, * or # that is not in it
+//	!             one or more digits        .       no digit: marks where the pre-dot discard cuts
+//
+// # Which pattern wins
+//
+// All patterns of all partitions of the search space compete. The closest match wins: the pattern which matches the
+// fewest other strings of the same length. Ties go to the partition that comes first in the search space, then to
+// the pattern that comes first in the rules. Digit by digit (overlap), a match is final only when no longer
+// string could match anything, or when the winning pattern is urgent; en bloc (Query.Complete) it is final at once.
+//
+// A Plan is compiled from Rules into one trie per partition. It is immutable and safe for concurrent use.
+package dialplan

@@ -1,0 +1,86 @@
+package dialplan
+
+// Rules are a dial plan as plain data. Compile makes a Plan of them.
+type Rules struct {
+	SearchSpaces []SearchSpace `json:"search_spaces,omitempty"`
+	Patterns     []Pattern     `json:"patterns,omitempty"`
+}
+
+// A SearchSpace is an ordered list of partitions.
+type SearchSpace struct {
+	Name       string   `json:"name"`
+	Partitions []string `json:"partitions"`
+}
+
+// A Pattern says where matching digits lead.
+type Pattern struct {
+	// Digits is the pattern's text, see the package comment.
+	Digits    string `json:"digits"`
+	Partition string `json:"partition,omitempty"`
+	Kind      Kind   `json:"kind"`
+	// To is the trunk, route list or applet; a directory number leads to the line (Digits without backslashes, Partition) and
+	// leaves it empty.
+	To string `json:"to,omitempty"`
+	// Urgent ends digit collection on a match though longer strings could match (emergency numbers).
+	Urgent bool `json:"urgent,omitempty"`
+	// SearchSpace is where a translation goes on; empty keeps the caller's.
+	SearchSpace string `json:"search_space,omitempty"`
+	// Called and Calling rewrite the numbers on the way through.
+	Called  Transform `json:"called,omitzero"`
+	Calling Transform `json:"calling,omitzero"`
+}
+
+// A Kind says what a pattern leads to.
+type Kind uint8
+
+// Blocked is the zero: a pattern nobody thought about lets nothing through.
+const (
+	Blocked Kind = iota
+	DirectoryNumber
+	Translation
+	ToTrunk
+	ToRouteList
+	ToApplet
+)
+
+// A Transform rewrites a number: first Discard, then Mask, then Prefix.
+type Transform struct {
+	// Discard cuts digits off the front: "" none, "predot" what the pattern matched before its dot, "all", or a count ("3").
+	Discard string `json:"discard,omitempty"`
+	// Mask is laid over the number from the right: X keeps the digit, anything else replaces it; digits beyond the mask go.
+	Mask string `json:"mask,omitempty"`
+	// Prefix is put in front.
+	Prefix string `json:"prefix,omitempty"`
+}
+
+// A Query asks where a number leads.
+type Query struct {
+	// SearchSpaces are looked through in order (line first, then device).
+	SearchSpaces []string
+	Called       string
+	Calling      string
+	// Complete says that no more digits will come (en bloc dialling).
+	Complete bool
+}
+
+// An Outcome says how a query ended.
+type Outcome uint8
+
+// The outcomes.
+const (
+	NoMatch    Outcome = iota // nothing matches, and nothing will
+	MoreDigits                // more digits could match; Result holds the match so far, if there is one, for when they do not come
+	Match
+	Rejected // a Blocked pattern won
+	Loop     // translations went in a circle
+)
+
+// A Result is the answer to a Query.
+type Result struct {
+	Outcome Outcome
+	// Pattern is the one that won last, nil without a match. It belongs to the plan.
+	Pattern *Pattern
+	// Called and Calling are the numbers after all transformations.
+	Called  string
+	Calling string
+}
