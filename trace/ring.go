@@ -1,0 +1,100 @@
+package trace
+
+// blockSize is the size of a memory block; a line always fits (see the bounds in encode.go: a body of 32 KiB whose
+// every byte needs a six-byte escape is 192 KiB).
+const blockSize = 256 << 10
+
+// block is one piece of the ring. Bytes below len(data) never change again.
+type block struct {
+	data  []byte
+	lines int
+	first uint64 // sequence number of the first line
+	disk  int    // bytes the disk has
+	seen  int    // lines the disk has, whole
+}
+
+// unwritten returns the number of lines the disk does not have.
+func (b *block) unwritten() uint64 { return uint64(b.lines - b.seen) }
+
+// ring is a queue of blocks with a bound on their number. The block with number first is blocks[0].
+type ring struct {
+	limit  int
+	blocks []*block
+	first  uint64 // number of blocks[0]; numbers are never reused
+}
+
+// place says where a line is.
+type place struct {
+	block  uint64
+	off, n uint32
+}
+
+// begin returns the free end of the last block with room for need bytes. When the ring is full, evict is told of the
+// oldest block, and that block goes. Its memory is not used again, since a reader or the disk may hold a part of it.
+func (g *ring) begin(need int, evict func(*block)) []byte {
+	if n := len(g.blocks); n > 0 {
+		if b := g.blocks[n-1]; len(b.data)+need <= cap(b.data) {
+			return b.data[len(b.data):len(b.data)]
+		}
+	}
+	if len(g.blocks) >= g.limit {
+		evict(g.blocks[0])
+		g.blocks[0] = nil
+		g.blocks = g.blocks[1:]
+		g.first++
+	}
+	b := &block{data: make([]byte, 0, max(blockSize, need))}
+	g.blocks = append(g.blocks, b)
+	return b.data
+}
+
+// commit makes the line that was built on begin's slice part of the block.
+func (g *ring) commit(line []byte, seq uint64) place {
+	b := g.blocks[len(g.blocks)-1]
+	if b.lines == 0 {
+		b.first = seq
+	}
+	at := place{g.first + uint64(len(g.blocks)-1), uint32(len(b.data)), uint32(len(line))}
+	b.data = b.data[:len(b.data)+len(line)]
+	b.lines++
+	return at
+}
+
+// line returns the bytes of a line, or nil when its block is gone.
+func (g *ring) line(at ref) []byte {
+	if at.block < g.first || at.block >= g.first+uint64(len(g.blocks)) {
+		return nil
+	}
+	b := g.blocks[at.block-g.first]
+	return b.data[at.off : at.off+at.n]
+}
+
+// span is a range of one block that the disk has not seen.
+type span struct {
+	block    uint64
+	bytes    []byte
+	lines    int
+	firstSeq uint64
+}
+
+// nextUnwritten returns the oldest range the disk does not have.
+func (g *ring) nextUnwritten() (span, bool) {
+	for i, b := range g.blocks {
+		if b.disk < len(b.data) {
+			return span{g.first + uint64(i), b.data[b.disk:len(b.data):len(b.data)], b.lines, b.first}, true
+		}
+	}
+	return span{}, false
+}
+
+// written notes that n bytes of the span are on the disk.
+func (g *ring) written(s span, n int) {
+	if s.block < g.first {
+		return
+	}
+	b := g.blocks[s.block-g.first]
+	b.disk += n
+	if n == len(s.bytes) {
+		b.seen = s.lines
+	}
+}
