@@ -3,7 +3,13 @@ package bus
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
 // Config of Open. The zero value is an embedded server without a port.
@@ -16,37 +22,152 @@ type Config struct {
 	CredentialsFile string
 	// Cluster and Node name this end, for subjects. Default: locktone, node1.
 	Cluster, Node string
-	// MaxPayload bounds one message in bytes. Default: 1 MiB.
+	// MaxPayload bounds one message in bytes. Default: 8 MiB, for answers with many rows.
 	MaxPayload int
 	// ConnectTimeout bounds the first connection. Default: 5 s.
 	ConnectTimeout time.Duration
+	// Notice is told when the connection to the cluster is lost (err set) or
+	// back (err nil), from a goroutine of the client. nil: nobody is told.
+	Notice func(err error)
 }
 
-// Subject names what a message is about: locktone.<cluster>.<node>.<service>.<verb...>.
-type Subject struct {
-	Cluster, Node, Service string
-	Verb                   string // may hold several tokens divided by dots
+const (
+	defaultMaxPayload     = 8 << 20
+	defaultConnectTimeout = 5 * time.Second
+	reconnectWait         = 500 * time.Millisecond
+)
+
+// Bus is one end of the bus. It owns the connection, and the embedded server
+// when there is one; it is safe for concurrent use.
+type Bus struct {
+	cluster, node string
+	conn          *nats.Conn
+	server        *server.Server // nil with a cluster
 }
 
-// Any stands for every node or service in a Subject.
-const Any = "*"
-
-// Message is a value received.
-type Message[T any] struct {
-	Subject string
-	Value   T
-	// Lagged is set on the first value after a gap: take a new snapshot.
-	Lagged bool
+// Open starts the embedded server or connects to the cluster.
+func Open(ctx context.Context, c Config) (*Bus, error) {
+	c = c.withDefaults()
+	b := &Bus{cluster: c.Cluster, node: c.Node}
+	if err := b.open(ctx, c); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
 }
 
-// Answer is what one node said.
-type Answer[T any] struct {
-	Node  string `json:"node"`
-	Value T      `json:"value"`
-	// Err is set when the node refused or did not answer in time.
-	Err *Error `json:"error,omitempty"`
+func (c Config) withDefaults() Config {
+	if c.Cluster == "" {
+		c.Cluster = "locktone"
+	}
+	if c.Node == "" {
+		c.Node = "node1"
+	}
+	if c.MaxPayload == 0 {
+		c.MaxPayload = defaultMaxPayload
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = defaultConnectTimeout
+	}
+	return c
 }
 
-// Handler answers a request. A returned *Error keeps its code; any other error
-// becomes CodeInternal.
-type Handler[Req, Res any] func(ctx context.Context, req Req) (Res, error)
+func (b *Bus) open(ctx context.Context, c Config) (err error) {
+	timeout := c.ConnectTimeout
+	if d, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(d))
+	}
+	opts := []nats.Option{
+		nats.Name("locktone " + c.Node), nats.Timeout(max(timeout, time.Millisecond)),
+		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if c.Notice != nil && err != nil {
+				c.Notice(fmt.Errorf("bus: connection lost, trying again: %w", err))
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			if c.Notice != nil {
+				c.Notice(nil)
+			}
+		}),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // overflow is seen by the subscriber
+	}
+	if len(c.URLs) == 0 {
+		if b.server, err = startEmbedded(c, timeout); err != nil {
+			return err
+		}
+		b.conn, err = nats.Connect("", append(opts, nats.InProcessServer(b.server))...)
+	} else {
+		b.conn, err = nats.Connect(strings.Join(c.URLs, ","), append(opts, remoteOptions(c)...)...)
+	}
+	if err != nil {
+		return fmt.Errorf("bus: connect to %s: %w; check that the servers run and that their certificates chain to the configured CA", place(c.URLs), err)
+	}
+	return nil
+}
+
+func place(urls []string) string {
+	if len(urls) == 0 {
+		return "the embedded server"
+	}
+	return strings.Join(urls, ", ")
+}
+
+func remoteOptions(c Config) []nats.Option {
+	var opts []nats.Option
+	if c.TLS != nil {
+		opts = append(opts, nats.Secure(c.TLS))
+	}
+	if c.CredentialsFile != "" {
+		opts = append(opts, nats.UserCredentials(c.CredentialsFile))
+	}
+	return opts
+}
+
+func startEmbedded(c Config, timeout time.Duration) (*server.Server, error) {
+	s, err := server.NewServer(&server.Options{
+		ServerName: c.Node, DontListen: true, NoLog: true, NoSigs: true,
+		MaxPayload: int32(c.MaxPayload), MaxPending: int64(c.MaxPayload) * 8,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bus: embedded server: %w", err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(timeout) {
+		s.Shutdown()
+		return nil, fmt.Errorf("bus: embedded server not ready within %s", timeout)
+	}
+	return s, nil
+}
+
+// Close sends what is waiting, drops subscriptions and stops the embedded server.
+func (b *Bus) Close() error {
+	var err error
+	if b.conn != nil && !b.conn.IsClosed() {
+		if err = b.conn.FlushTimeout(time.Second); errors.Is(err, nats.ErrConnectionClosed) {
+			err = nil
+		}
+		b.conn.Close()
+	}
+	if b.server != nil {
+		b.server.Shutdown()
+		b.server.WaitForShutdown()
+	}
+	return err
+}
+
+// Connected reports whether the bus can be used now.
+func (b *Bus) Connected() bool { return b.conn.IsConnected() }
+
+// Node is the name of this end's node.
+func (b *Bus) Node() string { return b.node }
+
+// Subject names a subject of this node.
+func (b *Bus) Subject(service, verb string) Subject {
+	return Subject{Cluster: b.cluster, Node: b.node, Service: service, Verb: verb}
+}
+
+// AllNodes names the same subject of every node of the cluster.
+func (b *Bus) AllNodes(service, verb string) Subject {
+	return Subject{Cluster: b.cluster, Node: Any, Service: service, Verb: verb}
+}

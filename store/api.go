@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/pki"
@@ -75,3 +76,14 @@ var _ pki.Register = (*Certificates)(nil)
 
 // Add implements pki.Register.
 func (c *Certificates) Add(ctx context.Context, e pki.Entry) error { panic("in work") }
+
+// Lookup implements pki.Register; it answers from memory.
+func (c *Certificates) Lookup(ctx context.Context, r pki.Ref) (pki.Entry, error) { panic("in work") }
+
+// Revoke implements pki.Register.
+func (c *Certificates) Revoke(ctx context.Context, r pki.Ref, at time.Time, reason string) error {
+	panic("in work")
+}
+
+// Entries implements pki.Register.
+func (c *Certificates) Entries(ctx context.Context) ([]pki.Entry, error) { panic("in work") }
