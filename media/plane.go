@@ -29,19 +29,42 @@ const (
 // String is the word.
 func (k Kind) String() string { return [...]string{"none", "offer", "answer"}[min(k, Answer)] }
 
-// Treatment says how media goes between two legs.
+// Treatment says how media goes between two legs. The numbers are those of the call engine's treatments.
 type Treatment uint8
 
 // The treatments.
 const (
-	Auto     Treatment = iota // Direct where policies and security of both legs allow it, otherwise Anchored
-	Direct                    // endpoint to endpoint: the description is passed through, keys included
+	Direct   Treatment = iota // endpoint to endpoint: the description is passed through, keys included
 	Anchored                  // through ports of ours
+	Sourced                   // the leg talks with a source of ours: music, tone, silence
+	Auto                      // Direct where policies and security of both legs allow it, otherwise Anchored
 )
 
 // String is the word.
 func (t Treatment) String() string {
-	return [...]string{"auto", "direct", "anchored"}[min(t, Anchored)]
+	return [...]string{"direct", "anchored", "source", "auto"}[min(t, Auto)]
+}
+
+// Wish is what a description must be; the numbers are those of the call engine's securities.
+type Wish uint8
+
+// The wishes. A leg's Profile is in force whatever the wish.
+const (
+	AsIs     Wish = iota
+	WantRTP       // keys taken out
+	WantSRTP      // with keys, or refused
+	WantAny       // SRTP where possible
+)
+
+// Order says which description Make is to make. The call engine's Media value has the same fields with the same numbers.
+type Order struct {
+	Kind      Kind // Offer or Answer; None takes what the leg's state asks for
+	Treatment Treatment
+	Ref       Ref           // the description passed on; zero with Anchored: an offer of our own (early offer)
+	Peer      LegID         // the leg on the far side (Anchored; also where Ref is zero)
+	Source    string        // with Sourced: "" (silence), "music", "ringback", "busy", "tone:1000" (Hz)
+	Dir       sdp.Direction // at most this, from our point of view; SendRecv leaves the direction as it is
+	Security  Wish
 }
 
 // Profile is what the plane must know of a leg's device or trunk. The zero value: SRTP required, direct media, every
@@ -84,22 +107,11 @@ func (p Protection) String() string {
 // MarshalText is String, for JSON.
 func (p Protection) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// NeedsAnchor is the error of Render with Direct when the two legs cannot meet: the text says why.
+// NeedsAnchor is the error of Make with Direct when the two legs cannot meet: the text says why.
 type NeedsAnchor struct{ Why string }
 
 // Error says why.
 func (e *NeedsAnchor) Error() string { return "media: cannot go direct: " + e.Why }
-
-// SourceKind is what a leg hears when nobody talks to it.
-type SourceKind uint8
-
-// The sources.
-const (
-	Silence SourceKind = iota // an open stream with nothing on it
-	Music                     // on hold
-	Ringback
-	Busy
-)
 
 // PlaneConfig is where the plane's own ports are. The zero value listens on loopback.
 type PlaneConfig struct {

@@ -9,25 +9,18 @@ func (p *Plane) AddLeg(id LegID, prof Profile) { panic("not yet") }
 // RemoveLeg releases everything the leg holds: ports, sources, keys, descriptions. Refs of it become invalid.
 func (p *Plane) RemoveLeg(id LegID) { panic("not yet") }
 
-// Put takes a description received from the leg's peer and gives the Ref the call engine carries. The error is a
-// *desc.Refusal when the leg's policy or the rules of RFC 3264 forbid it (answer 488 with its Warning), a
-// *sdp.ParseError when it cannot be read (answer 400). The same answer put twice (183 and then 200) gives the same Ref.
+// Put takes a description received from the leg's peer and gives the Ref the call engine carries. A description that says
+// the same as the one before (same o= line, RFC 3264, 8) gets the same Ref: a session refresh, or the answer of a 183
+// repeated in the 200. The error is a *desc.Refusal when the leg's policy or the rules of RFC 3264 forbid it (answer
+// 488 with its Warning), a *sdp.ParseError when it cannot be read (answer 400).
 func (p *Plane) Put(id LegID, kind Kind, text []byte) (Ref, Summary, error) { panic("not yet") }
 
 // Summary is what Put said of a Ref.
 func (p *Plane) Summary(ref Ref) (Summary, bool) { panic("not yet") }
 
-// Render makes the description to send to the peer of leg `to` so that it talks with the party that sent ref. It is an
-// answer if `to` has an offer open, otherwise an offer. Errors are *NeedsAnchor (only with Direct), *desc.Refusal.
-func (p *Plane) Render(to LegID, ref Ref, t Treatment) (text []byte, kind Kind, err error) {
-	panic("not yet")
-}
-
-// RenderSource makes the description that lets the leg hear a source of ours: an answer if the leg has an offer open,
-// otherwise an offer. The source plays once the exchange is complete and stops when the leg is given somebody else.
-func (p *Plane) RenderSource(to LegID, src SourceKind) (text []byte, kind Kind, err error) {
-	panic("not yet")
-}
+// Make makes the description to send to the peer of leg `to`. Every description for one leg has the same session id, and
+// a version that grows exactly when something changed. Errors are *NeedsAnchor (only with Direct) and *desc.Refusal; then nothing changed.
+func (p *Plane) Make(to LegID, o Order) (text []byte, kind Kind, err error) { panic("not yet") }
 
 // AnswerLocal answers the leg's open offer without asking anybody: with what the leg was sent last, the direction turned
 // to suit the offer. hold makes it inactive: right when the party at the other end is given music meanwhile. For session
