@@ -16,7 +16,7 @@ import (
 // TLS and call each other with SRTP. When this fails, the fault is not ours.
 func TestControl(t *testing.T) {
 	Need(t, baresip, kamailio, sox, openssl)
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	pki := t.TempDir()
 	if out, err := exec.Command("sh", Shared(t, "peers", "mkpki.sh"), pki).CombinedOutput(); err != nil {
@@ -34,6 +34,11 @@ func TestControl(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer proxy.Stop()
+	defer func() {
+		if t.Failed() {
+			t.Log(proxy.Tail(30))
+		}
+	}()
 	tone := in("tone.wav")
 	if out, err := exec.Command("sox", "-n", "-r", "8000", "-c", "1", "-b", "16", tone, "synth", "30", "sine", "1000", "vol", "0.4").CombinedOutput(); err != nil {
 		t.Fatalf("sox: %v: %s", err, out)

@@ -82,6 +82,8 @@ modparam("ctl", "binrpc", "unix:%s")
 modparam("tls", "config", "%s")
 modparam("rr", "append_fromtag", 0)
 modparam("usrloc", "db_mode", 0)
+modparam("registrar", "received_avp", "$avp(RECEIVED)")
+modparam("nathelper", "received_avp", "$avp(RECEIVED)")
 `, orInt(c.Children, 1), c.Name, c.Listen, kamailioModules(), filepath.Join(dir, "ctl.sock"), filepath.Join(dir, "tls.cfg"))
 	b.WriteString(`request_route {
     if (!mf_process_maxfwd_header("10")) { sl_send_reply("483", "Too Many Hops"); exit; }
@@ -97,7 +99,7 @@ modparam("usrloc", "db_mode", 0)
     if (is_method("INVITE|SUBSCRIBE")) { record_route(); add_contact_alias(); }
 `)
 	if c.Register {
-		b.WriteString("    if (is_method(\"REGISTER\")) { add_contact_alias(); save(\"location\"); exit; }\n")
+		b.WriteString("    if (is_method(\"REGISTER\")) { fix_nated_register(); save(\"location\"); exit; }\n")
 	}
 	for _, r := range c.Routes {
 		if r.Prefix != "" {
@@ -107,9 +109,12 @@ modparam("usrloc", "db_mode", 0)
 		}
 	}
 	if c.Register {
-		b.WriteString("    if (lookup(\"location\")) { handle_ruri_alias(); route(RELAY); exit; }\n")
+		b.WriteString("    if (lookup(\"location\")) { route(RELAY); exit; }\n")
 	}
 	b.WriteString(`    sl_send_reply("404", "Not Found");
+}
+reply_route {
+    if (is_method("INVITE|SUBSCRIBE")) { add_contact_alias(); }
 }
 route[RELAY] {
     if (!t_relay()) { sl_reply_error(); }
