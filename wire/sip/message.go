@@ -53,24 +53,23 @@ type Field struct {
 // Message is a SIP request or response. It is owned by one goroutine while it changes; readers may share it afterwards:
 // no accessor writes. Content-Length is no stored field: Append computes it.
 type Message struct {
-	method     Method // request method; for a response, that of CSeq
-	uri        URI
-	status     int // 0 = request
-	reason     string
-	version    string // as received, "SIP/2.0" when built
-	fields     []Field
-	body       []byte
-	via        Via // first Via
-	from, to   Address
-	cseq       CSeq
-	callID     string
-	bodyLength int64 // Content-Length as received, -1 when absent
-	fault      *ParseError
+	method   Method // request method; for a response, that of CSeq
+	uri      URI
+	status   int // 0 = request
+	reason   string
+	version  string // as received, "SIP/2.0" when built
+	fields   []Field
+	body     []byte
+	via      Via // first Via
+	from, to Address
+	cseq     CSeq
+	callID   string
+	fault    *ParseError
 }
 
 // NewRequest makes a request with its request line and nothing else: the caller adds every header field.
 func NewRequest(method Method, uri URI) *Message {
-	return &Message{method: method, uri: uri, version: sipVersion, bodyLength: -1, fields: make([]Field, 0, 14)}
+	return &Message{method: method, uri: uri, version: sipVersion, fields: make([]Field, 0, 14)}
 }
 
 // NewResponse answers req. RFC 3261, 8.2.6.2: From, Call-ID, CSeq, To and all Via header fields are copied, in order;
@@ -81,7 +80,7 @@ func NewResponse(req *Message, status int, reason string) *Message {
 		reason = ReasonPhrase(status)
 	}
 	m := &Message{
-		method: req.method, status: status, reason: reason, version: sipVersion, bodyLength: -1,
+		method: req.method, status: status, reason: reason, version: sipVersion,
 		via: req.via, from: req.from, to: req.to, cseq: req.cseq, callID: req.callID,
 		fields: make([]Field, 0, 12),
 	}
