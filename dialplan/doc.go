@@ -7,14 +7,16 @@
 // # Patterns
 //
 //	0-9 A-D * #   that digit                \+      a plus sign (global form of E.164)
-//	X             any one digit 0-9         [1-57]  one digit of the set, [^1-5] one digit 0-9, * or # that is not in it
-//	!             one or more digits        .       no digit: marks where the pre-dot discard cuts
+//	X             any one digit 0-9         [1-57]  one digit of the set, [^1-5] one digit 0-9 not in it
+//	!             one or more digits 0-9,   .       no digit: marks where the pre-dot discard cuts
+//	              once per pattern, never before the dot
 //
 // # Which pattern wins
 //
-// All patterns of all partitions of the search space compete. The closest match wins: the pattern which matches the
-// fewest other strings of the same length. Ties go to the partition that comes first in the search space, then to
-// the pattern that comes first in the rules. Digit by digit (overlap), a match is final only when no longer
+// All patterns of all partitions of the search space compete; the nameless partition ("") comes last in every search space.
+// The closest match wins: the pattern which matches the fewest strings of the dialled length. Ties go to a pattern
+// without "!", then to the partition that comes first in the search space, then to the pattern that comes first in the
+// rules. Digit by digit (overlap), a match is final only when no longer
 // string could match anything, or when the winning pattern is urgent; en bloc (Query.Complete) it is final at once.
 //
 // A Plan is compiled from Rules into one trie per partition. It is immutable and safe for concurrent use.

@@ -1,5 +1,10 @@
 package dialplan
 
+import (
+	"fmt"
+	"strconv"
+)
+
 // Rules are a dial plan as plain data. Compile makes a Plan of them.
 type Rules struct {
 	SearchSpaces []SearchSpace `json:"search_spaces,omitempty"`
@@ -69,7 +74,7 @@ type Outcome uint8
 // The outcomes.
 const (
 	NoMatch    Outcome = iota // nothing matches, and nothing will
-	MoreDigits                // more digits could match; Result holds the match so far, if there is one, for when they do not come
+	MoreDigits                // more digits could match; when they do not come, ask again with Complete
 	Match
 	Rejected // a Blocked pattern won
 	Loop     // translations went in a circle
@@ -78,9 +83,41 @@ const (
 // A Result is the answer to a Query.
 type Result struct {
 	Outcome Outcome
-	// Pattern is the one that won last, nil without a match. It belongs to the plan.
+	// Pattern is the one that won last, nil for NoMatch and MoreDigits. It belongs to the plan.
 	Pattern *Pattern
 	// Called and Calling are the numbers after all transformations.
 	Called  string
 	Calling string
+}
+
+var kindNames = [...]string{"blocked", "directory-number", "translation", "trunk", "route-list", "applet"}
+
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return "kind " + strconv.Itoa(int(k))
+}
+
+// MarshalText writes the name.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads the name.
+func (k *Kind) UnmarshalText(b []byte) error {
+	for i, n := range kindNames {
+		if n == string(b) {
+			*k = Kind(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("dialplan: %q is no kind of pattern; expected one of %q", b, kindNames)
+}
+
+var outcomeNames = [...]string{"no match", "more digits", "match", "rejected", "loop"}
+
+func (o Outcome) String() string {
+	if int(o) < len(outcomeNames) {
+		return outcomeNames[o]
+	}
+	return "outcome " + strconv.Itoa(int(o))
 }
