@@ -88,6 +88,8 @@ type Observer interface {
 type Handler interface {
 	// Message hands over a valid message. The handler owns m from now on.
 	Message(f *Flow, m *sip.Message)
+	// Opened says that a connection we made is ready. It comes before any message.
+	Opened(f *Flow)
 	// Closed is the last call for a flow of a connection: err says why. Messages that were queued are lost.
 	Closed(f *Flow, err error)
 }

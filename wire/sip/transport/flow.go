@@ -1,0 +1,454 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/locktone/locktone/wire/sip"
+)
+
+// The reasons a flow ends with that are ours; a peer's reasons are the errors of net and crypto/tls.
+var (
+	ErrQueueFull    = errors.New("the peer does not read: the write queue is full")
+	ErrWriteTimeout = errors.New("the peer does not read: a write did not finish in time")
+	ErrIdle         = errors.New("nothing came from the peer for too long, no keep-alive either")
+	ErrSilent       = errors.New("no valid message came after the connection was accepted")
+	ErrPartial      = errors.New("a message was begun and not completed in time")
+	ErrMalformed    = errors.New("too many malformed messages")
+	ErrClosed       = errors.New("transport is closed")
+	ErrEvicted      = errors.New("the UDP flow was not used any more")
+)
+
+const (
+	stateConnecting = iota
+	stateEstablished
+	stateClosed
+)
+
+// Flow is one way to one peer: a UDP 5-tuple, or a connection that is being made, established or closed. It is what
+// RFC 5626, 3.1 calls a flow. All methods may be called from any goroutine; a closed flow stays closed.
+//
+// The fields below "fixed" are set before the state leaves stateConnecting and never change afterwards. The write side
+// is guarded by mu; the read side belongs to the reader goroutine.
+type Flow struct {
+	t        *Transport
+	id       FlowID
+	network  Network
+	inbound  bool
+	listener *Listener // accepted connections and UDP; nil for dialled connections
+	dest     Dest      // dialled connections: what was asked for
+	identity string
+	since    time.Time
+
+	conn       net.Conn // fixed; nil for UDP
+	local      netip.AddrPort
+	remote     netip.AddrPort
+	source     string // remote's address as text
+	serverName string
+	peer       PeerIdentity
+
+	state        atomic.Uint32
+	proven       atomic.Bool  // a valid message came
+	last         atomic.Int64 // unix ns of the last byte from the peer
+	partialSince atomic.Int64 // unix ns since when an incomplete message waits, 0 = none
+	writeSince   atomic.Int64 // unix ns since when a write runs, 0 = none
+	queued       atomic.Int64
+	bytesIn      atomic.Uint64
+	bytesOut     atomic.Uint64
+	messagesIn   atomic.Uint64
+	messagesOut  atomic.Uint64
+	malformed    atomic.Uint64
+
+	mu       sync.Mutex
+	out      []byte        // serialised, not yet taken by a writer
+	writing  bool          // a writer has the flow or will get it
+	shut     bool          // no more sending
+	err      error         // why it was shut
+	cancel   func()        // stops the dialling
+	ready    chan struct{} // dialled: closed when established or closed
+	drained  chan struct{} // closed by the writer when it finds nothing more to write
+	vouched  map[string]bool
+	badSince time.Time
+	bad      int
+}
+
+// ID is the flow's number.
+func (f *Flow) ID() FlowID { return f.id }
+
+// Network is the transport protocol.
+func (f *Flow) Network() Network { return f.network }
+
+// Inbound says whether the peer made the connection (or sent the first datagram).
+func (f *Flow) Inbound() bool { return f.inbound }
+
+// Listener is where the flow came in; nil for connections we made.
+func (f *Flow) Listener() *Listener { return f.listener }
+
+// LocalIdentity names the identity we show on this flow.
+func (f *Flow) LocalIdentity() string { return f.identity }
+
+// Policy is Dest.Policy of a connection we made.
+func (f *Flow) Policy() string { return f.dest.Policy }
+
+// Remote is the peer's address.
+func (f *Flow) Remote() netip.AddrPort { return f.remote }
+
+// Since is when the flow was made.
+func (f *Flow) Since() time.Time { return f.since }
+
+// Alive says whether messages can be sent: the flow is connecting or established.
+func (f *Flow) Alive() bool { return f.state.Load() != stateClosed }
+
+// Established says whether the connection and its handshake are done. A UDP flow always is.
+func (f *Flow) Established() bool { return f.state.Load() == stateEstablished }
+
+// Local is our address on this flow; zero while connecting.
+func (f *Flow) Local() netip.AddrPort {
+	if f.state.Load() == stateConnecting {
+		return netip.AddrPort{}
+	}
+	return f.local
+}
+
+// ServerName is the name an outgoing connection proved, or the SNI an incoming one asked for.
+func (f *Flow) ServerName() string {
+	if f.state.Load() == stateConnecting {
+		return f.dest.ServerName
+	}
+	return f.serverName
+}
+
+// Peer is who the TLS peer is; the zero identity without TLS or while connecting. It must not be changed.
+func (f *Flow) Peer() *PeerIdentity {
+	if f.state.Load() == stateConnecting {
+		return &PeerIdentity{}
+	}
+	return &f.peer
+}
+
+// TLS is the state of the TLS connection, with the peer's certificates; nil without TLS or while connecting.
+func (f *Flow) TLS() *tls.ConnectionState {
+	if f.state.Load() == stateConnecting {
+		return nil
+	}
+	if c, ok := f.conn.(*tls.Conn); ok {
+		s := c.ConnectionState()
+		return &s
+	}
+	return nil
+}
+
+// SentBy is what goes into the sent-by of our Via and into Contact: the address of the listener with the flow's network
+// and identity, where the peer can reach us when the connection is lost (RFC 3261, 18.1.1), else the local address.
+func (f *Flow) SentBy() netip.AddrPort {
+	if l := f.t.listenerFor(f.network, f.identity, f.listener); l != nil {
+		return l.sentBy(f)
+	}
+	return f.Local()
+}
+
+// Wait returns nil when the flow is established, or why it is not.
+func (f *Flow) Wait(ctx context.Context) error {
+	if f.ready != nil {
+		select {
+		case <-f.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if f.Established() {
+		return nil
+	}
+	return f.Err()
+}
+
+// Err is why the flow closed; nil while it is alive.
+func (f *Flow) Err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// Send queues a message and returns at once. An error means that it will not be sent; without error it may still be lost
+// with the connection. While the connection is being made messages wait in the queue.
+func (f *Flow) Send(m *sip.Message) error {
+	if f.network == UDP {
+		return f.sendDatagram(m)
+	}
+	f.mu.Lock()
+	if f.shut {
+		err := f.err
+		f.mu.Unlock()
+		return err
+	}
+	start := f.room()
+	f.out = m.Append(f.out)
+	n := len(f.out) - start
+	if o := f.t.cfg.Observer; o != nil {
+		o.Sent(f, time.Now(), f.out[start:len(f.out):len(f.out)], m)
+	}
+	f.messagesOut.Add(1)
+	return f.queueAndUnlock(n)
+}
+
+// sendRaw queues bytes that are no message: the CRLF of a keep-alive.
+func (f *Flow) sendRaw(p []byte) error {
+	f.mu.Lock()
+	if f.shut {
+		err := f.err
+		f.mu.Unlock()
+		return err
+	}
+	f.room()
+	f.out = append(f.out, p...)
+	return f.queueAndUnlock(len(p))
+}
+
+// Ping sends the double CRLF of RFC 5626, 3.5.1; the peer's answer shows in Info as Last.
+func (f *Flow) Ping() error {
+	if f.network == UDP {
+		return nil
+	}
+	return f.sendRaw([]byte("\r\n\r\n"))
+}
+
+// room makes sure that there is a buffer and returns its length; mu is held.
+func (f *Flow) room() int {
+	if f.out == nil {
+		f.out = f.t.buffers.get()
+	}
+	return len(f.out)
+}
+
+func (f *Flow) queueAndUnlock(n int) error {
+	queued := f.queued.Add(int64(n))
+	if queued > int64(f.limits().QueueBytes) {
+		f.mu.Unlock()
+		f.abort(ErrQueueFull)
+		return ErrQueueFull
+	}
+	kick := !f.writing && f.state.Load() == stateEstablished
+	if kick {
+		f.writing = true
+	}
+	f.mu.Unlock()
+	if kick {
+		f.t.writers.hand(f)
+	}
+	return nil
+}
+
+func (f *Flow) limits() *Limits {
+	if f.listener != nil {
+		return &f.listener.limits
+	}
+	return &f.t.cfg.Limits
+}
+
+// Close ends the flow; what is queued is still written, within a second. A UDP flow is only forgotten.
+func (f *Flow) Close(reason error) {
+	if reason == nil {
+		reason = ErrClosed
+	}
+	if !f.shutdown(reason) {
+		return
+	}
+	if f.network == UDP {
+		f.state.Store(stateClosed)
+		f.listener.forget(f)
+		return
+	}
+	f.interrupt(false)
+}
+
+// abort is Close for a peer that does not read: nothing more is written.
+func (f *Flow) abort(reason error) {
+	if f.shutdown(reason) {
+		f.interrupt(true)
+	}
+}
+
+// shutdown stops sending; false when that was done already.
+func (f *Flow) shutdown(reason error) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.shut {
+		return false
+	}
+	f.shut, f.err = true, reason
+	return true
+}
+
+// interrupt wakes the goroutine that owns the connection (the dialler or the reader), which does the rest.
+func (f *Flow) interrupt(writerToo bool) {
+	f.mu.Lock()
+	cancel := f.cancel
+	established := f.state.Load() == stateEstablished
+	f.mu.Unlock()
+	if !established {
+		if cancel != nil {
+			cancel()
+		}
+		return
+	}
+	past := time.Unix(1, 0)
+	if writerToo {
+		_ = f.conn.SetWriteDeadline(past)
+	}
+	_ = f.conn.SetReadDeadline(past)
+}
+
+// establish publishes the connection: the fixed fields are set. False when the flow was closed meanwhile.
+func (f *Flow) establish() bool {
+	f.mu.Lock()
+	if f.shut {
+		f.mu.Unlock()
+		return false
+	}
+	f.last.Store(time.Now().UnixNano())
+	f.state.Store(stateEstablished)
+	kick := len(f.out) > 0
+	f.writing = kick
+	if f.ready != nil {
+		close(f.ready)
+	}
+	f.mu.Unlock()
+	if kick {
+		f.t.writers.hand(f)
+	}
+	return true
+}
+
+// finish is the end of a connection, called once by its reader (or its dialler when it never was established).
+func (f *Flow) finish(err error) {
+	f.shutdown(err)
+	err = f.Err()
+	wasEstablished := f.state.Load() == stateEstablished
+	if wasEstablished {
+		f.drain()
+	}
+	f.state.Store(stateClosed)
+	f.t.remove(f)
+	if f.conn != nil {
+		_ = f.conn.Close()
+	}
+	f.mu.Lock()
+	if !f.writing && f.out != nil {
+		f.t.buffers.put(f.out)
+		f.out = nil
+	}
+	if f.ready != nil && !wasEstablished {
+		close(f.ready)
+	}
+	f.mu.Unlock()
+	if l := f.listener; l != nil {
+		l.release(f)
+	}
+	if o := f.t.cfg.Observer; o != nil && wasEstablished {
+		o.Closed(f, time.Now(), err)
+	}
+	f.t.handler.Closed(f, err)
+}
+
+// drain gives the writer a second to finish what was queued before the flow was shut.
+func (f *Flow) drain() {
+	f.mu.Lock()
+	if !f.writing {
+		f.mu.Unlock()
+		return
+	}
+	drained := make(chan struct{})
+	f.drained = drained
+	f.mu.Unlock()
+	patience := time.NewTimer(time.Second)
+	defer patience.Stop()
+	select {
+	case <-drained:
+	case <-patience.C:
+		_ = f.conn.SetWriteDeadline(time.Unix(1, 0))
+		<-drained
+	}
+}
+
+// flush writes until the queue is empty. It is called by a writer goroutine while writing is true.
+func (f *Flow) flush() {
+	for {
+		f.mu.Lock()
+		buf := f.out
+		f.out = nil
+		if len(buf) == 0 {
+			f.stopWriting()
+			f.mu.Unlock()
+			return
+		}
+		f.mu.Unlock()
+		f.writeSince.Store(time.Now().UnixNano())
+		n, err := f.conn.Write(buf)
+		f.writeSince.Store(0)
+		f.bytesOut.Add(uint64(n))
+		f.queued.Add(-int64(len(buf)))
+		f.t.buffers.put(buf)
+		if err != nil {
+			f.writeFailed(err)
+			return
+		}
+	}
+}
+
+func (f *Flow) writeFailed(err error) {
+	f.mu.Lock()
+	f.stopWriting()
+	f.mu.Unlock()
+	f.abort(err)
+}
+
+func (f *Flow) stopWriting() {
+	f.writing = false
+	if f.drained != nil {
+		close(f.drained)
+		f.drained = nil
+	}
+}
+
+// Info is a snapshot.
+func (f *Flow) Info() FlowInfo {
+	i := FlowInfo{
+		ID: f.id, Network: f.network, Inbound: f.inbound, Remote: f.remote, LocalIdentity: f.identity,
+		Policy: f.dest.Policy, Since: f.since, Local: f.Local(), ServerName: f.ServerName(),
+		BytesIn: f.bytesIn.Load(), BytesOut: f.bytesOut.Load(), MessagesIn: f.messagesIn.Load(),
+		MessagesOut: f.messagesOut.Load(), Malformed: f.malformed.Load(), Queued: int(f.queued.Load()),
+		State: [...]string{"connecting", "established", "closed"}[f.state.Load()],
+	}
+	if f.listener != nil {
+		i.Listener = f.listener.name
+	}
+	if last := f.last.Load(); last != 0 {
+		i.Last = time.Unix(0, last)
+	}
+	if s := f.TLS(); s != nil {
+		i.Peer = *f.Peer()
+		i.TLSVersion, i.Cipher, i.Resumed = versionName(s), tls.CipherSuiteName(s.CipherSuite), s.DidResume
+	}
+	return i
+}
+
+// isTimeout says whether err is an expired deadline.
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// closedByPeer makes the end of a stream a sentence.
+func closedByPeer(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New("the peer closed the connection")
+	}
+	return err
+}

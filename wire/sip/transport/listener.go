@@ -1,0 +1,310 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Errors of connections that are closed before they are flows.
+var (
+	ErrTooMany         = errors.New("the listener has its limit of connections")
+	ErrTooManySource   = errors.New("this source address has its limit of connections")
+	ErrTooManyUnproven = errors.New("too many connections without a valid message")
+	ErrHandshakes      = errors.New("too many TLS handshakes in flight")
+	ErrAcceptRate      = errors.New("connections come faster than the listener accepts")
+)
+
+// Listener is one listening socket and what came through it. mu guards the admission counters.
+type Listener struct {
+	t         *Transport
+	name      string
+	network   Network
+	addr      netip.AddrPort
+	advertise netip.AddrPort
+	identity  string
+	limits    Limits
+	config    func(*tls.ClientHelloInfo) (*tls.Config, error)
+
+	stream net.Listener
+	tls    *tls.Config // shared by all handshakes, so that session tickets work across connections
+	packet PacketConn
+
+	bytesIn, bytesOut, messagesIn, messagesOut  atomic.Uint64
+	malformed, dropped, accepted, refused, fail atomic.Uint64
+
+	mu          sync.Mutex
+	closed      bool
+	open        int
+	unproven    int
+	handshaking int
+	sources     map[netip.Addr]*sourceCount
+	tokens      float64
+	tokensAt    time.Time
+	reported    time.Time // last Refused report of a limit
+	udp         map[netip.AddrPort]*Flow
+	replies     float64 // budget of answers to malformed datagrams
+}
+
+// sourceCount is what one source address has.
+type sourceCount struct{ open, unproven, handshaking int }
+
+func (t *Transport) newListener(lc ListenConfig, addr netip.AddrPort) *Listener {
+	limits := t.cfg.Limits
+	if lc.Limits != nil {
+		limits = lc.Limits.withDefaults()
+	}
+	name := lc.Name
+	if name == "" {
+		name = lc.Network.String() + ":" + addr.String()
+	}
+	return &Listener{
+		t: t, name: name, network: lc.Network, addr: addr, advertise: lc.Advertise, identity: lc.LocalIdentity,
+		limits: limits, config: lc.TLS, sources: map[netip.Addr]*sourceCount{}, tokensAt: time.Now(),
+		tokens: float64(limits.AcceptRate),
+	}
+}
+
+// Name is the listener's name.
+func (l *Listener) Name() string { return l.name }
+
+// Network is the listener's transport.
+func (l *Listener) Network() Network { return l.network }
+
+// Addr is the bound address.
+func (l *Listener) Addr() netip.AddrPort { return l.addr }
+
+// LocalIdentity names the identity shown here.
+func (l *Listener) LocalIdentity() string { return l.identity }
+
+// Info is a snapshot of the counters.
+func (l *Listener) Info() ListenerInfo {
+	l.mu.Lock()
+	open, unproven, handshaking := l.open, l.unproven, l.handshaking
+	l.mu.Unlock()
+	return ListenerInfo{
+		Name: l.name, Network: l.network, Addr: l.addr, LocalIdentity: l.identity,
+		Open: open, Unproven: unproven, Handshaking: handshaking,
+		Accepted: l.accepted.Load(), Refused: l.refused.Load(), Failed: l.fail.Load(),
+		BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(), MessagesIn: l.messagesIn.Load(),
+		MessagesOut: l.messagesOut.Load(), Malformed: l.malformed.Load(), Dropped: l.dropped.Load(),
+	}
+}
+
+// Close stops listening. Connections that were accepted stay; a UDP socket closes with its flows.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	was := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if was {
+		return nil
+	}
+	l.t.mu.Lock()
+	l.t.listeners = removed(l.t.listeners, l)
+	l.t.mu.Unlock()
+	if l.packet != nil {
+		return l.packet.Close()
+	}
+	return l.stream.Close()
+}
+
+func removed(all []*Listener, l *Listener) []*Listener {
+	var rest []*Listener
+	for _, o := range all {
+		if o != l {
+			rest = append(rest, o)
+		}
+	}
+	return rest
+}
+
+// sentBy is the address a flow of this listener puts into Via.
+func (l *Listener) sentBy(f *Flow) netip.AddrPort { return l.address(f.remote.Addr()) }
+
+func (l *Listener) address(peer netip.Addr) netip.AddrPort {
+	if l.advertise.IsValid() {
+		return l.advertise
+	}
+	if l.addr.Addr().IsUnspecified() {
+		return netip.AddrPortFrom(l.t.towards(peer), l.addr.Port())
+	}
+	return l.addr
+}
+
+func (l *Listener) acceptAll() {
+	defer l.t.wg.Done()
+	backOff := time.Duration(0)
+	for {
+		conn, err := l.stream.Accept()
+		if err == nil {
+			backOff = 0
+			l.admit(conn)
+			continue
+		}
+		if isClosed(err) || l.isClosed() {
+			return
+		}
+		backOff = min(max(2*backOff, 5*time.Millisecond), time.Second) // out of descriptors, most likely
+		select {
+		case <-time.After(backOff):
+		case <-l.t.quit:
+			return
+		}
+	}
+}
+
+func (l *Listener) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// admit decides about a new connection before anything is spent on it.
+func (l *Listener) admit(conn net.Conn) {
+	remote := addrPort(conn.RemoteAddr())
+	if err := l.count(remote.Addr(), time.Now()); err != nil {
+		_ = conn.Close()
+		l.refused.Add(1)
+		l.reportRefused(remote, err)
+		return
+	}
+	l.accepted.Add(1)
+	f := l.t.newFlow(l.network, l.identity)
+	f.inbound, f.listener = true, l
+	f.remote, f.local = remote, addrPort(conn.LocalAddr())
+	f.source = remote.Addr().WithZone("").String()
+	l.t.wg.Add(1)
+	if l.network == TLS {
+		go f.serveTLS(conn)
+		return
+	}
+	f.conn = conn
+	f.begin()
+}
+
+// begin registers an accepted connection and starts its reader, which has taken over the wait group's count.
+func (f *Flow) begin() {
+	if !f.t.register(f) || !f.establish() {
+		f.listener.release(f)
+		_ = f.conn.Close()
+		f.t.remove(f)
+		f.t.wg.Done()
+		return
+	}
+	if o := f.t.cfg.Observer; o != nil {
+		o.Opened(f, time.Now())
+	}
+	go f.read()
+}
+
+// count takes the connection into the counters, or says which limit it would break.
+func (l *Listener) count(from netip.Addr, now time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.sources[from]
+	if s == nil {
+		s = &sourceCount{}
+	}
+	switch {
+	case !l.token(now):
+		return ErrAcceptRate
+	case l.open >= l.limits.Connections:
+		return ErrTooMany
+	case s.open >= l.limits.ConnectionsPerIP:
+		return ErrTooManySource
+	case l.unproven >= l.limits.Unproven, s.unproven >= l.limits.UnprovenPerIP:
+		return ErrTooManyUnproven
+	case l.network == TLS && (l.handshaking >= l.limits.Handshakes || s.handshaking >= l.limits.HandshakesPerIP):
+		return ErrHandshakes
+	}
+	l.sources[from] = s
+	l.open, s.open = l.open+1, s.open+1
+	l.unproven, s.unproven = l.unproven+1, s.unproven+1
+	if l.network == TLS {
+		l.handshaking, s.handshaking = l.handshaking+1, s.handshaking+1
+	}
+	return nil
+}
+
+// token takes one from the bucket of accepts, which holds up to two seconds' worth.
+func (l *Listener) token(now time.Time) bool {
+	rate := float64(l.limits.AcceptRate)
+	l.tokens = min(2*rate, l.tokens+rate*now.Sub(l.tokensAt).Seconds())
+	l.tokensAt = now
+	if l.tokens < 1 {
+		return false
+	}
+	l.tokens--
+	return true
+}
+
+// shaken counts a handshake that has ended.
+func (l *Listener) shaken(from netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handshaking--
+	if s := l.sources[from]; s != nil {
+		s.handshaking--
+	}
+}
+
+// prove counts the first valid message of a connection.
+func (l *Listener) prove(f *Flow) {
+	if f.proven.Swap(true) || l.network == UDP {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unproven--
+	if s := l.sources[f.remote.Addr()]; s != nil {
+		s.unproven--
+	}
+}
+
+// release gives the connection's place back.
+func (l *Listener) release(f *Flow) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	s := l.sources[f.remote.Addr()]
+	if s == nil {
+		return
+	}
+	s.open--
+	if !f.proven.Swap(true) {
+		l.unproven--
+		s.unproven--
+	}
+	if s.open == 0 {
+		delete(l.sources, f.remote.Addr())
+	}
+}
+
+// reportRefused tells the observer about a limit, at most once a second: a flood is not multiplied.
+func (l *Listener) reportRefused(remote netip.AddrPort, err error) {
+	o := l.t.cfg.Observer
+	if o == nil {
+		return
+	}
+	now := time.Now()
+	l.mu.Lock()
+	tell := now.Sub(l.reported) >= time.Second
+	if tell {
+		l.reported = now
+	}
+	l.mu.Unlock()
+	if tell {
+		o.Refused(HandshakeFailure{
+			At: now, Inbound: true, Listener: l.name, LocalIdentity: l.identity, Remote: remote, Phase: "accept", Err: err,
+		})
+	}
+}
+
+func (t *Transport) newFlow(n Network, identity string) *Flow {
+	return &Flow{t: t, id: FlowID(t.nextID.Add(1)), network: n, identity: identity, since: time.Now()}
+}

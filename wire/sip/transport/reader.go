@@ -1,0 +1,182 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/locktone/locktone/wire/sip"
+)
+
+// idleRead is the buffer an idle connection waits with. What is longer goes on in a shared Framer.
+const idleRead = 512
+
+// read is the reader goroutine of a connection: it frames, parses, validates and hands messages on in order.
+func (f *Flow) read() {
+	defer f.t.wg.Done()
+	f.finish(closedByPeer(f.readAll()))
+}
+
+func (f *Flow) readAll() error {
+	buf := make([]byte, idleRead)
+	for {
+		n, err := f.conn.Read(buf)
+		if n > 0 {
+			if err := f.burst(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// burst handles what has begun to come until the stream is between two messages again.
+func (f *Flow) burst(p []byte) error {
+	framer := f.t.framer(f.limits())
+	n, _ := framer.Write(p)
+	for {
+		f.received(n)
+		if err := f.frames(framer); err != nil {
+			return err
+		}
+		if framer.Buffered() == 0 {
+			f.partialSince.Store(0)
+			f.t.framers.Put(framer)
+			return nil
+		}
+		f.partialSince.CompareAndSwap(0, time.Now().UnixNano())
+		var err error
+		if n, err = framer.Fill(f.conn); err != nil && n == 0 {
+			return err
+		}
+	}
+}
+
+func (f *Flow) received(n int) {
+	now := time.Now().UnixNano()
+	f.last.Store(now)
+	f.bytesIn.Add(uint64(n))
+	if f.listener != nil {
+		f.listener.bytesIn.Add(uint64(n))
+	}
+}
+
+func (f *Flow) frames(framer *sip.Framer) error {
+	for {
+		frame, ok := framer.Next()
+		if !ok {
+			return nil
+		}
+		f.partialSince.Store(0)
+		switch {
+		case frame.Ping:
+			_ = f.sendRaw([]byte("\r\n")) // RFC 5626, 3.5.1: the answer is one CRLF
+		case frame.Err != nil:
+			if err := f.refuse(nil, frame.Raw, frame.Err); err != nil {
+				return err
+			}
+		case frame.Message != nil:
+			if err := f.accept(frame.Message, frame.Raw); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// accept validates a message and hands it on.
+func (f *Flow) accept(m *sip.Message, raw []byte) error {
+	if problem := sip.Validate(m); problem != nil {
+		return f.refuse(m, raw, problem)
+	}
+	f.deliver(m, raw)
+	return nil
+}
+
+func (f *Flow) deliver(m *sip.Message, raw []byte) {
+	f.messagesIn.Add(1)
+	if l := f.listener; l != nil {
+		l.messagesIn.Add(1)
+		if !f.proven.Load() {
+			l.prove(f)
+		}
+	}
+	if o := f.t.cfg.Observer; o != nil {
+		o.Received(f, time.Now(), raw, m, nil)
+	}
+	if m.IsRequest() {
+		stampVia(m, f.source, f.remote.Port())
+	}
+	f.t.handler.Message(f, m)
+}
+
+// stampVia notes where a request really came from. RFC 3261, 18.2.1: received when sent-by does not say so;
+// RFC 3581, 4: a server that finds rport fills it in and adds received always.
+func stampVia(m *sip.Message, source string, port uint16) {
+	v := m.TopVia()
+	_, asked := v.RPort()
+	if !asked && v.Host == source {
+		return
+	}
+	v.Params = v.Params.With("received", source)
+	if asked {
+		v.Params = v.Params.With("rport", strconv.Itoa(int(port)))
+	}
+	m.SetTopVia(v)
+}
+
+// refuse answers a malformed message; the connection goes on unless its framing is lost or there are too many.
+func (f *Flow) refuse(m *sip.Message, raw []byte, problem *sip.ParseError) error {
+	f.malformed.Add(1)
+	if f.listener != nil {
+		f.listener.malformed.Add(1)
+	}
+	if o := f.t.cfg.Observer; o != nil {
+		o.Received(f, time.Now(), raw, m, problem)
+	}
+	if problem.Reply != nil {
+		_ = f.Send(problem.Reply)
+	}
+	if problem.Fatal {
+		return problem
+	}
+	if f.tooMany() {
+		return ErrMalformed
+	}
+	return nil
+}
+
+// tooMany counts malformed messages by the minute.
+func (f *Flow) tooMany() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := time.Now(); now.Sub(f.badSince) > time.Minute {
+		f.badSince, f.bad = now, 0
+	}
+	f.bad++
+	return f.bad > f.limits().MalformedPerMinute
+}
+
+// overdue says why a connection must end now, nil when it may go on. The sweeper asks once a second.
+func (f *Flow) overdue(now time.Time) error {
+	l := f.limits()
+	since := func(ns int64) time.Duration { return now.Sub(time.Unix(0, ns)) }
+	if w := f.writeSince.Load(); w != 0 && since(w) > l.WriteTimeout {
+		return ErrWriteTimeout
+	}
+	if p := f.partialSince.Load(); p != 0 && since(p) > l.PartialMessage {
+		return ErrPartial
+	}
+	if f.inbound && !f.proven.Load() && now.Sub(f.since) > l.FirstMessage {
+		return ErrSilent
+	}
+	if since(f.last.Load()) > l.Idle {
+		return ErrIdle
+	}
+	return nil
+}
+
+// isClosed says whether err is the use of a closed socket.
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }
