@@ -1,0 +1,189 @@
+package tone
+
+import "math"
+
+// A Detector says which single tone was heard over the last second, and how loud it was. It neither knows nor guesses
+// the frequency: it correlates the signal with itself shifted by every lag, takes the lag that fits best and refines it
+// between samples, so it hears 997 Hz as 997 and noise, music or speech as no tone.
+type Detector struct {
+	buf  [Rate]int16 // ring of the last second
+	pos  int
+	have int
+	work [Rate]float64
+}
+
+// WritePCM listens. It never fails.
+func (d *Detector) WritePCM(src []int16) error {
+	for _, v := range src {
+		d.buf[d.pos] = v
+		d.pos = (d.pos + 1) % len(d.buf)
+	}
+	d.have = min(d.have+len(src), len(d.buf))
+	return nil
+}
+
+// Reset forgets what was heard.
+func (d *Detector) Reset() { d.have, d.pos = 0, 0 }
+
+// NoLevel is the level reported for silence, dBm0.
+const NoLevel = -99
+
+// minSamples is how much must have been heard before a tone is named: 200 ms.
+const minSamples = Rate / 5
+
+// Result is the tone's frequency, 0 when there is none, and the level of whatever was heard in dBm0.
+func (d *Detector) Result() (hz, dBm0 float64) {
+	x := d.recent()
+	energy := 0.0
+	for _, v := range x {
+		energy += v * v
+	}
+	if len(x) == 0 || energy/float64(len(x)) < 16 {
+		return 0, NoLevel
+	}
+	rms := math.Sqrt(energy / float64(len(x)))
+	dBm0 = math.Max(NoLevel, 20*math.Log10(rms*math.Sqrt2/fullScale)+3.14)
+	if len(x) < minSamples {
+		return 0, dBm0
+	}
+	return frequency(x), dBm0
+}
+
+// recent is what was heard, oldest first, without its mean.
+func (d *Detector) recent() []float64 {
+	x := d.work[:d.have]
+	start := d.pos - d.have
+	if start < 0 {
+		start += len(d.buf)
+	}
+	sum := 0.0
+	for i := range x {
+		x[i] = float64(d.buf[(start+i)%len(d.buf)])
+		sum += x[i]
+	}
+	mean := sum / float64(max(len(x), 1))
+	for i := range x {
+		x[i] -= mean
+	}
+	return x
+}
+
+// Lags looked at: 4,000 Hz down to 100 Hz.
+const (
+	minLag = 2
+	maxLag = Rate / 100
+)
+
+// purity is the correlation below which a signal is not called a tone. G.711 alone costs less than 0.001, a lost packet
+// of ten costs 0.05 with concealment.
+const purity = 0.9
+
+// frequency finds the period at the first lag whose correlation peaks above purity, then sharpens it at the largest
+// multiple of the period that fits, where an error of one sample is a small part of the whole.
+func frequency(x []float64) float64 {
+	lag := 0
+	r0, r1 := correlate(x, 0), correlate(x, 1)
+	for n := minLag; n <= maxLag; n++ {
+		r2 := correlate(x, n)
+		if r1 >= r0 && r1 >= r2 && r1 >= purity && n-1 >= minLag {
+			lag = n - 1
+			break
+		}
+		r0, r1 = r1, r2
+	}
+	if lag == 0 {
+		return 0
+	}
+	period := refine(x, lag)
+	// A tone above 2,000 Hz peaks between samples: the first lag that looks good may be a multiple of its period. The
+	// number of sign changes tells which.
+	if k := math.Round(crossings(x) / 2 * period / float64(len(x))); k > 1 {
+		period /= k
+	}
+	hz := sharpen(x, period)
+	if share(x, hz) < purity {
+		return 0 // two tones have a common period as well
+	}
+	return hz
+}
+
+// share is the part of the signal's energy that lies at a frequency, looked at in short pieces so that a small error of
+// the frequency does not matter.
+func share(x []float64, hz float64) float64 {
+	const piece = Rate / 25
+	sum, n := 0.0, 0.0
+	for ; len(x) >= piece; x = x[piece:] {
+		sum += goertzel(x[:piece], hz)
+		n++
+	}
+	return sum / n
+}
+
+// goertzel is the share of a piece's energy at a frequency.
+func goertzel(x []float64, hz float64) float64 {
+	c := 2 * math.Cos(2*math.Pi*hz/Rate)
+	var s1, s2, energy float64
+	for _, v := range x {
+		s1, s2 = v+c*s1-s2, s1
+		energy += v * v
+	}
+	if energy == 0 {
+		return 0
+	}
+	return 2 * (s1*s1 + s2*s2 - c*s1*s2) / (float64(len(x)) * energy)
+}
+
+// crossings counts changes of sign.
+func crossings(x []float64) float64 {
+	n := 0
+	for i := 1; i < len(x); i++ {
+		if (x[i-1] < 0) != (x[i] < 0) {
+			n++
+		}
+	}
+	return float64(n)
+}
+
+// sharpen follows the period to ever larger multiples.
+func sharpen(x []float64, period float64) float64 {
+	for k := 2.0; k*period < Rate/20; k *= 2 {
+		lag := int(math.Round(k * period))
+		best := lag
+		for n := lag - 1; n <= lag+1; n++ {
+			if correlate(x, n) > correlate(x, best) {
+				best = n
+			}
+		}
+		p := refine(x, best)
+		// The neighbouring multiples must not be mistaken for this one.
+		period = p / math.Max(1, math.Round(p/period))
+	}
+	return Rate / period
+}
+
+// correlate is the normalised correlation of x with itself n samples later.
+func correlate(x []float64, n int) float64 {
+	var xy, xx, yy float64
+	a, b := x[:len(x)-n], x[n:]
+	for i := range a {
+		xy += a[i] * b[i]
+		xx += a[i] * a[i]
+		yy += b[i] * b[i]
+	}
+	if xx == 0 || yy == 0 {
+		return 0
+	}
+	return xy / math.Sqrt(xx*yy)
+}
+
+// refine finds the peak between samples. Around a peak at lag+d the correlation of a tone is A*cos(w*(n-lag-d)), so its
+// three middle values give w and d exactly.
+func refine(x []float64, lag int) float64 {
+	l, m, r := correlate(x, lag-1), correlate(x, lag), correlate(x, lag+1)
+	c := (l + r) / (2 * m)
+	if m <= 0 || c <= -1 || c >= 1 {
+		return float64(lag)
+	}
+	w := math.Acos(c)
+	return float64(lag) + math.Max(-1, math.Min(1, math.Atan2(r-l, 2*m*math.Sin(w))/w))
+}
