@@ -179,14 +179,24 @@ func (f *Flow) Err() error {
 // Send queues a message and returns at once. An error means that it will not be sent; without error it may still be lost
 // with the connection. While the connection is being made messages wait in the queue.
 func (f *Flow) Send(m *sip.Message) error {
+	kick, err := f.Queue(m)
+	if kick {
+		f.Flush()
+	}
+	return err
+}
+
+// Queue is Send without the writing: the caller, having queued all it has, calls Flush when flush is true, so that several
+// messages leave in one write.
+func (f *Flow) Queue(m *sip.Message) (flush bool, err error) {
 	if f.network == UDP {
-		return f.sendDatagram(m)
+		return false, f.sendDatagram(m)
 	}
 	f.mu.Lock()
 	if f.shut {
 		err := f.err
 		f.mu.Unlock()
-		return err
+		return false, err
 	}
 	start := f.room()
 	f.out = m.Append(f.out)
@@ -208,7 +218,11 @@ func (f *Flow) sendRaw(p []byte) error {
 	}
 	f.room()
 	f.out = append(f.out, p...)
-	return f.queueAndUnlock(len(p))
+	flush, err := f.queueAndUnlock(len(p))
+	if flush {
+		f.Flush()
+	}
+	return err
 }
 
 // Ping sends the double CRLF of RFC 5626, 3.5.1; the peer's answer shows in Info as Last.
@@ -227,14 +241,21 @@ func (f *Flow) room() int {
 	return len(f.out)
 }
 
-func (f *Flow) queueAndUnlock(n int) error {
-	queued := f.queued.Add(int64(n))
-	if queued > int64(f.limits().QueueBytes) {
-		f.mu.Unlock()
+func (f *Flow) queueAndUnlock(n int) (flush bool, err error) {
+	full := f.queued.Add(int64(n)) > int64(f.limits().QueueBytes)
+	flush = !f.writing && !full && f.state.Load() == stateEstablished
+	f.mu.Unlock()
+	if full {
 		f.abort(ErrQueueFull)
-		return ErrQueueFull
+		return false, ErrQueueFull
 	}
-	kick := !f.writing && f.state.Load() == stateEstablished
+	return flush, nil
+}
+
+// Flush has what is queued written. It returns at once.
+func (f *Flow) Flush() {
+	f.mu.Lock()
+	kick := !f.writing && len(f.out) > 0 && f.state.Load() == stateEstablished
 	if kick {
 		f.writing = true
 	}
@@ -242,7 +263,6 @@ func (f *Flow) queueAndUnlock(n int) error {
 	if kick {
 		f.t.writers.hand(f)
 	}
-	return nil
 }
 
 func (f *Flow) limits() *Limits {
@@ -359,6 +379,7 @@ func (f *Flow) finish(err error) {
 
 // drain gives the writer a second to finish what was queued before the flow was shut.
 func (f *Flow) drain() {
+	f.Flush()
 	f.mu.Lock()
 	if !f.writing {
 		f.mu.Unlock()

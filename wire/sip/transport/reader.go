@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"time"
@@ -15,14 +16,25 @@ const idleRead = 512
 // read is the reader goroutine of a connection: it frames, parses, validates and hands messages on in order.
 func (f *Flow) read() {
 	defer f.t.wg.Done()
-	f.finish(closedByPeer(f.readAll()))
+	f.finish(closedByPeer(f.readGuarded()))
+}
+
+// readGuarded keeps a fault in the reading of one peer's bytes from ending the process: the connection ends instead.
+func (f *Flow) readGuarded() (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("fault while reading a message, please report it: %v", fault)
+		}
+	}()
+	return f.readAll()
 }
 
 func (f *Flow) readAll() error {
 	buf := make([]byte, idleRead)
+	half := false
 	for {
 		n, err := f.conn.Read(buf)
-		if n > 0 {
+		if n > 0 && !f.keepAlive(buf[:n], &half) {
 			if err := f.burst(buf[:n]); err != nil {
 				return err
 			}
@@ -31,6 +43,26 @@ func (f *Flow) readAll() error {
 			return err
 		}
 	}
+}
+
+// keepAlive answers the CRLFs of an idle connection without a Framer. RFC 5626, 3.5.1: two are a ping, the answer is one.
+// half remembers a single CRLF: the second may come in a segment of its own.
+func (f *Flow) keepAlive(p []byte, half *bool) bool {
+	switch string(p) {
+	case "\r\n":
+		if *half = !*half; *half {
+			f.received(len(p))
+			return true
+		}
+	case "\r\n\r\n":
+		*half = false
+	default:
+		*half = false
+		return false
+	}
+	f.received(len(p))
+	_ = f.sendRaw([]byte("\r\n"))
+	return true
 }
 
 // burst handles what has begun to come until the stream is between two messages again.
@@ -44,6 +76,7 @@ func (f *Flow) burst(p []byte) error {
 		}
 		if framer.Buffered() == 0 {
 			f.partialSince.Store(0)
+			framer.Reset()
 			f.t.framers.Put(framer)
 			return nil
 		}

@@ -52,8 +52,18 @@ func (l *Listener) readPackets() {
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 		l.bytesIn.Add(uint64(n))
-		l.datagram(buf[:n], from)
+		l.datagramGuarded(buf[:n], from)
 	}
+}
+
+// datagramGuarded keeps a fault in the reading of one datagram from ending the process: the datagram is lost instead.
+func (l *Listener) datagramGuarded(p []byte, from netip.AddrPort) {
+	defer func() {
+		if recover() != nil {
+			l.malformed.Add(1)
+		}
+	}()
+	l.datagram(p, from)
 }
 
 // datagram handles one; nothing is remembered of its source unless it is a valid message.
@@ -104,8 +114,24 @@ func (l *Listener) malformedDatagram(p []byte, from netip.AddrPort, m *sip.Messa
 	allowed := l.token(time.Now())
 	l.mu.Unlock()
 	if allowed {
-		_ = f.Send(problem.Reply)
+		_ = f.ForReply(problem.Reply.TopVia()).Send(problem.Reply)
 	}
+}
+
+// ForReply is the flow the response to a request with this top Via takes: for UDP without rport, RFC 3261, 18.2.2 wants
+// the source address and the port of sent-by; everything else is answered where it came from.
+func (f *Flow) ForReply(v sip.Via) *Flow {
+	if f.network != UDP || v.Transport == "" {
+		return f
+	}
+	port := v.Port
+	if port == 0 {
+		port = int(UDP.Port())
+	}
+	if _, asked := v.RPort(); asked || port == int(f.remote.Port()) || port > 65_535 {
+		return f
+	}
+	return f.listener.transient(netip.AddrPortFrom(f.remote.Addr(), uint16(port)))
 }
 
 // flowFor finds or makes the flow to a peer; past the limit of flows it makes one that nobody remembers.
