@@ -4,7 +4,7 @@ import "strconv"
 
 // ParseError says why a message cannot be accepted, and carries the answer.
 type ParseError struct {
-	Offset int      // bytes from the start of the message, or of the value for the value parsers
+	Offset int      // bytes from the start of the message; from Validate and the value parsers, of the field's value
 	Header string   // the field at fault, "" for the start line or the message as a whole
 	What   string   // one sentence: what is wrong, what was expected
 	Status int      // the status to answer with: 400, 505, 513 ...; 0 = drop silently (a response, an ACK)

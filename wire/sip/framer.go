@@ -39,14 +39,18 @@ type Frame struct {
 func (f *Framer) Fill(r io.Reader) (int, error) {
 	f.room(framerRead)
 	n, err := r.Read(f.buf[len(f.buf):cap(f.buf)])
-	f.buf = f.buf[:len(f.buf)+n]
+	if !f.dead {
+		f.buf = f.buf[:len(f.buf)+n]
+	}
 	return n, err
 }
 
-// Write adds bytes that were read elsewhere; it never fails.
+// Write adds bytes that were read elsewhere; it never fails. After a Fatal error it forgets them.
 func (f *Framer) Write(p []byte) (int, error) {
-	f.room(len(p))
-	f.buf = append(f.buf, p...)
+	if !f.dead {
+		f.room(len(p))
+		f.buf = append(f.buf, p...)
+	}
 	return len(p), nil
 }
 
@@ -158,7 +162,7 @@ func (f *Framer) garbage(data []byte) (Frame, bool) {
 
 func (f *Framer) fatal(e *ParseError, raw []byte) (Frame, bool) {
 	e.Fatal = true
-	f.dead = true
+	f.dead, f.start = true, len(f.buf)
 	return Frame{Err: e, Raw: raw}, true
 }
 

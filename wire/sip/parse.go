@@ -2,6 +2,7 @@ package sip
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -358,17 +359,28 @@ func (h *head) typed(room []Param) {
 		if (!ok || !v.end()) && m.fault == nil {
 			m.fault = &ParseError{Offset: v.at, Header: f.Name, What: v.what, Status: 400}
 		}
-		if !ok {
-			v.what = ""
-		}
+		v.what = ""
 	}
 }
 
 // replyTo builds the answer to a bad request, nil when there must be none: a response, an ACK (RFC 3261, 17.1.1.3), or nothing
-// to send it back by (no readable Via).
+// to send it back by (no readable Via). Vias that cannot be read are not repeated, the topmost is cut to what was read of it.
 func replyTo(m *Message, status int) *Message {
-	if m.status != 0 || m.method == ACK || m.via.Transport == "" || m.index(idCallID) < 0 && m.index(idCSeq) < 0 {
+	if m.status != 0 || m.method == ACK || m.via.Host == "" {
 		return nil
 	}
-	return NewResponse(m, status, "")
+	res := NewResponse(m, status, "")
+	top := true
+	res.fields = slices.DeleteFunc(res.fields, func(f Field) bool {
+		if f.id != idVia || top {
+			top = top && f.id != idVia
+			return false
+		}
+		_, err := ParseVia(f.Value)
+		return err != nil
+	})
+	if _, err := ParseVia(res.first(idVia)); err != nil {
+		res.SetTopVia(m.via)
+	}
+	return res
 }

@@ -71,24 +71,29 @@ func (v *value) end() bool {
 // parameters reads *( SEMI generic-param ). RFC 3261, 25.1.
 func (v *value) parameters() (Params, bool) {
 	start := len(v.params)
-	for v.literal(';') {
+	ok := true
+	for ok && v.literal(';') {
 		var p Param
-		if p.Name = v.span(ctoken); p.Name == "" {
-			return nil, v.fail("a parameter needs a name: a token after \";\"")
-		}
-		if v.literal('=') {
-			if p.Value = v.parameterValue(); p.Value == "" {
-				return nil, v.fail("a parameter value must be a token, a host or a quoted string with both quotes")
-			}
-		}
-		if !v.discard {
+		if p, ok = v.parameter(); ok && !v.discard {
 			v.params = append(v.params, p)
 		}
 	}
 	if len(v.params) == start {
-		return nil, true
+		return nil, ok
 	}
-	return v.params[start:len(v.params):len(v.params)], true
+	return v.params[start:len(v.params):len(v.params)], ok
+}
+
+func (v *value) parameter() (p Param, ok bool) {
+	if p.Name = v.span(ctoken); p.Name == "" {
+		return p, v.fail("a parameter needs a name: a token after \";\"")
+	}
+	if v.literal('=') {
+		if p.Value = v.parameterValue(); p.Value == "" {
+			return p, v.fail("a parameter value must be a token, a host or a quoted string with both quotes")
+		}
+	}
+	return p, true
 }
 
 func (v *value) parameterValue() string {
@@ -316,7 +321,9 @@ func (v *value) via() (out Via, ok bool) {
 	if name := v.span(ctoken); !strings.EqualFold(name, "SIP") || !v.literal('/') {
 		return out, v.fail("Via must begin with SIP/2.0/ and a transport")
 	}
-	if version := v.span(ctoken); version != "2.0" || !v.literal('/') {
+	version := v.i
+	other := v.span(ctoken) != "2.0"
+	if !v.literal('/') {
 		return out, v.fail("Via must begin with SIP/2.0/ and a transport")
 	}
 	if out.Transport = strings.ToUpper(v.span(ctoken)); out.Transport == "" {
@@ -335,6 +342,9 @@ func (v *value) via() (out Via, ok bool) {
 	}
 	v.i = end
 	out.Params, ok = v.parameters()
+	if other { // the rest is read all the same: a 505 has to find its way back
+		return out, v.failAt(version, "the SIP version of Via is not 2.0")
+	}
 	return out, ok
 }
 

@@ -39,3 +39,10 @@ func (v Via) Append(b []byte) []byte {
 	b = appendHostPort(b, v.Host, v.Port)
 	return v.Params.append(b, ';')
 }
+
+// HasCookie says whether the branch is one of RFC 3261: the magic cookie and something after it. A bare cookie identifies
+// nothing, such a request is matched by the rules of RFC 2543 (RFC 4475, 3.2.1; RFC 3261, 17.2.3).
+func (v Via) HasCookie() bool {
+	branch := v.Branch()
+	return len(branch) > len(MagicCookie) && branch[:len(MagicCookie)] == MagicCookie
+}
