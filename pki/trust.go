@@ -1,10 +1,18 @@
 package pki
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
 )
 
-// Anchor is a certificate trusted as the top of a chain, and for whom.
+// Anchor is a certificate trusted as the top of a chain, and for whom. One that is not a CA is a pin: it stands for
+// itself only, as when a trunk's far end has a self-signed certificate.
 type Anchor struct {
 	Certificate *x509.Certificate
 	// Kinds says whom certificates under a foreign anchor may authenticate: a manufacturer's root {device}, a
@@ -12,22 +20,215 @@ type Anchor struct {
 	Kinds Kinds
 }
 
-// Trust is an immutable set of anchors, intermediates and revocation lists. A changed one is a new one: With...
-// methods return copies. Verified paths are remembered inside it, so a new Trust starts with no memory.
+// Trust is an immutable set of anchors and revocation lists. A changed one is a new one: the With methods return
+// copies. Paths whose signatures were verified are remembered inside it, so a new Trust starts with no memory, and
+// whatever is remembered was verified against exactly these anchors.
 type Trust struct {
-	anchors  []Anchor
-	own      []*x509.Certificate
-	register Register
+	anchors  []Anchor // the first len(own) are the cluster's roots
+	own      int
+	register Register // for the cluster's roots
+	pool     *x509.CertPool
+	crls     map[string]*crl // by raw issuer name
+	paths    *pathCache
 }
 
 // NewTrust returns a trust set of foreign anchors only. CA.Trust adds the cluster's own.
-func NewTrust(anchors ...Anchor) (*Trust, error) { panic("soon") }
+func NewTrust(anchors ...Anchor) (*Trust, error) {
+	return (&Trust{}).WithAnchors(anchors...)
+}
 
-// WithAnchors returns a copy with more anchors. An anchor that is no CA, or bears the name of a cluster root, is refused.
-func (t *Trust) WithAnchors(as ...Anchor) (*Trust, error) { panic("soon") }
+// newOwnTrust returns the trust set of a cluster's roots.
+func newOwnTrust(roots []*x509.Certificate, reg Register) *Trust {
+	t := &Trust{own: len(roots), register: reg}
+	for _, r := range roots {
+		t.anchors = append(t.anchors, Anchor{Certificate: r})
+	}
+	t.index()
+	return t
+}
 
-// WithCRL returns a copy that also uses the revocation list (PEM or DER); it replaces an older list of that issuer.
-func (t *Trust) WithCRL(b []byte) (*Trust, error) { panic("soon") }
+func (t *Trust) index() {
+	t.pool = x509.NewCertPool()
+	for _, a := range t.anchors {
+		t.pool.AddCert(a.Certificate)
+	}
+	t.paths = newPathCache()
+}
+
+// WithAnchors returns a copy with more anchors. An anchor that bears the name of a cluster root, or is trusted for
+// nobody, is refused; one that is there already has its kinds replaced.
+func (t *Trust) WithAnchors(as ...Anchor) (*Trust, error) {
+	n := &Trust{anchors: slices.Clone(t.anchors), own: t.own, register: t.register, crls: t.crls}
+	for _, a := range as {
+		if err := n.add(a); err != nil {
+			return nil, err
+		}
+	}
+	n.index()
+	return n, nil
+}
+
+func (t *Trust) add(a Anchor) error {
+	if a.Certificate == nil {
+		return fmt.Errorf("pki: a trust anchor without a certificate")
+	}
+	if a.Kinds&AllKinds() == 0 {
+		return fmt.Errorf("pki: trust anchor %s is trusted for no kind of holder: say for whom (device, peer, ...)", subject(a.Certificate))
+	}
+	for i, b := range t.anchors {
+		switch {
+		case i < t.own && bytes.Equal(a.Certificate.RawSubject, b.Certificate.RawSubject):
+			return fmt.Errorf("pki: trust anchor %s bears the name of the cluster's own root: a foreign CA needs a name of its own", subject(a.Certificate))
+		case a.Certificate.Equal(b.Certificate):
+			t.anchors[i].Kinds = a.Kinds
+			return nil
+		}
+	}
+	t.anchors = append(t.anchors, a)
+	return nil
+}
+
+// Without returns a copy that no longer trusts the certificate. The cluster's own roots stay.
+func (t *Trust) Without(c *x509.Certificate) *Trust {
+	n := &Trust{anchors: slices.Clone(t.anchors), own: t.own, register: t.register, crls: t.crls}
+	for i := t.own; i < len(n.anchors); i++ {
+		if n.anchors[i].Certificate.Equal(c) {
+			n.anchors = slices.Delete(n.anchors, i, i+1)
+			break
+		}
+	}
+	n.index()
+	return n
+}
 
 // Anchors returns all anchors, the cluster's own first.
-func (t *Trust) Anchors() []Anchor { panic("soon") }
+func (t *Trust) Anchors() []Anchor { return slices.Clone(t.anchors) }
+
+// anchorOf returns the anchor that is this very certificate.
+func (t *Trust) anchorOf(c *x509.Certificate) (a Anchor, own, ok bool) {
+	for i, a := range t.anchors {
+		if a.Certificate.Equal(c) {
+			return a, i < t.own, true
+		}
+	}
+	return Anchor{}, false, false
+}
+
+// crl is one revocation list, indexed. RFC 5280, 5.
+type crl struct {
+	list    *x509.RevocationList
+	revoked map[string]time.Time // by serial, hex
+
+	mu       sync.Mutex
+	verified map[[32]byte]bool // outcome of the signature check by issuer certificate
+}
+
+// WithCRL returns a copy that also uses the revocation list (PEM or DER). A list older than the one held is refused.
+// Its signature is checked against the issuer found in a peer's path, since that issuer may be an intermediate.
+func (t *Trust) WithCRL(b []byte) (*Trust, error) {
+	c, err := parseCRL(b)
+	if err != nil {
+		return nil, err
+	}
+	key := string(c.list.RawIssuer)
+	if old := t.crls[key]; old != nil && old.list.ThisUpdate.After(c.list.ThisUpdate) {
+		return nil, fmt.Errorf("pki: the revocation list of %s is of %s: a newer one, of %s, is in use",
+			clean(c.list.Issuer.String()), c.list.ThisUpdate.Format(time.RFC3339), old.list.ThisUpdate.Format(time.RFC3339))
+	}
+	n := &Trust{anchors: t.anchors, own: t.own, register: t.register, crls: make(map[string]*crl)}
+	for k, v := range t.crls {
+		n.crls[k] = v
+	}
+	n.crls[key] = c
+	n.index()
+	return n, nil
+}
+
+const maxCRLBytes = 64 << 20
+
+func parseCRL(b []byte) (*crl, error) {
+	if len(b) > maxCRLBytes {
+		return nil, fmt.Errorf("pki: a revocation list of %d bytes: at most %d are read", len(b), maxCRLBytes)
+	}
+	if block, _ := pem.Decode(b); block != nil {
+		if block.Type != "X509 CRL" {
+			return nil, fmt.Errorf("pki: a PEM block of type %s: want X509 CRL", clean(block.Type))
+		}
+		b = block.Bytes
+	}
+	list, err := x509.ParseRevocationList(b)
+	if err != nil {
+		return nil, fmt.Errorf("pki: not a revocation list in PEM or DER: %w", err)
+	}
+	c := &crl{list: list, revoked: make(map[string]time.Time), verified: make(map[[32]byte]bool)}
+	for _, e := range list.RevokedCertificateEntries {
+		c.revoked[e.SerialNumber.Text(16)] = e.RevocationTime
+	}
+	return c, nil
+}
+
+// signedBy checks the list's signature once per issuer certificate. RFC 5280, 6.3.3 (f), (g).
+func (c *crl) signedBy(issuer *x509.Certificate) bool {
+	key := sha256.Sum256(issuer.Raw)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ok, known := c.verified[key]
+	if !known {
+		ok = c.list.CheckSignatureFrom(issuer) == nil
+		c.verified[key] = ok
+	}
+	return ok
+}
+
+// pathCache remembers chains whose signatures, constraints and anchors were verified, by the certificates presented.
+// Nothing else about a chain is taken from it: validity, revocation, kind and names are looked at every time.
+type pathCache struct {
+	mu    sync.RWMutex
+	paths map[[32]byte][][]*x509.Certificate
+}
+
+// maxPaths bounds the memory: some 3 kB a path.
+const maxPaths = 8192
+
+func newPathCache() *pathCache {
+	return &pathCache{paths: make(map[[32]byte][][]*x509.Certificate)}
+}
+
+func pathKey(chain []*x509.Certificate) [32]byte {
+	h := sha256.New()
+	for _, c := range chain {
+		h.Write(c.Raw) // DER is self-delimiting, so the concatenation is unambiguous
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// get returns the remembered paths, if every certificate of each is valid at the time: then the outcome of building
+// them anew would be the same.
+func (pc *pathCache) get(key [32]byte, now time.Time) ([][]*x509.Certificate, bool) {
+	pc.mu.RLock()
+	paths, ok := pc.paths[key]
+	pc.mu.RUnlock()
+	if !ok {
+		return nil, false
+	}
+	for _, path := range paths {
+		for _, c := range path {
+			if now.Before(c.NotBefore) || now.After(c.NotAfter) {
+				return nil, false
+			}
+		}
+	}
+	return paths, true
+}
+
+func (pc *pathCache) put(key [32]byte, paths [][]*x509.Certificate) {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	if len(pc.paths) >= maxPaths {
+		for k := range pc.paths { // any one: an attacker without our issuers' signatures cannot fill it
+			delete(pc.paths, k)
+			break
+		}
+	}
+	pc.paths[key] = paths
+}

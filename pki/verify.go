@@ -1,9 +1,16 @@
 package pki
 
 import (
+	"context"
 	"crypto/x509"
+	"errors"
+	"io/fs"
+	"slices"
 	"time"
 )
+
+// MaxChain is the number of certificates a peer may send.
+const MaxChain = 10
 
 // PeerPolicy says what a peer's chain has to be. The zero value accepts no kind, hence nobody.
 type PeerPolicy struct {
@@ -37,6 +44,14 @@ const (
 	PeerIsServer             // it needs extended key usage serverAuth
 )
 
+// eku returns the extended key usage the peer needs, and its name.
+func (s Side) eku() (x509.ExtKeyUsage, string) {
+	if s == PeerIsServer {
+		return x509.ExtKeyUsageServerAuth, "serverAuth"
+	}
+	return x509.ExtKeyUsageClientAuth, "clientAuth"
+}
+
 // Report is what a verification found.
 type Report struct {
 	Presented []*x509.Certificate // as sent, leaf first
@@ -62,22 +77,205 @@ func (r *Report) Leaf() *x509.Certificate {
 	return r.Presented[0]
 }
 
-// Verify checks a chain as presented by a peer at the given time, which may lie in the future (a forecast). It never
-// returns nil. The order of the findings is deterministic.
-func (t *Trust) Verify(chain []*x509.Certificate, side Side, p PeerPolicy, now time.Time) *Report {
-	panic("soon")
+// Subject returns the peer's subject as text, "" when it sent no certificate.
+func (r *Report) Subject() string {
+	if r.Leaf() == nil {
+		return ""
+	}
+	return subject(r.Leaf())
 }
 
-// Excusable reports whether PeerPolicy.Exceptions may name the rule.
-func Excusable(r Rule) bool { panic("soon") }
+// Excusable reports whether PeerPolicy.Exceptions may name the rule: those which old equipment breaks by design and
+// which do not let anybody forge an identity. Nothing excuses a broken signature, a revocation or a wrong kind.
+func Excusable(r Rule) bool {
+	switch r {
+	case RuleEKUMissing, RuleEKU, RuleKeyUsage, RuleKeyWeak, RuleCAAsEndEntity:
+		return true
+	}
+	return false
+}
 
-// AuthorizeDevice checks that a verified peer may register as the device: the certificate was issued to a device (or
-// by a foreign anchor trusted for devices) and names it: exactly, or as CP-<model>-SEP + the device's 12 hex digits. ok is true when it
-// may; otherwise the finding tells the rule, fit for a 403's Warning text.
-func AuthorizeDevice(r *Report, device string) (f Finding, ok bool) { panic("soon") }
+// Verify checks a chain as presented by a peer at the given time, which may lie in the future (a forecast). It never
+// returns nil. The order of the findings is deterministic.
+//
+// The path is built and its signatures are checked by crypto/x509; only when that refuses, walk looks for the reason.
+// A chain is accepted when crypto/x509 found a path and none of our own rules refuses.
+func (t *Trust) Verify(chain []*x509.Certificate, side Side, p PeerPolicy, now time.Time) *Report {
+	v := verification{trust: t, side: side, policy: p, now: now,
+		report: &Report{Presented: chain, Time: now, peer: p.Peer}}
+	v.run()
+	return v.report
+}
 
-// AuthorizeCTI checks that a verified peer is the CTI application instance of that name.
-func AuthorizeCTI(r *Report, instance string) (f Finding, ok bool) { panic("soon") }
+// verification is the working state of one Verify.
+type verification struct {
+	trust  *Trust
+	side   Side
+	policy PeerPolicy
+	now    time.Time
+	report *Report
+}
 
-// AuthorizeNames checks a verified peer against a trunk's accepted identities after the handshake.
-func AuthorizeNames(r *Report, n Names) (f Finding, ok bool) { panic("soon") }
+func (v *verification) run() {
+	chain := v.report.Presented
+	switch {
+	case len(chain) == 0:
+		v.add(noCertificate(v.side))
+		return
+	case len(chain) > MaxChain:
+		v.add(chainTooLong(len(chain)))
+		return
+	}
+	path, err := v.path()
+	if err != nil {
+		v.diagnose(err)
+		return
+	}
+	v.report.Chain = path
+	v.certificates(path)
+	v.revocation(path)
+	v.holder(path)
+	v.names()
+}
+
+// add records a finding, and lowers it when the policy excuses its rule.
+func (v *verification) add(f Finding) {
+	if f.Severity == Refusal && Excusable(f.Rule) && slices.Contains(v.policy.Exceptions, f.Rule) {
+		f.Severity = Warning
+		f.What += " (let in by a named exception)"
+	}
+	v.report.Findings = append(v.report.Findings, f)
+}
+
+// index is the certificate's place among those presented; one that was not sent follows them.
+func (v *verification) index(c *x509.Certificate) int {
+	for i, p := range v.report.Presented {
+		if p == c || p.Equal(c) {
+			return i
+		}
+	}
+	return len(v.report.Presented)
+}
+
+// path returns a verified path from the leaf to an anchor, leaf first. RFC 5280, 6.1.
+func (v *verification) path() ([]*x509.Certificate, error) {
+	key := pathKey(v.report.Presented)
+	paths, ok := v.trust.paths.get(key, v.now)
+	if !ok {
+		var err error
+		if paths, err = v.build(v.report.Presented); err != nil {
+			return nil, err
+		}
+		v.trust.paths.put(key, paths)
+	}
+	for _, p := range paths { // cross-signed: prefer the anchor that serves the kinds asked for
+		if a, own, ok := v.trust.anchorOf(p[len(p)-1]); ok && (own || a.Kinds&v.policy.Kinds != 0) {
+			return p, nil
+		}
+	}
+	return paths[0], nil
+}
+
+// build asks crypto/x509. Extended key usages are our own check, so that they get a finding of their own.
+func (v *verification) build(presented []*x509.Certificate) ([][]*x509.Certificate, error) {
+	inter := x509.NewCertPool()
+	for _, c := range presented[1:] {
+		inter.AddCert(c)
+	}
+	return presented[0].Verify(x509.VerifyOptions{
+		Roots: v.trust.pool, Intermediates: inter, CurrentTime: v.now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+}
+
+// certificates applies the rules about single certificates to all of a path, leaf first.
+func (v *verification) certificates(path []*x509.Certificate) {
+	for i, c := range path {
+		at := v.index(c)
+		v.validity(c, at)
+		v.criticalExtensions(c, at)
+		if i == 0 {
+			v.endEntity(c)
+		}
+		_, _, anchor := v.trust.anchorOf(c)
+		if !anchor {
+			v.digest(c, at)
+		}
+		v.key(c, at)
+		if i > 0 {
+			v.issuer(c, at, i-1, anchor)
+		}
+	}
+}
+
+// revocation asks the register about what the cluster issued and the lists about everything. The anchor itself is
+// trusted by decision and is not looked up.
+func (v *verification) revocation(path []*x509.Certificate) {
+	for i, c := range path[:len(path)-1] {
+		issuer := path[i+1]
+		if _, own, _ := v.trust.anchorOf(issuer); own {
+			v.registered(c)
+		}
+		v.listed(c, issuer)
+	}
+}
+
+// registered checks a certificate with our own CA's signature against what we remember to have issued.
+func (v *verification) registered(c *x509.Certificate) {
+	e, err := v.trust.register.Lookup(context.Background(), RefOf(c))
+	at := v.index(c)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		v.add(unregistered(c, at, "no entry"))
+	case err != nil:
+		v.add(registerUnavailable(c, at, err))
+	case e.Fingerprint != Fingerprint(c):
+		v.add(unregistered(c, at, "an entry for another certificate of that serial, SHA-256 "+e.Fingerprint))
+	case !e.Revoked.IsZero():
+		v.add(revoked(c, at, e.Revoked, e.Reason, "the register"))
+	}
+	if err == nil && c == v.report.Presented[0] {
+		v.report.Entry = &e
+	}
+}
+
+// listed checks a certificate against its issuer's revocation list. RFC 5280, 6.3.3.
+func (v *verification) listed(c, issuer *x509.Certificate) {
+	list := v.trust.crls[string(c.RawIssuer)]
+	if list == nil {
+		return
+	}
+	at := v.index(c)
+	if !list.signedBy(issuer) {
+		v.add(crlUnusable(issuer, v.index(issuer)))
+		return
+	}
+	if next := list.list.NextUpdate; !next.IsZero() && v.now.After(next) {
+		v.add(crlStale(issuer, v.index(issuer), next, v.now))
+	}
+	if when, ok := list.revoked[c.SerialNumber.Text(16)]; ok {
+		v.add(revoked(c, at, when, "", "the revocation list of "+subject(issuer)))
+	}
+}
+
+// holder finds out whom the certificate authenticates, and whether that is one whom the policy accepts.
+func (v *verification) holder(path []*x509.Certificate) {
+	anchor, own, _ := v.trust.anchorOf(path[len(path)-1])
+	v.report.Kinds = anchor.Kinds
+	if own {
+		v.report.Kinds = 0
+		if v.report.Entry == nil {
+			return // unregistered was found, and says more
+		}
+		v.report.Kinds = KindsOf(v.report.Entry.Kind)
+	}
+	if v.report.Kinds&v.policy.Kinds == 0 {
+		v.add(wrongKind(path[0], v.report, v.policy.Kinds))
+	}
+}
+
+func (v *verification) names() {
+	if f, ok := matchNames(v.report.Leaf(), v.policy.Names); !ok {
+		v.add(f)
+	}
+}
