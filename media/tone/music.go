@@ -1,9 +1,12 @@
 package tone
 
-import "math"
+import (
+	"math"
+	"sync"
+)
 
 // Music is music on hold: a quiet waltz of ours, made note by note, that repeats after about half a minute. Every listener
-// has its own, from the beginning. All Music values share nothing.
+// has its own place in it, from the beginning.
 type Music struct {
 	pos int // sample within the piece
 }
@@ -34,18 +37,30 @@ var (
 	}
 )
 
+// piece is the whole piece, computed when somebody first waits: a quarter of a second's work and half a megabyte, which
+// all listeners share and nobody changes.
+var piece = sync.OnceValue(func() []int16 {
+	pcm := make([]int16, len(chords)*barLen)
+	for i := range pcm {
+		pcm[i] = sample(i)
+	}
+	return pcm
+})
+
 // ReadPCM fills dst.
 func (m *Music) ReadPCM(dst []int16) (int, error) {
-	for i := range dst {
-		dst[i] = m.sample()
-		m.pos = (m.pos + 1) % (len(chords) * barLen)
+	pcm := piece()
+	for n := 0; n < len(dst); {
+		c := copy(dst[n:], pcm[m.pos:])
+		n += c
+		m.pos = (m.pos + c) % len(pcm)
 	}
 	return len(dst), nil
 }
 
-func (m *Music) sample() int16 {
-	bar, in := m.pos/barLen, m.pos%barLen
-	v := melodyGain * m.lead(bar, in/beat, in%beat)
+func sample(pos int) int16 {
+	bar, in := pos/barLen, pos%barLen
+	v := melodyGain * lead(bar, in/beat, in%beat)
 	for k, note := range chords[bar] {
 		// The chord is broken: its notes enter one beat after another.
 		if t := in - k*beat; t >= 0 {
@@ -56,7 +71,7 @@ func (m *Music) sample() int16 {
 }
 
 // lead is the melody: the last note that is no rest, for as long as it has been sounding.
-func (m *Music) lead(bar, b, t int) float64 {
+func lead(bar, b, t int) float64 {
 	for range len(melody) * 3 {
 		if note := melody[bar][b]; note != rest {
 			return pluck(hertz(note), t)
