@@ -17,6 +17,7 @@ type Filter struct {
 	Device  string
 	User    string
 	Call    string    // a global id or a SIP Call-ID, as it stands in the record
+	Kinds   []Kind    // any of these; empty wants all
 	Level   Level     // the most verbose level wanted; Inherit wants all
 	Since   time.Time // not before
 	After   uint64    // only sequence numbers above this
@@ -32,6 +33,7 @@ func (f Filter) Match(r *Record) bool {
 		(f.Device == "" || f.Device == r.Device || f.Device == r.Peer) &&
 		(f.User == "" || f.User == r.User) &&
 		(f.Call == "" || f.Call == r.Call || f.Call == r.SIPCallID) &&
+		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, r.Kind)) &&
 		(f.Level == Inherit || level <= f.Level) &&
 		(f.Since.IsZero() || !r.Time.Before(f.Since)) &&
 		r.Seq >= f.After+min(1, f.After)

@@ -160,9 +160,10 @@ func (r *Record) Field(name string) string {
 	return ""
 }
 
-// MarshalJSON writes the record as it stands in a segment file, without the line's end. It redacts as the recorder does.
+// MarshalJSON writes the record as it stands in a segment file, without the line's end. It redacts as the recorder
+// does, but for DTMF digits: what became of those was decided when the record was stored.
 func (r Record) MarshalJSON() ([]byte, error) {
-	return appendRecord(nil, &r, policy{}), nil
+	return appendRecord(nil, &r, policy{digits: true}), nil
 }
 
 // wireRecord is the JSON form for reading. Writing is done by hand in encode.go, since it is on the path of every call.

@@ -147,14 +147,22 @@ func (r *Recorder) Record(rec Record) uint64 {
 	buf := scratch.Get().(*[]byte)
 	tail := appendTail((*buf)[:0], &rec, r.policy)
 	tail = append(tail, '\n')
-	r.mu.Lock()
-	seq := r.store(&rec, tail)
-	r.mu.Unlock()
+	seq := r.storeLocked(&rec, tail)
 	*buf = tail[:0]
 	if cap(tail) <= 64<<10 {
 		scratch.Put(buf)
 	}
 	return seq
+}
+
+// storeLocked stores unless the recorder was closed meanwhile.
+func (r *Recorder) storeLocked(rec *Record, tail []byte) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed.Load() {
+		return 0
+	}
+	return r.store(rec, tail)
 }
 
 // Link ties a SIP Call-ID to a global call id: every record that carries either belongs to the call from now on, and
@@ -315,21 +323,29 @@ func (r *Recorder) Flush(ctx context.Context) error {
 
 // Close writes what is left and ends the recorder. Records after it are ignored.
 func (r *Recorder) Close() error {
-	if r == nil || r.closed.Swap(true) {
+	if r == nil || !r.shut() {
 		return nil
 	}
 	close(r.stop)
 	<-r.done
-	r.mu.Lock()
-	for _, t := range r.tails {
-		t.end()
-	}
-	r.tails = nil
-	r.mu.Unlock()
 	if r.disk == nil {
 		return nil
 	}
 	return r.disk.trouble()
+}
+
+// shut refuses further records and ends the feeds; it reports whether this call was the first.
+func (r *Recorder) shut() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed.Swap(true) {
+		return false
+	}
+	for _, t := range r.tails {
+		t.end()
+	}
+	r.tails = nil
+	return true
 }
 
 // Status is what an operator sees of a recorder.

@@ -240,7 +240,7 @@ func appendDigitBody(dst, body []byte) []byte {
 // appendLines redacts text that is not a SIP head line by line; named says whether name=value pairs are looked for.
 func (p policy) appendLines(dst, text []byte, named bool) []byte {
 	if named && bytes.Contains(text, []byte("PRIVATE KEY-----")) {
-		return hidePrivateKeys(dst, text)
+		text = hidePrivateKeys(nil, text)
 	}
 	for len(text) > 0 {
 		line, rest := cutLine(text)

@@ -79,7 +79,7 @@ func secretName(name []byte) bool {
 			n = append(n, lower(c))
 		}
 	}
-	if string(n) == "key" || string(n) == "keys" || string(n) == "pin" || string(n) == "pins" || string(n) == "inline" {
+	if string(n) == "key" || string(n) == "keys" || string(n) == "pin" || string(n) == "pins" {
 		return true
 	}
 	for _, s := range secretSuffixes {
@@ -132,6 +132,9 @@ func appendHiddenValue(dst, b []byte, delim byte, quotedName bool) (out, rest []
 	b, spaced := b[n:], n > 0
 	if len(b) == 0 || b[0] == '\r' || b[0] == '\n' || b[0] == '{' {
 		return dst, b // a heading or an object: what is inside has names of its own
+	}
+	if bytes.HasPrefix(b, []byte(redacted)) {
+		return append(dst, redacted...), b[len(redacted):]
 	}
 	if end, open, ok := quotedValue(b); ok {
 		dst = append(append(append(dst, open...), redacted...), open...)

@@ -1,11 +1,14 @@
 package trace
 
-import "sync/atomic"
+import (
+	"context"
+	"io"
+	"sync/atomic"
+)
 
 // Tail is a live feed of records. A reader that is slower than the records loses some and is told how many.
 type Tail struct {
-	C      <-chan Record // closed when the recorder or the tail is closed
-	c      chan Record
+	lines  chan []byte
 	filter Filter
 	lost   atomic.Uint64
 	owner  *Recorder
@@ -13,16 +16,37 @@ type Tail struct {
 
 // Tail starts a feed of records that match, holding at most room of them. Close it when done.
 func (r *Recorder) Tail(f Filter, room int) *Tail {
-	c := make(chan Record, max(1, room))
-	t := &Tail{C: c, c: c, filter: f, owner: r}
-	if r == nil || r.closed.Load() {
-		close(c)
+	t := &Tail{lines: make(chan []byte, max(1, room)), filter: f, owner: r}
+	if r == nil {
+		t.end()
 		return t
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed.Load() {
+		t.end()
+		return t
+	}
 	r.tails = append(r.tails, t)
 	return t
+}
+
+// Next waits for the next record. It returns io.EOF after Close of the feed or of the recorder, or ctx's error.
+func (t *Tail) Next(ctx context.Context) (Record, error) {
+	for {
+		select {
+		case line, ok := <-t.lines:
+			if !ok {
+				return Record{}, io.EOF
+			}
+			var rec Record
+			if rec.UnmarshalJSON(line) == nil {
+				return rec, nil
+			}
+		case <-ctx.Done():
+			return Record{}, ctx.Err()
+		}
+	}
 }
 
 // Lost returns how many records the feed has lost since it was last asked.
@@ -44,21 +68,17 @@ func (t *Tail) Close() {
 	}
 }
 
-// end closes the channel; the recorder's mutex is held and the tail is in its list no more.
-func (t *Tail) end() { close(t.c) }
+// end closes the feed's channel; the recorder's mutex is held and the tail is in its list no more.
+func (t *Tail) end() { close(t.lines) }
 
-// offer hands a stored line to the feed without waiting. What the feed gets is read back from the stored line, so that
-// it is redacted as the files are.
+// offer hands a stored line to the feed without waiting. The feed gets the stored bytes, which are redacted and never
+// change, and reads them on its own time.
 func (t *Tail) offer(rec *Record, line []byte) {
 	if !t.filter.Match(rec) {
 		return
 	}
-	var out Record
-	if out.UnmarshalJSON(line) != nil {
-		return
-	}
 	select {
-	case t.c <- out:
+	case t.lines <- line:
 	default:
 		t.lost.Add(1)
 	}
