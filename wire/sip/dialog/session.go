@@ -232,6 +232,7 @@ type Output struct {
 	Body    []byte
 	Seq     uint32
 	Status  int
+	Headers []Header // OutCancel: why (RFC 3326)
 	Carrier Carrier
 	Offer   bool // EvAnswered: Body is the peer's offer, to be answered with Answer; the ACK waits for it
 	Local   bool // EvEnded: this side ended the session

@@ -38,6 +38,7 @@ type clientInvite struct {
 	initial     bool
 	provisional bool
 	cancel      cancelState
+	why         []Header // for the CANCEL
 	retries     uint8
 	ackWaits    bool         // the 2xx brought an offer: the ACK waits for our answer
 	ack         *sip.Message // RFC 3261, 13.2.2.4: sent again for each repeated 2xx
@@ -367,7 +368,7 @@ func (s *Session) tryAgain(cli clientInvite, status int, m *sip.Message) bool {
 // sendCancel asks the endpoint to cancel our INVITE.
 func (s *Session) sendCancel() {
 	s.cli.cancel = cancelSent
-	s.emit(Output{Kind: OutCancel, Seq: s.cli.seq})
+	s.emit(Output{Kind: OutCancel, Seq: s.cli.seq, Headers: s.cli.why})
 }
 
 // finish ends the session in the way its phase demands (RFC 3261, 9 and 15).
@@ -377,6 +378,7 @@ func (s *Session) finish(in End) {
 		s.over(in.Status, nil, true)
 	case PhaseCalling:
 		s.phase, s.giveUp = PhaseEnding, s.now.Add(128*s.cfg.t1())
+		s.cli.why = in.Headers
 		if s.cli.cancel = cancelWanted; s.cli.provisional {
 			s.sendCancel()
 		}

@@ -1,0 +1,128 @@
+package sip
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"slices"
+)
+
+// Credentials are what a client knows.
+type Credentials struct {
+	User     string
+	Password Secret
+	AllowMD5 bool // named exception: answer a server that offers nothing better than MD5
+}
+
+// DigestClient answers the challenges of one peer and keeps its nonces, so that later requests need no round trip.
+// It is owned by one goroutine.
+type DigestClient struct {
+	credentials Credentials
+	known       []answered
+}
+
+// answered is the best challenge of one realm and how often its nonce was used.
+type answered struct {
+	header    string // the request field that carries the answer
+	challenge Challenge
+	count     uint32
+}
+
+// maxRealms bounds what one peer can make us remember.
+const maxRealms = 8
+
+// NewDigestClient makes a client for these credentials.
+func NewDigestClient(c Credentials) *DigestClient { return &DigestClient{credentials: c} }
+
+// Challenged takes the challenges of a 401 or 407: of each realm the strongest we may answer (RFC 8760, 2.4). It is false, with
+// the reason, when trying again is no use: nothing we may answer, or the credentials were refused (RFC 3261, 22.2).
+func (d *DigestClient) Challenged(res *Message) error {
+	asked, header := "WWW-Authenticate", "Authorization"
+	if res.Status() == 407 {
+		asked, header = "Proxy-Authenticate", "Proxy-Authorization"
+	}
+	var best []Challenge
+	for _, c := range challenges(res.Headers(asked)) {
+		if c.Algorithm == MD5 && !d.credentials.AllowMD5 {
+			continue
+		}
+		i := slices.IndexFunc(best, func(b Challenge) bool { return b.Realm == c.Realm })
+		switch {
+		case i < 0 && len(best) < maxRealms:
+			best = append(best, c)
+		case i >= 0 && c.Algorithm.strength() > best[i].Algorithm.strength():
+			best[i] = c
+		}
+	}
+	if len(best) == 0 {
+		return fmt.Errorf("sip: %d from the peer carries no %s this client may answer (MD5 needs AllowMD5)", res.Status(), asked)
+	}
+	for _, c := range best {
+		if err := d.learn(header, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// challenges reads every Digest challenge that can be answered. RFC 3261, 7.3.1: one a field, never a comma list.
+func challenges(values []string) []Challenge {
+	var all []Challenge
+	for _, text := range values {
+		if c, err := ParseChallenge(text); err == nil && answerable(c) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func answerable(c Challenge) bool {
+	return len(c.QOP) == 0 || slices.Contains(c.QOP, "auth") || slices.Contains(c.QOP, "auth-int")
+}
+
+func (d *DigestClient) learn(header string, c Challenge) error {
+	i := slices.IndexFunc(d.known, func(k answered) bool { return k.header == header && k.challenge.Realm == c.Realm })
+	if i < 0 {
+		d.known = append(d.known, answered{header: header, challenge: c})
+		return nil
+	}
+	// A nonce refused at its first use was not too old, so the password is wrong. One that had worked may have expired on a
+	// server that does not say stale: once more with the new one.
+	refused := d.known[i].count == 1 && !c.Stale
+	d.known[i] = answered{header: header, challenge: c}
+	if refused {
+		return fmt.Errorf("sip: realm %q refused user %q: wrong user name or password", c.Realm, d.credentials.User)
+	}
+	return nil
+}
+
+// Authorize puts the answers into req, replacing older ones. Without a challenge it does nothing.
+func (d *DigestClient) Authorize(req *Message) {
+	req.Del("Authorization")
+	req.Del("Proxy-Authorization")
+	for i := range d.known {
+		k := &d.known[i]
+		k.count++
+		req.Add(k.header, d.answer(k, req).String())
+	}
+}
+
+func (d *DigestClient) answer(k *answered, req *Message) Authorization {
+	c := k.challenge
+	a := Authorization{User: d.credentials.User, Realm: c.Realm, Nonce: c.Nonce, URI: req.uri.String(), Opaque: c.Opaque,
+		Algorithm: c.Algorithm, Session: c.Session}
+	switch {
+	case slices.Contains(c.QOP, "auth"):
+		a.QOP = "auth"
+	case slices.Contains(c.QOP, "auth-int"):
+		a.QOP = "auth-int"
+	}
+	if a.QOP != "" || a.Session {
+		var random [16]byte
+		_, _ = rand.Read(random[:])
+		a.CNonce, a.NC = hex.EncodeToString(random[:]), fmt.Sprintf("%08x", k.count)
+	}
+	ha1 := HA1(c.Algorithm, a.User, a.Realm, d.credentials.Password)
+	a.Response = a.compute(ha1, req.method, req.body)
+	return a
+}
