@@ -210,6 +210,8 @@ func (s *Session) accept(in Accept) {
 			s.refuse(500, []Header{{"Warning", `399 locktone "no session description to answer with"`}})
 			return
 		}
+	default: // the answer went out reliably: a description here would be a new offer
+		in.Body = nil
 	}
 	s.phase, s.State = PhaseUp, Confirmed
 	s.rel.stop()

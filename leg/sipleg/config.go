@@ -1,0 +1,110 @@
+package sipleg
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/media"
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/dialog"
+	"github.com/locktone/locktone/wire/sip/endpoint"
+	"github.com/locktone/locktone/wire/sip/transport"
+)
+
+// Directory knows devices and trunks. It is asked on the endpoint's shard goroutines, by many of them at once: it must
+// answer from memory.
+type Directory interface {
+	// Arrival says who sends an INVITE that opens a call, or why it is refused. The verified identity of the peer is
+	// flow.Peer(); From and Request-URI are in m.
+	Arrival(flow *transport.Flow, m *sip.Message) (Origin, *Refusal)
+	// Ways says how a target is reached: the registered contacts of a device (its appearance t.Line), the destinations
+	// of a trunk. Several ways are tried one after the other: the next one when a way fails by transport, time-out or
+	// 503 before anything rang.
+	Ways(t call.Target) ([]Way, *Refusal)
+}
+
+// Engine is the driver's side of a call engine; *live.Driver is one.
+type Engine interface {
+	NewLeg() call.LegID
+	Signal(call.Signal) error
+	Commands() <-chan call.Command
+}
+
+// Origin is who calls in: exactly one of Device and Trunk is set.
+type Origin struct {
+	Device  string
+	Line    call.LineID // the appearance that calls; zero = the device's first line
+	Trunk   string
+	Called  string   // what was dialled; "" = the user part of the Request-URI
+	Profile *Profile // not nil; shared, never written
+}
+
+// Way is one way to a target.
+type Way struct {
+	URI     sip.URI         // Request-URI: the registered contact, or the number at the trunk's address
+	To      endpoint.Target // the flow of the registration, or hops and the name to prove
+	Contact sip.URI         // our Contact; zero = from the flow, or Config.Contact
+	Domain  string          // host of From; "" = Config.Domain
+	Profile *Profile        // not nil; shared, never written
+}
+
+// Profile is what the driver must know of a device's or trunk's security and SIP profile. The zero value: SRTP required,
+// session timer of 30 minutes, 100rel on demand, no identity trusted, REFER and Replaces refused.
+type Profile struct {
+	Name         string
+	Media        media.Profile
+	Timer        dialog.TimerConfig
+	Reliable     dialog.Reliability
+	Transfer     bool // REFER of the peer is obeyed
+	Replaces     bool // INVITE with Replaces is obeyed
+	TrustAsserts bool // P-Asserted-Identity of the peer counts, and it is told restricted identities (RFC 3325)
+	SendAsserts  bool // P-Asserted-Identity is sent
+	NoInfoDigits bool // digits are not sent by INFO: the peer does not know it
+	// Authorize answers a 401 or 407 of the peer; see dialog.Config.
+	Authorize func(challenge, next *sip.Message) bool
+}
+
+// Refusal says why a call is turned away.
+type Refusal struct {
+	Status  int        // 0 = 403
+	Warning string     // one sentence for the Warning header: which rule failed
+	Code    int        // warn-code, 0 = 399 (RFC 3261, 20.43)
+	Cause   call.Cause // for Ways: what the engine is told; zero = from Status
+	Retry   int        // Retry-After in seconds, 0 = none
+}
+
+// Config configures a Driver. Directory, Engine, Plane and Outside are needed.
+type Config struct {
+	Directory Directory
+	Engine    Engine
+	Plane     *media.Plane
+	// Outside gets what is no call: REGISTER, OPTIONS, SUBSCRIBE, NOTIFY, MESSAGE, REFER outside dialogs, responses to
+	// requests the driver did not send, and posted values it does not know.
+	Outside endpoint.User
+	// Domain is the host of our own addresses: From, To and P-Asserted-Identity of numbers of this site.
+	Domain string
+	// Contact is our Contact where the way names none and no flow is known yet.
+	Contact sip.URI
+	// Agent is the User-Agent and Server header field.
+	Agent string
+	// Random gives 64 random bits; nil = crypto/rand.
+	Random func() uint64
+	// Observer is told what happens between wire and engine, with the leg it happens to; nil tells nobody.
+	Observer Observer
+}
+
+// Observer sees which dialog carries which leg, so that a trace can join messages and signals. Calls come from many
+// goroutines.
+type Observer interface {
+	// LegOpened reports the Call-ID of a leg, and the device or trunk it belongs to.
+	LegOpened(leg call.LegID, callID, globalID, device, trunk string)
+	// LegClosed reports that the dialog of a leg is over.
+	LegClosed(leg call.LegID, callID string)
+}
+
+func cryptoRandom() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: it ends the program where there is no randomness
+	return binary.BigEndian.Uint64(b[:])
+}

@@ -1,0 +1,208 @@
+package sipleg
+
+import (
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/wire/sdp"
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/dialog"
+)
+
+// Who is calling, who is connected, which way the call came, and the id that follows it.
+
+// calling is the caller of an INVITE: the asserted identity where the peer is trusted (RFC 3325), else From.
+func (l *leg) calling(m *sip.Message) call.Identity {
+	a := m.From()
+	if l.profile.TrustAsserts {
+		if pai, ok := m.Address("P-Asserted-Identity"); ok {
+			a = pai
+		}
+	}
+	id := l.identity(a)
+	for _, p := range m.Privacy() {
+		if p == "id" || p == "user" || p == "header" {
+			id.Restricted = true
+		}
+	}
+	return id
+}
+
+// connected is the identity a response brings, zero where the peer is not trusted to say.
+func (l *leg) connected(m *sip.Message) call.Identity {
+	if !l.profile.TrustAsserts {
+		return call.Identity{}
+	}
+	a, ok := m.Address("P-Asserted-Identity")
+	if !ok {
+		return call.Identity{}
+	}
+	return l.identity(a)
+}
+
+func (l *leg) identity(a sip.Address) call.Identity {
+	id := call.Identity{Number: cloneString(sip.Unescape(a.URI.User)), Display: cloneString(a.Display)}
+	if !strings.EqualFold(a.URI.Host, l.drv.cfg.Domain) {
+		id.Domain = cloneString(a.URI.Host)
+	}
+	return id
+}
+
+// address is the SIP address of an identity of ours or of somebody else's.
+func (l *leg) address(id call.Identity, domain string) sip.Address {
+	host := id.Domain
+	if host == "" {
+		host = domain
+	}
+	if host == "" {
+		host = l.drv.cfg.Domain
+	}
+	return sip.Address{Display: id.Display, URI: sip.URI{Scheme: "sip", User: sip.Escape(id.Number), Host: host}}
+}
+
+// from is the From of our INVITE. RFC 3323, 4.1.1.3: a restricted caller is anonymous.
+func (l *leg) from(w Way) sip.Address {
+	id := l.ring.Calling
+	if id.Restricted {
+		return sip.Address{Display: "Anonymous", URI: sip.URI{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"}}
+	}
+	id.Domain = "" // RFC 3261, 8.1.1.3: From is the address the peer can call back, and that is ours
+	a := l.address(id, w.Domain)
+	if w.URI.IsSecure() {
+		a.URI.Scheme = "sips"
+	}
+	return a
+}
+
+// toAddress is the To of our INVITE.
+func (l *leg) toAddress(w Way) sip.Address {
+	user := l.ring.Target.Called
+	if user == "" {
+		user = l.ring.Target.Line.Number
+	}
+	u := sip.URI{Scheme: w.URI.Scheme, User: sip.Escape(user), Host: w.URI.Host}
+	if l.ring.Target.Device != "" && l.drv.cfg.Domain != "" {
+		u.Host = l.drv.cfg.Domain
+	}
+	return sip.Address{URI: u}
+}
+
+// inviteHeaders are what our INVITE says beside the dialog.
+func (l *leg) inviteHeaders() []dialog.Header {
+	r := l.ring
+	headers := l.asserts(r.Calling)
+	for i := len(r.Redirecting) - 1; i >= 0; i-- { // RFC 5806, 5: the latest diversion is the topmost
+		d := sip.Diversion{Address: l.address(r.Redirecting[i].From, ""), Reason: r.Redirecting[i].Reason.String(), Counter: 1}
+		headers = append(headers, dialog.Header{Name: "Diversion", Value: d.String()})
+	}
+	return headers
+}
+
+// asserts is the asserted identity for a peer (RFC 3325, 9.1), nil where its profile wants none.
+func (l *leg) asserts(id call.Identity) []dialog.Header {
+	if !l.profile.SendAsserts || id.Number == "" || id.Restricted && !l.profile.TrustAsserts {
+		return nil
+	}
+	h := []dialog.Header{{Name: "P-Asserted-Identity", Value: l.address(id, "").String()}}
+	if id.Restricted {
+		h = append(h, dialog.Header{Name: "Privacy", Value: "id"})
+	}
+	return h
+}
+
+// redirections reads the diversions of an INVITE, oldest first (RFC 5806); History-Info where there is no Diversion
+// (RFC 7044).
+func redirections(m *sip.Message) []call.Redirection {
+	var out []call.Redirection
+	list := m.Diversions()
+	for i := len(list) - 1; i >= 0; i-- {
+		d := list[i]
+		var why call.RedirectReason
+		_ = why.UnmarshalText([]byte(d.Reason)) // an unknown word is an unknown reason
+		out = append(out, call.Redirection{Reason: why, From: call.Identity{
+			Number: cloneString(sip.Unescape(d.Address.URI.User)), Display: cloneString(d.Address.Display)}})
+	}
+	if out != nil {
+		return out
+	}
+	return history(m)
+}
+
+func history(m *sip.Message) []call.Redirection {
+	var out []call.Redirection
+	entries := m.HistoryInfo()
+	for i := range entries {
+		if i == len(entries)-1 { // the last entry is where the call goes now
+			break
+		}
+		e := entries[i]
+		out = append(out, call.Redirection{Reason: historyReason(entries[i+1].Reason.Cause), From: call.Identity{
+			Number: cloneString(sip.Unescape(e.Address.URI.User)), Display: cloneString(e.Address.Display)}})
+	}
+	return out
+}
+
+// historyReason: RFC 4458 and RFC 7044: the status that made the call go on.
+func historyReason(status int) call.RedirectReason {
+	switch status {
+	case 302:
+		return call.RedirectAlways
+	case 486:
+		return call.RedirectBusy
+	case 408, 480:
+		return call.RedirectNoAnswer
+	case 503:
+		return call.RedirectUnavailable
+	}
+	return call.RedirectUnknown
+}
+
+// noSession is the null UUID of RFC 7989, 6.
+const noSession = "00000000000000000000000000000000"
+
+// noteSession takes the peer's UUID of RFC 7989, and makes the call's when the peer has none.
+func (l *leg) noteSession(m *sip.Message) {
+	id, _, _ := strings.Cut(m.Header("Session-ID"), ";")
+	if id = strings.TrimSpace(id); len(id) == 32 && id != noSession && id != l.session {
+		l.session = cloneString(id)
+	}
+	if l.globalID != "" {
+		return
+	}
+	if l.globalID = l.session; l.globalID == "" {
+		l.globalID = l.drv.newSession()
+	}
+}
+
+func (d *Driver) newSession() string {
+	var b [16]byte
+	for i := range 2 {
+		r := d.cfg.Random()
+		for j := range 8 {
+			b[8*i+j] = byte(r >> (8 * j))
+		}
+	}
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // RFC 7989, 4.1: a UUID of version 4 or 5
+	return hex.EncodeToString(b[:])
+}
+
+// stamp puts the Session-ID on a message of ours (RFC 7989, 6 and 7).
+func (l *leg) stamp(m *sip.Message) {
+	if l.globalID == "" {
+		return
+	}
+	remote := l.session
+	if remote == "" {
+		remote = noSession
+	}
+	m.Set("Session-ID", l.globalID+";remote="+remote)
+}
+
+func cloneString(s string) string { return strings.Clone(s) }
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// mediaDirection: both packages use the two bits send and receive.
+func mediaDirection(d call.Direction) sdp.Direction { return sdp.Direction(d) }

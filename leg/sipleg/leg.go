@@ -1,0 +1,313 @@
+package sipleg
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/media"
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/dialog"
+	"github.com/locktone/locktone/wire/sip/endpoint"
+	"github.com/locktone/locktone/wire/sip/transport"
+)
+
+// leg is one dialog and the leg of a call it carries. The shard goroutine of its Call-ID owns it; only remoteTag and
+// confirmed are read from elsewhere.
+type leg struct {
+	drv     *Driver
+	id      call.LegID
+	callID  string
+	key     dialogKey
+	ses     *dialog.Session
+	cfg     dialog.Config
+	profile *Profile
+	to      endpoint.Target // where requests of ours go
+	peer    string          // verified identity of the peer's connection; "" = none
+	target  call.Target     // outgoing: what was rung
+	ways    []Way           // outgoing: the ways not tried yet
+	ring    *call.Ring      // outgoing: until something rang or answered
+	tx      *endpoint.ClientTx
+	timer   *endpoint.Timer
+	armed   time.Time
+
+	inputs   []dialog.Input // of the step under way
+	closed   bool
+	state    legState
+	gone     bool   // Released was signalled, or the engine released the leg
+	early    []byte // the answer that went out in a 183 and comes again in the 200 (RFC 3261, 13.2.1)
+	offering bool   // a Reoffer of the engine has no outcome yet
+	reoffer  bool   // a Reoffered of ours has no answer of the engine yet
+	refer    uint32 // CSeq of the REFER whose result is awaited
+	noResult bool   // the REFER wanted no notifications
+	globalID string
+	session  string // the peer's UUID of RFC 7989
+
+	remoteTag atomic.Pointer[string]
+	confirmed atomic.Bool
+}
+
+type legState uint8
+
+const (
+	legIncoming legState = iota // INVITE of the peer, not answered
+	legOutgoing                 // our INVITE, not answered
+	legUp
+	legOver
+)
+
+func (d *Driver) newLeg(id call.LegID, callID string) *leg {
+	return &leg{drv: d, id: id, callID: callID}
+}
+
+// open prepares the session for a profile.
+func (l *leg) open(p *Profile) {
+	l.profile = p
+	l.cfg = dialog.Config{
+		Agent:      l.drv.cfg.Agent,
+		Timer:      p.Timer,
+		Reliable:   p.Reliable,
+		Replaces:   p.Replaces,
+		Random:     l.drv.cfg.Random,
+		Authorize:  p.Authorize,
+		Repeats2xx: true, // the endpoint does
+	}
+	if !p.Transfer {
+		l.cfg.Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, NOTIFY, INFO"
+	}
+	l.ses = dialog.New(&l.cfg)
+	l.drv.cfg.Plane.AddLeg(media.LegID(l.id), p.Media)
+}
+
+// step moves the session and acts on what comes out. Acting may call for further steps: they follow in order, since the
+// session reuses the slice of its outputs.
+func (l *leg) step(in dialog.Input) {
+	if l.ses == nil {
+		return
+	}
+	l.inputs = append(l.inputs, in)
+	if len(l.inputs) > 1 {
+		return
+	}
+	for i := 0; i < len(l.inputs); i++ {
+		for _, o := range l.ses.Step(time.Now(), l.inputs[i]) {
+			l.output(o)
+		}
+	}
+	clear(l.inputs)
+	l.inputs = l.inputs[:0]
+	l.arm()
+	if l.ses.Done() {
+		l.close()
+	}
+}
+
+// arm keeps one timer at or before the session's deadline.
+func (l *leg) arm() {
+	at := l.ses.Deadline()
+	if at.IsZero() || !l.armed.IsZero() && !at.Before(l.armed) {
+		return
+	}
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.armed = at
+	l.timer = l.drv.ep.After(l.callID, max(0, time.Until(at)), ticked{l})
+}
+
+func (l *leg) tick() {
+	l.armed, l.timer = time.Time{}, nil
+	if !l.closed {
+		l.step(dialog.Tick{})
+	}
+}
+
+// close forgets the dialog.
+func (l *leg) close() {
+	if l.closed {
+		return
+	}
+	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	l.drv.remove(l)
+	if obs := l.drv.cfg.Observer; obs != nil {
+		obs.LegClosed(l.id, l.callID)
+	}
+}
+
+// signal tells the engine, unless the leg is over for it.
+func (l *leg) signal(s call.Signal) error {
+	if l.gone {
+		return nil
+	}
+	return l.drv.cfg.Engine.Signal(s)
+}
+
+// released is the last signal of the leg.
+func (l *leg) released(c call.Cause, toNumber string) {
+	l.freeMedia()
+	if l.gone {
+		return
+	}
+	_ = l.signal(call.Released{Leg: l.id, Cause: c, ToNumber: toNumber})
+	l.gone = true
+}
+
+func (l *leg) freeMedia() {
+	if l.state != legOver {
+		l.state = legOver
+		l.drv.cfg.Plane.RemoveLeg(media.LegID(l.id))
+	}
+}
+
+// put hands a received description to the plane.
+func (l *leg) put(kind media.Kind, body []byte) (call.Desc, error) {
+	if body == nil {
+		return call.Desc{}, nil
+	}
+	ref, sum, err := l.drv.cfg.Plane.Put(media.LegID(l.id), kind, body)
+	if err != nil {
+		return call.Desc{}, err
+	}
+	d := call.Desc{Ref: uint64(ref), Kind: call.KindOffer, Dir: call.Direction(sum.Direction), Security: security(sum.Security)}
+	if kind == media.Answer {
+		d.Kind = call.KindAnswer
+	}
+	return d, nil
+}
+
+func security(p media.Protection) call.Security {
+	switch p {
+	case media.Protected:
+		return call.SRTP
+	case media.Opportunistic:
+		return call.SRTPOrRTP
+	}
+	return call.RTP
+}
+
+// make has the plane make the description that goes with a command; nil for KindNone.
+func (l *leg) make(m call.Media) ([]byte, error) {
+	if m.Kind == call.KindNone {
+		return nil, nil
+	}
+	o := media.Order{
+		Kind:      media.Kind(m.Kind),
+		Treatment: media.Treatment(m.Treatment),
+		Ref:       media.Ref(m.Ref),
+		Peer:      media.LegID(m.Peer),
+		Source:    m.Source,
+		Dir:       mediaDirection(m.Dir),
+		Security:  media.Wish(m.Security),
+	}
+	text, _, err := l.drv.cfg.Plane.Make(media.LegID(l.id), o)
+	var anchor *media.NeedsAnchor
+	if errors.As(err, &anchor) { // the profile of one side anchors, whatever the engine knew of it
+		o.Treatment = media.Anchored
+		text, _, err = l.drv.cfg.Plane.Make(media.LegID(l.id), o)
+	}
+	return text, err
+}
+
+// request is a request of the peer inside the dialog.
+func (l *leg) request(tx *endpoint.ServerTx, m *sip.Message) {
+	if !l.samePeer(tx) {
+		l.drv.refuse(tx, m, Refusal{Status: 403, Warning: "this dialog belongs to a peer with another certificate"})
+		return
+	}
+	l.step(dialog.Request{Tx: tx, Msg: m})
+}
+
+// peerKey is the verified identity at the other end of a flow, "" without one.
+func peerKey(f *transport.Flow) string {
+	if p := f.Peer(); p != nil {
+		return p.Key
+	}
+	return ""
+}
+
+// samePeer tells whether a request comes from whom the dialog is with: a certificate that is good for the listener is
+// not good for somebody else's call. A new connection of the same peer is the one to use from now on.
+func (l *leg) samePeer(tx *endpoint.ServerTx) bool {
+	flow := tx.Flow()
+	if key := peerKey(flow); key != l.peer {
+		return l.peer == "" && l.to.Flow == nil // our own INVITE went out, and the first request comes back
+	}
+	if l.to.Flow != nil && l.to.Flow != flow {
+		l.to.Flow = flow
+	}
+	return true
+}
+
+// response is a response to a request of ours.
+func (l *leg) response(tx *endpoint.ClientTx, m *sip.Message) {
+	if flow := tx.Flow(); flow != nil && l.to.Flow == nil {
+		l.to.Flow, l.peer = flow, peerKey(flow)
+	}
+	if l.rings(m) {
+		l.ring, l.ways = nil, nil
+	}
+	if m.Status() == 503 && l.nextWay() {
+		return
+	}
+	l.step(dialog.Response{Msg: m})
+}
+
+// rings tells whether a response commits us to the way in use.
+func (l *leg) rings(m *sip.Message) bool {
+	return m.Method() == sip.INVITE && m.Status() > 100 && m.Status() < 300
+}
+
+// failed is a request of ours that got no response.
+func (l *leg) failed(tx *endpoint.ClientTx, err error) {
+	if l.nextWay() {
+		return
+	}
+	status := 503
+	if errors.Is(err, endpoint.ErrTimeout) {
+		status = 408
+	}
+	req := tx.Request()
+	if errors.Is(err, endpoint.ErrFlowGone) && l.reconnect(req) {
+		return
+	}
+	l.step(dialog.Failed{Method: req.Method(), Seq: req.CSeq().Seq, Status: status})
+}
+
+// reconnect sends a request once more after its connection was lost: the device may have registered on a new one.
+func (l *leg) reconnect(req *sip.Message) bool {
+	old := l.to.Flow
+	if old == nil || l.target.Device == "" || req.Method() == sip.INVITE && l.state == legOutgoing {
+		return false
+	}
+	ways, refusal := l.drv.cfg.Directory.Ways(l.target)
+	if refusal != nil {
+		return false
+	}
+	for _, w := range ways {
+		if f := w.To.Flow; f != nil && f != old && peerKey(f) == l.peer {
+			l.to = w.To
+			next := req.Clone()
+			next.Del("Via")
+			l.send(next)
+			return true
+		}
+	}
+	return false
+}
+
+// send sends a request in a client transaction of this leg.
+func (l *leg) send(m *sip.Message) {
+	tx, err := l.drv.ep.RequestTag(m, l.to, l)
+	if err != nil {
+		l.step(dialog.Failed{Method: m.Method(), Seq: m.CSeq().Seq, Status: 503})
+		return
+	}
+	if m.Method() == sip.INVITE {
+		l.tx = tx
+	}
+}

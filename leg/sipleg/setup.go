@@ -1,0 +1,183 @@
+package sipleg
+
+import (
+	"errors"
+
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/call/live"
+	"github.com/locktone/locktone/media"
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/dialog"
+	"github.com/locktone/locktone/wire/sip/endpoint"
+	"github.com/locktone/locktone/wire/sip/transport"
+)
+
+// How a leg begins: an INVITE comes in, or the engine rings a target.
+
+// arrive is an INVITE outside of any dialog.
+func (d *Driver) arrive(tx *endpoint.ServerTx, m *sip.Message) {
+	flow := tx.Flow()
+	origin, refusal := d.cfg.Directory.Arrival(flow, m)
+	if refusal != nil {
+		d.refuse(tx, m, *refusal)
+		return
+	}
+	l := d.newLeg(d.cfg.Engine.NewLeg(), m.CallID())
+	l.callID = cloneString(l.callID)
+	l.open(origin.Profile)
+	l.to, l.peer = endpoint.Target{Flow: flow}, peerKey(flow)
+	l.target = call.Target{Device: origin.Device, Line: origin.Line, Trunk: origin.Trunk}
+	if origin.Called == "" {
+		origin.Called = sip.Unescape(m.RequestURI().User)
+	}
+	l.target.Called = origin.Called
+	contact := d.contact(sip.URI{}, flow, m.RequestURI().IsSecure(), origin.Called)
+	l.step(dialog.Request{Tx: tx, Msg: m, Tag: tx.LocalTag(), Contact: contact})
+}
+
+// setup tells the engine of the INVITE that opened the session.
+func (l *leg) setup(o dialog.Output) {
+	m := o.Msg
+	l.drv.index(l)
+	l.note(m)
+	s := call.Setup{
+		Leg: l.id, Device: l.target.Device, Line: l.target.Line, Trunk: l.target.Trunk, Called: cloneString(l.target.Called),
+		Calling: l.calling(m), Redirecting: redirections(m), GlobalID: l.globalID,
+	}
+	if hops, ok := m.MaxForwards(); ok {
+		s.Hops, s.NoHops = hops, hops == 0
+	}
+	if r, ok := m.Replaces(); ok {
+		if s.Replaces, ok = l.drv.replaced(r); !ok || !l.profile.Replaces {
+			l.turnAway(call.NoSuchCall, 481, l.warn(399, "Replaces names no call here"))
+			return
+		}
+	}
+	var err error
+	if s.Desc, err = l.put(media.Offer, o.Body); err != nil {
+		status, headers := l.refusal(err)
+		l.turnAway(call.NotAcceptable, status, headers)
+		return
+	}
+	l.observeOpened()
+	if err = l.signal(s); err != nil {
+		l.turnAway(call.Overloaded, 503, overloaded(err))
+	}
+}
+
+// overloaded is the Retry-After of a call the engine refused at the door.
+func overloaded(err error) []dialog.Header {
+	var r *live.RefusedError
+	after := 1
+	if errors.As(err, &r) {
+		after = max(1, int(r.RetryAfter.Seconds()))
+	}
+	return []dialog.Header{{Name: "Retry-After", Value: itoa(after)}}
+}
+
+// turnAway refuses an INVITE the engine has not heard of.
+func (l *leg) turnAway(_ call.Cause, status int, headers []dialog.Header) {
+	l.gone = true
+	l.freeMedia()
+	l.step(dialog.End{Status: status, Headers: headers})
+}
+
+func (l *leg) observeOpened() {
+	if obs := l.drv.cfg.Observer; obs != nil {
+		obs.LegOpened(l.id, l.callID, l.globalID, l.target.Device, l.target.Trunk)
+	}
+}
+
+// dial rings a target.
+func (l *leg) dial(c call.Ring) {
+	l.state, l.target, l.ring = legOutgoing, c.Target, &c
+	l.globalID = c.GlobalID
+	ways, refusal := l.drv.cfg.Directory.Ways(c.Target)
+	if refusal != nil || len(ways) == 0 {
+		cause := call.SubscriberAbsent
+		if refusal != nil && refusal.Cause != call.CauseNone {
+			cause = refusal.Cause
+		} else if refusal != nil && refusal.Status != 0 {
+			cause = call.CauseFromSIP(refusal.Status)
+		}
+		l.abandon(cause)
+		return
+	}
+	l.ways = ways
+	l.observeOpened()
+	if !l.tryWay() {
+		l.abandon(call.NotAcceptable)
+	}
+}
+
+// abandon ends a leg that never had a dialog.
+func (l *leg) abandon(c call.Cause) {
+	l.released(c, "")
+	l.drv.remove(l)
+}
+
+// nextWay tries the next way after one failed before anything rang.
+func (l *leg) nextWay() bool {
+	if l.ring == nil || len(l.ways) == 0 || l.gone || l.state != legOutgoing {
+		return false
+	}
+	l.drv.mu.Lock()
+	delete(l.drv.byDialog, l.key)
+	l.drv.mu.Unlock()
+	l.drv.cfg.Plane.Rollback(media.LegID(l.id))
+	return l.tryWay()
+}
+
+// tryWay sends the INVITE on the first way that is left. Each attempt is a new session: own tag, same Call-ID.
+func (l *leg) tryWay() bool {
+	w := l.ways[0]
+	l.ways = l.ways[1:]
+	l.open(w.Profile)
+	l.to, l.peer = w.To, ""
+	if w.To.Flow != nil {
+		l.peer = peerKey(w.To.Flow)
+	}
+	body, err := l.make(l.ring.Media)
+	if err != nil {
+		return false
+	}
+	c := dialog.Call{
+		URI: w.URI, CallID: l.callID, Body: body,
+		From: l.from(w), To: l.toAddress(w),
+		Contact: l.drv.contact(w.Contact, w.To.Flow, w.URI.IsSecure(), l.ring.Calling.Number),
+		Headers: l.inviteHeaders(),
+	}
+	l.step(c)
+	l.drv.index(l)
+	return true
+}
+
+// contact is our Contact towards a peer. RFC 3261, 8.1.1.8 and RFC 5630, 5: sips where the Request-URI is sips;
+// otherwise the transport is named, so that a phone comes back over TLS.
+func (d *Driver) contact(want sip.URI, flow *transport.Flow, secure bool, user string) sip.Address {
+	u := want
+	if u.IsZero() && flow != nil {
+		u = flowURI(flow)
+	}
+	if u.IsZero() {
+		u = d.cfg.Contact
+	}
+	if u.User == "" {
+		u.User = sip.Escape(user)
+	}
+	if secure {
+		u.Scheme = "sips"
+		u.Params = u.Params.Without("transport")
+	}
+	return sip.Address{URI: u}
+}
+
+// flowURI is the address of ours a flow belongs to.
+func flowURI(flow *transport.Flow) sip.URI {
+	addr := flow.Sent()
+	u := sip.URI{Scheme: "sip", Host: addr.Addr().String(), Port: int(addr.Port())}
+	if n := flow.Network(); n != transport.UDP {
+		u.Params = sip.Params{{Name: "transport", Value: n.String()}}
+	}
+	return u
+}
