@@ -163,7 +163,7 @@ func (s *Session) changeFailed(what change, status int, m *sip.Message) {
 		return
 	case 481, 408: // RFC 3261, 12.2.1.2: the dialog is gone at the peer
 		if s.phase == PhaseUp {
-			s.finish(End{Headers: []Header{{"Reason", `SIP;cause=408;text="Peer no longer knows the dialog"`}}})
+			s.abort(status, "Peer no longer knows the dialog")
 			return
 		}
 	}

@@ -362,6 +362,16 @@ func (s *Session) over(status int, m *sip.Message, local bool) {
 	s.emit(Output{Kind: EvEnded, Status: status, Msg: m, Local: local})
 }
 
+// abort ends the session because the peer broke a rule or is gone. The user hears of it at once: whether the BYE is
+// answered does not matter to it.
+func (s *Session) abort(status int, text string) {
+	if !s.ended {
+		s.ended = true
+		defer s.emit(Output{Kind: EvEnded, Status: status, Local: true})
+	}
+	s.finish(End{Status: status, Headers: []Header{{"Reason", sip.Reason{Protocol: "SIP", Cause: status, Text: text}.String()}}})
+}
+
 // tick runs every timer whose time has come.
 func (s *Session) tick() {
 	if due(s.giveUp, s.now) {
@@ -382,7 +392,7 @@ func (s *Session) tick() {
 	case due(s.timer.expire, s.now):
 		s.timer.stop()
 		// RFC 4028, 10: no refresh came, or none of ours was answered.
-		s.finish(End{Headers: []Header{{"Reason", `SIP;cause=408;text="Session expired"`}}})
+		s.abort(408, "Session expired")
 	case due(s.timer.refresh, s.now):
 		s.timer.refresh = time.Time{}
 		s.refreshSession()

@@ -115,7 +115,7 @@ func (s *Session) failed(in Failed) {
 		}
 	case sip.PRACK:
 		if s.phase == PhaseCalling {
-			s.finish(End{})
+			s.abort(in.Status, "No answer to PRACK")
 		}
 	case sip.CANCEL, sip.ACK:
 	default:
@@ -273,7 +273,7 @@ func (s *Session) violated(m *sip.Message, text string) {
 	if s.cli.initial {
 		s.emit(Output{Kind: EvAnswered, Msg: m, Status: m.Status()})
 	}
-	s.finish(End{Headers: []Header{{"Reason", `SIP;cause=500;text="` + text + `"`}}})
+	s.abort(500, text)
 }
 
 // sendAck acknowledges the 2xx of our INVITE, with our answer when it brought an offer.

@@ -242,7 +242,7 @@ func (s *Session) tickAccept() {
 	case due(i.until, s.now):
 		s.srv = serverInvite{}
 		s.neg.Fail()
-		s.finish(End{Headers: []Header{{"Reason", `SIP;cause=408;text="No ACK received"`}}})
+		s.abort(408, "No ACK received")
 	case due(i.at, s.now):
 		i.wait = min(2*i.wait, s.cfg.t2())
 		i.at = s.now.Add(i.wait)
@@ -260,7 +260,7 @@ func (s *Session) acked(m *sip.Message) {
 	if s.neg.State() == Sent && s.neg.Pending() == CarrierInvite2xx {
 		if body == nil {
 			s.neg.Fail()
-			s.finish(End{Headers: []Header{{"Reason", `SIP;cause=488;text="ACK brings no answer to our offer"`}}})
+			s.abort(488, "ACK brings no answer to our offer")
 			return
 		}
 		s.hear(body, CarrierAck)
