@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/locktone/locktone/pki"
+)
+
+// Certificates implements pki.Register on the store. It owns a copy of the
+// whole register in memory, which answers Lookup in every handshake, also while
+// the store is away.
+type Certificates struct {
+	s      *Store
+	change sync.Mutex // held from reading or writing the engine to changing byRef
+	mu     sync.RWMutex
+	byRef  map[pki.Ref]pki.Entry
+}
+
+var _ pki.Register = (*Certificates)(nil)
+
+// Certificates is the register of issued certificates.
+func (s *Store) Certificates() *Certificates { return &s.certs }
+
+const insertCertificate = `INSERT INTO certificate (issuer, serial, kind, name, not_after, revoked, doc) VALUES ($1, $2, $3, $4, $5, $6, $7)
+	ON CONFLICT (issuer, serial) DO NOTHING`
+
+// Add implements pki.Register.
+func (c *Certificates) Add(ctx context.Context, e pki.Entry) error {
+	doc, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("store: encode certificate: %w", err)
+	}
+	c.change.Lock()
+	defer c.change.Unlock()
+	err = c.s.e.inTx(ctx, "register certificate "+e.Serial, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, c.s.e.rebind(insertCertificate), e.Issuer, e.Serial, e.Kind.String(), e.Name, micros(e.NotAfter), micros(e.Revoked), string(doc))
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return taken("issuer and serial are taken")
+		}
+		return c.s.e.tell(ctx, tx, noticeCertificate)
+	})
+	if err == nil {
+		c.keep(e)
+	}
+	return err
+}
+
+// tell notifies the other nodes when the transaction commits.
+func (e *engine) tell(ctx context.Context, tx *sql.Tx, what string) error {
+	if e.notify == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, e.notify, what)
+	return err
+}
+
+func (c *Certificates) keep(e pki.Entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byRef[e.Ref] = e
+}
+
+// Lookup implements pki.Register. A certificate not in memory is looked up in
+// the engine once more: another node may have issued it a moment ago.
+func (c *Certificates) Lookup(ctx context.Context, r pki.Ref) (pki.Entry, error) {
+	c.mu.RLock()
+	e, ok := c.byRef[r]
+	c.mu.RUnlock()
+	if ok {
+		return e, nil
+	}
+	c.change.Lock() // so that a revocation just being written is not overwritten
+	defer c.change.Unlock()
+	e, err := c.read(ctx, c.s.e.read, r)
+	if err == nil {
+		c.keep(e)
+	}
+	return e, c.s.e.failure("look up certificate "+r.Serial, err)
+}
+
+func (c *Certificates) read(ctx context.Context, q querier, r pki.Ref) (e pki.Entry, err error) {
+	var doc string
+	err = q.QueryRowContext(ctx, c.s.e.rebind("SELECT "+c.s.e.fromJSON+" FROM certificate WHERE issuer = $1 AND serial = $2"), r.Issuer, r.Serial).Scan(&doc)
+	if err == sql.ErrNoRows {
+		return e, absent("this cluster did not issue it")
+	}
+	if err != nil {
+		return e, err
+	}
+	return e, json.Unmarshal([]byte(doc), &e)
+}
+
+// Revoke implements pki.Register.
+func (c *Certificates) Revoke(ctx context.Context, r pki.Ref, at time.Time, reason string) error {
+	c.change.Lock()
+	defer c.change.Unlock()
+	var e pki.Entry
+	err := c.s.e.inTx(ctx, "revoke certificate "+r.Serial, func(tx *sql.Tx) (err error) {
+		if e, err = c.read(ctx, tx, r); err != nil || !e.Revoked.IsZero() {
+			return err
+		}
+		e.Revoked, e.Reason = fromMicros(micros(at)), reason
+		doc, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		if _, err = tx.ExecContext(ctx, c.s.e.rebind(`UPDATE certificate SET revoked = $1, doc = $2 WHERE issuer = $3 AND serial = $4`),
+			micros(at), string(doc), r.Issuer, r.Serial); err != nil {
+			return err
+		}
+		return c.s.e.tell(ctx, tx, noticeCertificate)
+	})
+	if err == nil {
+		c.keep(e)
+	}
+	return err
+}
+
+// Entries implements pki.Register.
+func (c *Certificates) Entries(ctx context.Context) ([]pki.Entry, error) {
+	rows, err := c.s.e.read.QueryContext(ctx, "SELECT "+c.s.e.fromJSON+" FROM certificate ORDER BY id")
+	out, err := all(rows, err, func(r *sql.Rows) (e pki.Entry, err error) {
+		var doc string
+		if err := r.Scan(&doc); err != nil {
+			return e, err
+		}
+		return e, json.Unmarshal([]byte(doc), &e)
+	})
+	return out, c.s.e.failure("read the certificate register", err)
+}
+
+// load replaces the copy in memory.
+func (c *Certificates) load(ctx context.Context) error {
+	c.change.Lock()
+	defer c.change.Unlock()
+	all, err := c.Entries(ctx)
+	if err != nil {
+		return err
+	}
+	byRef := make(map[pki.Ref]pki.Entry, len(all))
+	for _, e := range all {
+		byRef[e.Ref] = e
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byRef = byRef
+	return nil
+}

@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// engine is the difference between the two databases: how to open, what SQL
+// spells differently, what their errors mean.
+type engine struct {
+	name     string // sqlite, postgresql
+	location string // for people: no credentials
+	write    *sql.DB
+	read     *sql.DB // the same as write for PostgreSQL
+	rebind   func(query string) string
+	lock     string // statement that makes writers of the configuration queue
+	notify   string // statement that tells other nodes; takes the payload
+	fromJSON string // column doc of a table as text
+	size     string // size of the database in bytes
+	path     string // of the SQLite file
+}
+
+func openEngine(ctx context.Context, dsn string, opt Options) (*engine, error) {
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		return openPostgres(ctx, dsn)
+	}
+	return openSQLite(dsn, opt)
+}
+
+// migrate brings the schema up to date. A schema newer than this program is
+// refused: it would lose what it does not know.
+func (e *engine) migrate(ctx context.Context, dialect goose.Dialect, opts ...goose.ProviderOption) error {
+	dir, err := fs.Sub(migrations, "migrations/"+e.name)
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(dialect, e.write, dir, append(opts, goose.WithDisableGlobalRegistry(true))...)
+	if err != nil {
+		return fmt.Errorf("store: migrations: %w", err)
+	}
+	sources := p.ListSources()
+	newest := sources[len(sources)-1].Version
+	if at, err := p.GetDBVersion(ctx); err == nil && at > newest {
+		return fmt.Errorf("store: %s has schema %d, this program knows up to %d; use the version that wrote it or a later one", e.location, at, newest)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return e.failure("bring the schema up to date", err)
+	}
+	return nil
+}
+
+func (e *engine) close() error {
+	err := e.write.Close()
+	if e.read != e.write {
+		err = errors.Join(e.read.Close(), err)
+	}
+	return err
+}
+
+// failure wraps an engine's error: the typed cause, what was attempted, and
+// what to do. Errors of the context and of this package pass.
+func (e *engine) failure(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("store: %s: %w", doing, err)
+	case e.noSpace(err):
+		return fmt.Errorf("store: %s: %w: nothing was written; free space for %s and try again (%v)", doing, ErrNoSpace, e.location, err)
+	case isUnavailable(err):
+		return fmt.Errorf("store: %s: %w: nothing was written; check %s (%v)", doing, ErrUnavailable, e.location, err)
+	}
+	return fmt.Errorf("store: %s: %w", doing, err)
+}
+
+// absent and taken are answers about rows. They are types of their own, because
+// the error of a missing socket file is fs.ErrNotExist too, and means that the
+// server is down.
+type (
+	absent string
+	taken  string
+)
+
+func (a absent) Error() string      { return string(a) }
+func (absent) Is(target error) bool { return target == fs.ErrNotExist }
+func (t taken) Error() string       { return string(t) }
+func (taken) Is(target error) bool  { return target == fs.ErrExist }
+
+func (e *engine) noSpace(err error) bool {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return true
+	}
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		return lite.Code()&0xff == sqlite3.SQLITE_FULL || lite.Code()&0xff == sqlite3.SQLITE_IOERR && e.diskFull()
+	}
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "53100" // disk_full
+}
+
+// diskFull tells an I/O error of a full disk from one of a broken disk: SQLite
+// reports both alike when it cannot extend its shared-memory file.
+func (e *engine) diskFull() bool {
+	var st syscall.Statfs_t
+	return e.path != "" && syscall.Statfs(e.path, &st) == nil && st.Bavail*uint64(st.Bsize) < 1<<20
+}
+
+func isUnavailable(err error) bool {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		switch lite.Code() & 0xff {
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+			return true
+		}
+		return false
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		// Class 08 connection, 53 resources, 57P shutdown and start-up, 25006 read-only server, 28 and 3D000 wrong log-in or database.
+		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "57P") ||
+			strings.HasPrefix(pg.Code, "28") || pg.Code == "25006" || pg.Code == "3D000"
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) ||
+		pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "unexpected EOF") || strings.Contains(err.Error(), "database is closed")
+}
+
+// inTx runs f in a transaction of the writer.
+func (e *engine) inTx(ctx context.Context, doing string, f func(tx *sql.Tx) error) error {
+	tx, err := e.write.BeginTx(ctx, nil)
+	if err != nil {
+		return e.failure(doing, err)
+	}
+	defer tx.Rollback() // after a commit it does nothing
+	if err := f(tx); err != nil {
+		return e.failure(doing, err)
+	}
+	return e.failure(doing, tx.Commit())
+}

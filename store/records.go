@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// where collects the conditions of a query; $ stands for the next argument.
+type where struct {
+	parts []string
+	args  []any
+}
+
+func (w *where) add(condition string, arg any) {
+	w.args = append(w.args, arg)
+	w.parts = append(w.parts, strings.ReplaceAll(condition, "$", "$"+strconv.Itoa(len(w.args))))
+}
+
+func (w *where) span(column string, since, until time.Time) {
+	if !since.IsZero() {
+		w.add(column+" >= $", micros(since))
+	}
+	if !until.IsZero() {
+		w.add(column+" < $", micros(until))
+	}
+}
+
+// tail is the WHERE clause, newest first, and the limit.
+func (w *where) tail(limit int) string {
+	q := ""
+	if len(w.parts) > 0 {
+		q = " WHERE " + strings.Join(w.parts, " AND ")
+	}
+	return q + " ORDER BY id DESC LIMIT " + strconv.Itoa(limitOr(limit))
+}
+
+// AppendAudit adds an entry to the audit log.
+func (s *Store) AppendAudit(ctx context.Context, a AuditEntry) error {
+	if a.Time.IsZero() {
+		a.Time = s.now()
+	}
+	_, err := s.e.write.ExecContext(ctx, s.e.rebind(`INSERT INTO audit (at, actor, source, action, object, result, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)`),
+		micros(a.Time), a.Actor, a.Source, a.Action, a.Object, a.Result, a.Detail)
+	return s.e.failure("write the audit log", err)
+}
+
+// Audit lists audit entries, newest first.
+func (s *Store) Audit(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
+	var w where
+	w.span("at", q.Since, q.Until)
+	if q.Actor != "" {
+		w.add("actor = $", q.Actor)
+	}
+	if q.Action != "" {
+		w.add("action = $", q.Action)
+	}
+	rows, err := s.e.read.QueryContext(ctx, s.e.rebind("SELECT id, at, actor, source, action, object, result, detail FROM audit"+w.tail(q.Limit)), w.args...)
+	out, err := all(rows, err, func(r *sql.Rows) (a AuditEntry, err error) {
+		var at int64
+		err = r.Scan(&a.ID, &at, &a.Actor, &a.Source, &a.Action, &a.Object, &a.Result, &a.Detail)
+		a.Time = fromMicros(at)
+		return a, err
+	})
+	return out, s.e.failure("read the audit log", err)
+}
+
+const callColumns = `call, node, start_at, answer_at, end_at, calling, called, dialled, from_device, to_device, cause, released_by, security, detail`
+
+// AppendCalls adds call records, all or none.
+func (s *Store) AppendCalls(ctx context.Context, records ...CallRecord) error {
+	if len(records) == 0 {
+		return nil
+	}
+	return s.e.inTx(ctx, "write call records", func(tx *sql.Tx) error {
+		p, err := tx.PrepareContext(ctx, s.e.rebind(`INSERT INTO call_record (`+callColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`))
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		for _, c := range records {
+			if _, err := p.ExecContext(ctx, c.Call, c.Node, micros(c.Start), micros(c.Answer), micros(c.End), c.Calling, c.Called, c.Dialled,
+				c.FromDevice, c.ToDevice, c.Cause, c.ReleasedBy, c.Security, c.Detail); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Calls lists call records, newest first.
+func (s *Store) Calls(ctx context.Context, q CallQuery) ([]CallRecord, error) {
+	var w where
+	w.span("start_at", q.Since, q.Until)
+	if q.Party != "" {
+		w.add("(calling = $ OR called = $ OR dialled = $ OR from_device = $ OR to_device = $)", q.Party)
+	}
+	if q.Call != "" {
+		w.add("call = $", q.Call)
+	}
+	rows, err := s.e.read.QueryContext(ctx, s.e.rebind("SELECT id, "+callColumns+" FROM call_record"+w.tail(q.Limit)), w.args...)
+	out, err := all(rows, err, func(r *sql.Rows) (c CallRecord, err error) {
+		var start, answer, end int64
+		err = r.Scan(&c.ID, &c.Call, &c.Node, &start, &answer, &end, &c.Calling, &c.Called, &c.Dialled,
+			&c.FromDevice, &c.ToDevice, &c.Cause, &c.ReleasedBy, &c.Security, &c.Detail)
+		c.Start, c.Answer, c.End = fromMicros(start), fromMicros(answer), fromMicros(end)
+		return c, err
+	})
+	return out, s.e.failure("read call records", err)
+}
+
+// maxState bounds a value of PutState: state is small, files are files.
+const maxState = 64 << 10
+
+// PutState keeps a small value of a node, at most 64 KiB.
+func (s *Store) PutState(ctx context.Context, node, key string, value []byte) error {
+	if len(value) > maxState {
+		return fmt.Errorf("store: keep state %s of %s: %d bytes, at most %d are kept", key, node, len(value), maxState)
+	}
+	if value == nil {
+		value = []byte{}
+	}
+	_, err := s.e.write.ExecContext(ctx, s.e.rebind(`INSERT INTO node_state (node, key, value, at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (node, key) DO UPDATE SET value = excluded.value, at = excluded.at`), node, key, value, micros(s.now()))
+	return s.e.failure("keep state "+key, err)
+}
+
+// State returns a value kept with PutState; fs.ErrNotExist when there is none.
+func (s *Store) State(ctx context.Context, node, key string) ([]byte, error) {
+	var value []byte
+	err := s.e.read.QueryRowContext(ctx, s.e.rebind(`SELECT value FROM node_state WHERE node = $1 AND key = $2`), node, key).Scan(&value)
+	if err == sql.ErrNoRows {
+		err = absent("nothing is kept under this name")
+	}
+	return value, s.e.failure("read state "+key, err)
+}
+
+// DeleteState removes a value; removing nothing is no error.
+func (s *Store) DeleteState(ctx context.Context, node, key string) error {
+	_, err := s.e.write.ExecContext(ctx, s.e.rebind(`DELETE FROM node_state WHERE node = $1 AND key = $2`), node, key)
+	return s.e.failure("remove state "+key, err)
+}
