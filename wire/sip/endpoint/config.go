@@ -52,7 +52,7 @@ type Resolver interface {
 // Target says where a request goes. The zero value resolves the request's own next hop.
 type Target struct {
 	// Flow sends on exactly this flow (RFC 5626, 5.3: a registered phone); when it is gone the request fails with
-	// ErrFlowGone and nothing else is tried.
+	// ErrFlowGone, unless there are Hops to try after it.
 	Flow *transport.Flow
 	// Hops are tried in order. Empty, and no Flow: topmost Route or Request-URI is resolved.
 	Hops []Hop
@@ -89,18 +89,17 @@ type Config struct {
 // Limits decide when a request gets a stateless 503 with Retry-After. Zero fields take the default in the comment; a
 // negative rate is no limit.
 type Limits struct {
-	Transactions   int           // server transactions of the whole endpoint: 200,000
-	Mailbox        int           // messages waiting in one shard: 8,192
-	ShedAbove      time.Duration // mailbox wait over which new requests are refused: 20 ms
-	ShedBelow      time.Duration // mailbox wait under which that ends: 8 ms
-	RetryAfter     time.Duration // in the 503, whole seconds, spread by up to its half: 10 s
-	RegisterRate   float64       // REGISTER per second of one source address: 200
-	RegisterBurst  int           // 1,000
-	RequestRate    float64       // other new requests per second of one source address: 5,000
-	RequestBurst   int           // 10,000
-	Sources        int           // source addresses remembered: 16,384; beyond, newcomers share one bucket
-	Resolving      int           // resolver calls in flight: 64
-	MalformedReply float64       // 400s and 503s per second over UDP and of one source address: 50
+	Transactions  int           // server transactions of the whole endpoint: 200,000
+	Mailbox       int           // messages waiting in one shard: 8,192
+	ShedAbove     time.Duration // mailbox wait over which new requests are refused: 20 ms
+	ShedBelow     time.Duration // mailbox wait under which that ends: 8 ms
+	RetryAfter    time.Duration // in the 503, whole seconds, spread by up to its half: 10 s
+	RegisterRate  float64       // REGISTER per second of one source address: 200
+	RegisterBurst int           // 1,000
+	RequestRate   float64       // other new requests per second of one source address: 5,000
+	RequestBurst  int           // 10,000
+	Sources       int           // source addresses remembered: 16,384; beyond, newcomers share one bucket
+	Resolving     int           // resolver calls in flight: 64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -127,7 +126,6 @@ func (l Limits) withDefaults() Limits {
 	setInt(&l.Resolving, 64)
 	setRate(&l.RegisterRate, 200)
 	setRate(&l.RequestRate, 5_000)
-	setRate(&l.MalformedReply, 50)
 	setTime(&l.ShedAbove, 20*time.Millisecond)
 	setTime(&l.ShedBelow, 8*time.Millisecond)
 	setTime(&l.RetryAfter, 10*time.Second)
@@ -142,6 +140,10 @@ var (
 	ErrFlowGone = errors.New("the flow is gone")
 	// ErrNoHop: nothing to send to, resolution gave nothing usable.
 	ErrNoHop = errors.New("no address to send to")
+	// ErrResolving: too many resolver calls are in flight.
+	ErrResolving = errors.New("too many names are being resolved")
+	// ErrCancelled: the request was cancelled before it was sent.
+	ErrCancelled = errors.New("cancelled before it was sent")
 	// ErrClosed: the endpoint is closing.
 	ErrClosed = errors.New("endpoint is closed")
 	// ErrStateless: a stateless ServerTx (ACK) cannot be answered.

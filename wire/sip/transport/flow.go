@@ -205,6 +205,9 @@ func (f *Flow) Queue(m *sip.Message) (flush bool, err error) {
 		o.Sent(f, time.Now(), f.out[start:len(f.out):len(f.out)], m)
 	}
 	f.messagesOut.Add(1)
+	if f.listener != nil {
+		f.listener.messagesOut.Add(1)
+	}
 	return f.queueAndUnlock(n)
 }
 
@@ -414,6 +417,9 @@ func (f *Flow) flush() {
 		n, err := f.conn.Write(buf)
 		f.writeSince.Store(0)
 		f.bytesOut.Add(uint64(n))
+		if f.listener != nil {
+			f.listener.bytesOut.Add(uint64(n))
+		}
 		f.queued.Add(-int64(len(buf)))
 		f.t.buffers.put(buf)
 		if err != nil {

@@ -1,0 +1,343 @@
+package endpoint
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/transaction"
+	"github.com/locktone/locktone/wire/sip/transport"
+)
+
+// kind says what an item is.
+type kind uint8
+
+const (
+	nothing    kind = iota
+	wire            // a message from a flow
+	post            // a value for the User
+	opened          // a flow we dialled is ready
+	closed          // a flow has gone
+	resolved        // hops for a client transaction
+	askRespond      // the User's response
+	askRequest      // the User's request
+	askCancel       // the User cancels
+	askAfter        // a timer to start
+	askStop         // a timer to stop
+)
+
+// item is one thing for a shard to do. It is a value: queues hold no closures.
+type item struct {
+	kind kind
+	at   transaction.Instant // when a wire item was queued
+	flow *transport.Flow
+	msg  *sip.Message
+	obj  any
+	id   string // Call-ID of a post
+}
+
+// shard owns the transactions of the Call-IDs that hash to it. mu guards the two queues; everything below "owned" belongs
+// to the shard's goroutine.
+type shard struct {
+	e *Endpoint
+
+	mu       sync.Mutex
+	in       []item // from the wire and from Post, in order
+	own      []item // what User callbacks and others ask for: done before the next of in
+	sleeping bool
+	dead     bool
+	blocked  int // readers waiting for room
+	room     *sync.Cond
+	wake     chan struct{}
+	waiting  atomic.Int64 // len of in, and what is left of the batch in hand
+	asked    atomic.Int64 // len of own
+	wait     atomic.Int64 // latest mailbox wait, ns
+	shedding atomic.Bool
+
+	counters counters
+
+	// owned
+	spareIn  []item
+	spareOwn []item
+	now      transaction.Instant
+	servers  map[serverKey]*ServerTx
+	merges   map[mergeKey]*ServerTx
+	acks     map[ackKey]*ServerTx
+	clients  map[clientKey]*ClientTx
+	byFlow   map[transport.FlowID]*ClientTx
+	alarms   alarms
+	dirty    []*transport.Flow // have something queued, to be flushed before the shard looks away
+	rand     *rand.ChaCha8
+}
+
+type counters struct {
+	servers, clients, timers                                        atomic.Int64
+	requests, responses, refused, merged, stray, absorbed, timeouts atomic.Uint64
+	retransmitted                                                   atomic.Uint64
+}
+
+func newShard(e *Endpoint, seed [32]byte) *shard {
+	s := &shard{
+		e: e, wake: make(chan struct{}, 1), rand: rand.NewChaCha8(seed), now: 1,
+		servers: map[serverKey]*ServerTx{}, merges: map[mergeKey]*ServerTx{}, acks: map[ackKey]*ServerTx{},
+		clients: map[clientKey]*ClientTx{}, byFlow: map[transport.FlowID]*ClientTx{},
+	}
+	s.room = sync.NewCond(&s.mu)
+	return s
+}
+
+// put queues what comes from outside. A reader that finds the mailbox of a shard four times over its limit waits: then
+// TCP tells the peer. What could be refused was refused long before.
+func (s *shard) put(i item) {
+	s.mu.Lock()
+	for i.kind == wire && !s.dead && len(s.in) >= 4*s.e.cfg.Limits.Mailbox {
+		if i.flow.Network() == transport.UDP {
+			s.mu.Unlock()
+			return
+		}
+		s.blocked++
+		s.room.Wait()
+		s.blocked--
+	}
+	if s.dead {
+		s.mu.Unlock()
+		return
+	}
+	s.in = append(s.in, i)
+	s.waiting.Add(1)
+	s.signalAndUnlock()
+}
+
+// ask queues what the User asks for; false when the endpoint has ended.
+func (s *shard) ask(i item) bool {
+	s.mu.Lock()
+	if s.dead {
+		s.mu.Unlock()
+		return false
+	}
+	s.own = append(s.own, i)
+	s.asked.Add(1)
+	s.signalAndUnlock()
+	return true
+}
+
+// end makes run return once the queues are empty.
+func (s *shard) end() {
+	s.mu.Lock()
+	s.dead = true
+	s.room.Broadcast()
+	s.signalAndUnlock()
+}
+
+func (s *shard) signalAndUnlock() {
+	wake := s.sleeping
+	s.sleeping = false
+	s.mu.Unlock()
+	if wake {
+		s.wake <- struct{}{}
+	}
+}
+
+// run is the shard's goroutine.
+func (s *shard) run() {
+	defer s.e.wg.Done()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if !s.batch() && !s.asks() {
+			s.flush()
+			if !s.sleep(timer) {
+				return
+			}
+		}
+		s.fireAlarms()
+	}
+}
+
+// batch does what is in the mailbox; false when it was empty.
+func (s *shard) batch() bool {
+	s.mu.Lock()
+	batch := s.in
+	s.in = s.spareIn[:0]
+	if s.blocked > 0 {
+		s.room.Broadcast()
+	}
+	s.mu.Unlock()
+	for i := range batch {
+		s.now = s.e.instant()
+		s.one(&batch[i])
+		s.waiting.Add(-1)
+		s.asks()
+		if i%64 == 63 {
+			s.flush()
+		}
+	}
+	s.spareIn = recycle(batch)
+	s.flush()
+	return len(batch) > 0
+}
+
+// asks does what the User asked for, until it asks for no more; false when there was nothing.
+func (s *shard) asks() bool {
+	any := false
+	for s.asked.Load() > 0 {
+		any = true
+		s.mu.Lock()
+		own := s.own
+		s.own = s.spareOwn[:0]
+		s.asked.Add(-int64(len(own)))
+		s.mu.Unlock()
+		s.spareOwn = nil
+		s.now = s.e.instant()
+		for i := range own {
+			s.one(&own[i])
+		}
+		s.spareOwn = recycle(own)
+	}
+	return any
+}
+
+// recycle empties a queue for its next use; a huge one is left to the collector.
+func recycle(q []item) []item {
+	if cap(q) > 4096 {
+		return nil
+	}
+	clear(q)
+	return q[:0]
+}
+
+// sleep waits for work or the next alarm; false when the endpoint has ended.
+func (s *shard) sleep(timer *time.Timer) bool {
+	s.mu.Lock()
+	if s.dead {
+		s.mu.Unlock()
+		return false
+	}
+	if len(s.in)+len(s.own) > 0 {
+		s.mu.Unlock()
+		return true
+	}
+	s.sleeping = true
+	s.mu.Unlock()
+	var ring <-chan time.Time
+	if next := s.alarms.next(); next != 0 {
+		timer.Reset(max(0, time.Duration(next-s.e.instant())))
+		ring = timer.C
+	}
+	select {
+	case <-s.wake:
+		return true
+	case <-ring:
+	}
+	s.mu.Lock()
+	signalled := !s.sleeping
+	s.sleeping = false
+	s.mu.Unlock()
+	if signalled {
+		<-s.wake
+	}
+	s.shedding.Store(false)
+	return true
+}
+
+func (s *shard) fireAlarms() {
+	s.now = s.e.instant()
+	for {
+		next := s.alarms.next()
+		if next == 0 || next > s.now {
+			return
+		}
+		a := s.alarms.heap[0]
+		s.alarms.remove(a)
+		a.owner.fire(s.now)
+		s.asks()
+	}
+}
+
+func (s *shard) one(i *item) {
+	switch i.kind {
+	case wire:
+		s.message(i)
+	case post:
+		s.e.cfg.User.Posted(i.id, i.obj)
+	case opened:
+		s.flowOpened(i.flow)
+	case closed:
+		s.flowClosed(i.flow)
+	case resolved:
+		r := i.obj.(*resolution)
+		r.tx.resolved(r.hops, r.err)
+	case askRespond:
+		i.obj.(*ServerTx).respond(i.msg)
+	case askRequest:
+		i.obj.(*ClientTx).start()
+	case askCancel:
+		c := i.obj.(*cancellation)
+		c.tx.cancel(c.header)
+	case askAfter:
+		t := i.obj.(*Timer)
+		if !t.stopped.Load() {
+			t.owner = t
+			s.alarms.set(&t.alarm, t.at)
+		}
+	case askStop:
+		s.alarms.remove(&i.obj.(*Timer).alarm)
+	}
+}
+
+// message measures the wait and sends requests and responses their ways.
+func (s *shard) message(i *item) {
+	s.measure(time.Duration(s.now - i.at))
+	if i.msg.IsRequest() {
+		s.counters.requests.Add(1)
+		s.request(i.flow, i.msg)
+		return
+	}
+	s.counters.responses.Add(1)
+	s.response(i.flow, i.msg)
+}
+
+// measure is the overload control: over ShedAbove new requests are refused, under ShedBelow they are served again.
+func (s *shard) measure(wait time.Duration) {
+	s.wait.Store(int64(wait))
+	l := &s.e.cfg.Limits
+	switch {
+	case wait > l.ShedAbove:
+		s.shedding.Store(true)
+	case wait < l.ShedBelow:
+		s.shedding.Store(false)
+	}
+}
+
+// send queues m on f and remembers to flush.
+func (s *shard) send(f *transport.Flow, m *sip.Message) error {
+	flush, err := f.Queue(m)
+	if flush && (len(s.dirty) == 0 || s.dirty[len(s.dirty)-1] != f) {
+		s.dirty = append(s.dirty, f)
+	}
+	return err
+}
+
+func (s *shard) flush() {
+	for i, f := range s.dirty {
+		f.Flush()
+		s.dirty[i] = nil
+	}
+	s.dirty = s.dirty[:0]
+}
+
+const hexDigits = "0123456789abcdef"
+
+// token is 64 random bits in hex after prefix: branches and tags must not be guessed (RFC 3261, 19.3).
+func (s *shard) token(prefix string) string {
+	var b [32]byte
+	n := copy(b[:], prefix)
+	for v, i := s.rand.Uint64(), 0; i < 16; i++ {
+		b[n] = hexDigits[v&15]
+		v >>= 4
+		n++
+	}
+	return string(b[:n])
+}
