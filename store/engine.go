@@ -116,8 +116,17 @@ func (e *engine) noSpace(err error) bool {
 // diskFull tells an I/O error of a full disk from one of a broken disk: SQLite
 // reports both alike when it cannot extend its shared-memory file.
 func (e *engine) diskFull() bool {
+	free, known := e.free()
+	return known && free < 1<<20
+}
+
+// free is the space left for an SQLite file, in bytes.
+func (e *engine) free() (bytes uint64, known bool) {
 	var st syscall.Statfs_t
-	return e.path != "" && syscall.Statfs(e.path, &st) == nil && st.Bavail*uint64(st.Bsize) < 1<<20
+	if e.path == "" || syscall.Statfs(e.path, &st) != nil {
+		return 0, false
+	}
+	return st.Bavail * uint64(st.Bsize), true
 }
 
 func isUnavailable(err error) bool {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,12 +74,20 @@ func (s *Store) noticed(ctx context.Context, what string) {
 	}
 }
 
-// Health asks the engine whether it can be written, by writing.
+// lowSpace is the free space under which Health warns, in bytes: a small write
+// may still succeed in space the file already has, the next large one will not.
+const lowSpace = 16 << 20
+
+// Health asks the engine whether it can be written, by writing, and looks at
+// the space that is left.
 func (s *Store) Health(ctx context.Context) Health {
 	h := Health{Engine: s.e.name, Location: s.e.location, Revision: s.current.Load().Revision.Number}
 	err := s.PutState(ctx, "", "health", []byte(s.now().UTC().Format(time.RFC3339)))
 	if err == nil {
 		err = s.e.failure("ask for the size", s.e.read.QueryRowContext(ctx, s.e.size).Scan(&h.Bytes))
+	}
+	if free, known := s.e.free(); err == nil && known && free < lowSpace {
+		err = fmt.Errorf("store: %w: %d MiB left for %s; free some before changes and call records are refused", ErrNoSpace, free>>20, s.e.location)
 	}
 	if h.OK = err == nil; !h.OK {
 		h.Problem = err.Error()
