@@ -49,6 +49,8 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 // span renders a duration in its largest sensible unit.
 func span(d time.Duration) string {
 	switch days := int(d.Hours() / 24); {
+	case days >= 2*365:
+		return fmt.Sprintf("%d years", days/365)
 	case days >= 2:
 		return fmt.Sprintf("%d days", days)
 	case d >= 2*time.Hour:
@@ -91,7 +93,7 @@ func (v *verification) validity(c *x509.Certificate, at int) {
 		f.What = fmt.Sprintf("%s that expires in %s (%s)", which(at, c), span(c.NotAfter.Sub(v.now)), day(c.NotAfter))
 		f.Fix = "renew it in time"
 	case at == 0 && life > longValidity:
-		f.Rule, f.Severity, f.Expected = RuleValidityLong, Warning, "at most "+span(longValidity)
+		f.Rule, f.Severity, f.Expected = RuleValidityLong, Warning, "at most five years"
 		f.What = fmt.Sprintf("%s that is valid for %d years", which(at, c), int(life.Hours()/24/365))
 		f.Fix = "issue the next one for a shorter time"
 	default:

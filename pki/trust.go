@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"slices"
 	"sync"
@@ -112,72 +111,6 @@ func (t *Trust) anchorOf(c *x509.Certificate) (a Anchor, own, ok bool) {
 		}
 	}
 	return Anchor{}, false, false
-}
-
-// crl is one revocation list, indexed. RFC 5280, 5.
-type crl struct {
-	list    *x509.RevocationList
-	revoked map[string]time.Time // by serial, hex
-
-	mu       sync.Mutex
-	verified map[[32]byte]bool // outcome of the signature check by issuer certificate
-}
-
-// WithCRL returns a copy that also uses the revocation list (PEM or DER). A list older than the one held is refused.
-// Its signature is checked against the issuer found in a peer's path, since that issuer may be an intermediate.
-func (t *Trust) WithCRL(b []byte) (*Trust, error) {
-	c, err := parseCRL(b)
-	if err != nil {
-		return nil, err
-	}
-	key := string(c.list.RawIssuer)
-	if old := t.crls[key]; old != nil && old.list.ThisUpdate.After(c.list.ThisUpdate) {
-		return nil, fmt.Errorf("pki: the revocation list of %s is of %s: a newer one, of %s, is in use",
-			clean(c.list.Issuer.String()), c.list.ThisUpdate.Format(time.RFC3339), old.list.ThisUpdate.Format(time.RFC3339))
-	}
-	n := &Trust{anchors: t.anchors, own: t.own, register: t.register, crls: make(map[string]*crl)}
-	for k, v := range t.crls {
-		n.crls[k] = v
-	}
-	n.crls[key] = c
-	n.index()
-	return n, nil
-}
-
-const maxCRLBytes = 64 << 20
-
-func parseCRL(b []byte) (*crl, error) {
-	if len(b) > maxCRLBytes {
-		return nil, fmt.Errorf("pki: a revocation list of %d bytes: at most %d are read", len(b), maxCRLBytes)
-	}
-	if block, _ := pem.Decode(b); block != nil {
-		if block.Type != "X509 CRL" {
-			return nil, fmt.Errorf("pki: a PEM block of type %s: want X509 CRL", clean(block.Type))
-		}
-		b = block.Bytes
-	}
-	list, err := x509.ParseRevocationList(b)
-	if err != nil {
-		return nil, fmt.Errorf("pki: not a revocation list in PEM or DER: %w", err)
-	}
-	c := &crl{list: list, revoked: make(map[string]time.Time), verified: make(map[[32]byte]bool)}
-	for _, e := range list.RevokedCertificateEntries {
-		c.revoked[e.SerialNumber.Text(16)] = e.RevocationTime
-	}
-	return c, nil
-}
-
-// signedBy checks the list's signature once per issuer certificate. RFC 5280, 6.3.3 (f), (g).
-func (c *crl) signedBy(issuer *x509.Certificate) bool {
-	key := sha256.Sum256(issuer.Raw)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ok, known := c.verified[key]
-	if !known {
-		ok = c.list.CheckSignatureFrom(issuer) == nil
-		c.verified[key] = ok
-	}
-	return ok
 }
 
 // pathCache remembers chains whose signatures, constraints and anchors were verified, by the certificates presented.

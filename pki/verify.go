@@ -250,7 +250,7 @@ func (v *verification) listed(c, issuer *x509.Certificate) {
 		v.add(crlUnusable(issuer, v.index(issuer)))
 		return
 	}
-	if next := list.list.NextUpdate; !next.IsZero() && v.now.After(next) {
+	if next := list.nextUpdate; !next.IsZero() && v.now.After(next) {
 		v.add(crlStale(issuer, v.index(issuer), next, v.now))
 	}
 	if when, ok := list.revoked[c.SerialNumber.Text(16)]; ok {
