@@ -84,7 +84,7 @@ type Challenge struct {
 	Realm, Nonce, Opaque string
 	Algorithm            Algorithm
 	Session              bool     // a "-sess" algorithm
-	QOP                  []string // "auth", "auth-int"; empty = RFC 2069 style
+	QOP                  []string // "auth", "auth-int"; empty = none, as RFC 2617, 3.2.2.1 still allowed
 	Stale                bool     // the nonce was too old, the password right: try again without asking
 }
 

@@ -92,13 +92,13 @@ const sipVersion = "SIP/2.0"
 func compactField(c byte) fieldID {
 	switch c | 0x20 {
 	case 'a':
-		return idAcceptContact // RFC 3841, 10
+		return idAcceptContact
 	case 'b':
 		return idReferredBy // RFC 3892, 3
 	case 'c':
 		return idContentType
 	case 'd':
-		return idRequestDisposition // RFC 3841, 10
+		return idRequestDisposition
 	case 'e':
 		return idContentEncoding
 	case 'f':
@@ -106,7 +106,7 @@ func compactField(c byte) fieldID {
 	case 'i':
 		return idCallID
 	case 'j':
-		return idRejectContact // RFC 3841, 10
+		return idRejectContact
 	case 'k':
 		return idSupported
 	case 'l':

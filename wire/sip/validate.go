@@ -138,7 +138,7 @@ func (c *check) dialogContact() {
 func (c *check) mandatory() {
 	var id fieldID
 	switch c.m.method {
-	case REFER: // RFC 3515, 2.4.1; RFC 4488 and RFC 7614 do not change it
+	case REFER: // RFC 3515, 2.4.1
 		id = idReferTo
 	case PRACK: // RFC 3262, 3
 		id = idRAck
@@ -322,7 +322,7 @@ func (c *check) extension(f *Field) string {
 	return "this value does not follow the grammar of its header field"
 }
 
-// parseDate reads SIP-date: RFC 1123 with a two digit day and GMT, nothing else. RFC 3261, 20.17.
+// parseDate reads SIP-date: the date of HTTP with a two digit day and GMT, nothing else. RFC 3261, 20.17.
 func parseDate(s string) (time.Time, bool) {
 	t, err := time.Parse("Mon, 02 Jan 2006 15:04:05 GMT", s)
 	return t, err == nil
