@@ -1,8 +1,9 @@
 package media
 
 import (
-	"time"
+	"crypto/rand"
 
+	"github.com/locktone/locktone/media/rtpstat"
 	"github.com/locktone/locktone/wire/sdp"
 )
 
@@ -19,20 +20,11 @@ type Evidence struct {
 	LevelDBm float64   `json:"level_dbm0"` // level heard over the last second, -99: silence
 }
 
-// Counters are of one direction of one stream since it was opened. Packets of other keys before a rekey count too.
-type Counters struct {
-	Packets       uint64    `json:"packets"`       // RTP packets accepted (rx) or sent (tx)
-	Bytes         uint64    `json:"bytes"`         // of payload and header, without SRTP's additions
-	Authenticated uint64    `json:"authenticated"` // of Packets, those protected by SRTP and verified (rx) or protected (tx)
-	Failed        uint64    `json:"failed"`        // SRTP or SRTCP whose authentication failed: dropped
-	Replayed      uint64    `json:"replayed"`      // SRTP or SRTCP seen before or too old: dropped
-	PlainDropped  uint64    `json:"plain_dropped"` // plain RTP where SRTP was agreed: dropped
-	WrongSource   uint64    `json:"wrong_source"`  // plain RTP from an address nobody signalled: dropped
-	Malformed     uint64    `json:"malformed"`     // neither RTP nor RTCP: dropped
-	Lost          int64     `json:"lost"`          // expected minus received, RFC 3550, 6.4.1
-	OutOfOrder    uint64    `json:"out_of_order"`
-	JitterMS      float64   `json:"jitter_ms"`
-	SSRCs         int       `json:"ssrcs"` // different sources seen
-	RTCP          uint64    `json:"rtcp"`  // RTCP packets accepted or sent
-	Last          time.Time `json:"last"`  // of the last packet accepted or sent
-}
+// Counters are of one direction of one stream since it was opened.
+type Counters = rtpstat.Counters
+
+// CryptoKeys makes keys from the system's randomness.
+type CryptoKeys struct{}
+
+// Key reads a fresh key.
+func (CryptoKeys) Key(s sdp.Suite) (sdp.Key, error) { return sdp.GenerateKey(rand.Reader, s) }
