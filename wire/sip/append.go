@@ -31,9 +31,15 @@ func (m *Message) appendStartLine(b []byte) []byte {
 		b = append(b, m.reason...)
 		return append(b, "\r\n"...)
 	}
+	start := len(b)
 	b = append(b, m.method...)
 	b = append(b, ' ')
 	b = m.uri.Append(b)
+	for i, c := range b[start:] { // a Request-URI may have been built from anything
+		if c == '\r' || c == '\n' {
+			b[start+i] = '_'
+		}
+	}
 	return append(b, " SIP/2.0\r\n"...)
 }
 

@@ -201,6 +201,19 @@ func newField(id fieldID, name, value string) Field {
 	return Field{Name: name, Value: value, id: id}
 }
 
+// builtField is newField for values that did not come from the parser.
+func builtField(id fieldID, name, value string) Field {
+	return newField(id, oneLine(name), oneLine(value))
+}
+
+// oneLine makes sure that nothing put into a message can end its line and begin another: CR and LF become spaces.
+func oneLine(s string) string {
+	if strings.IndexByte(s, '\r') < 0 && strings.IndexByte(s, '\n') < 0 {
+		return s
+	}
+	return strings.NewReplacer("\r", " ", "\n", " ").Replace(s)
+}
+
 func (f *Field) is(id fieldID, name string) bool {
 	if id != idOther || f.id != idOther {
 		return f.id == id
@@ -231,6 +244,7 @@ func (m *Message) number(id fieldID, limit uint64) (int, bool) {
 
 // put stores a known field that occurs once.
 func (m *Message) put(id fieldID, value string) {
+	value = oneLine(value)
 	if i := m.index(id); i >= 0 {
 		m.fields[i].Value = value
 		return

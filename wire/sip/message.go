@@ -79,6 +79,7 @@ func NewResponse(req *Message, status int, reason string) *Message {
 	if reason == "" {
 		reason = ReasonPhrase(status)
 	}
+	reason = oneLine(reason)
 	m := &Message{
 		method: req.method, status: status, reason: reason, version: sipVersion,
 		via: req.via, from: req.from, to: req.to, cseq: req.cseq, callID: req.callID,
@@ -141,7 +142,7 @@ func (m *Message) SetStatus(status int, reason string) {
 	if reason == "" {
 		reason = ReasonPhrase(status)
 	}
-	m.status, m.reason = status, reason
+	m.status, m.reason = status, oneLine(reason)
 }
 
 // IsFinal says whether m is a final response (200 and above).
@@ -174,7 +175,7 @@ func (m *Message) PrependVia(v Via) {
 // SetTopVia replaces the topmost Via (a server adds received and rport this way); it adds one when there is none.
 func (m *Message) SetTopVia(v Via) {
 	if i := m.index(idVia); i >= 0 {
-		m.fields[i].Value = v.String()
+		m.fields[i].Value = oneLine(v.String())
 		m.via = v
 		return
 	}
@@ -223,7 +224,7 @@ func (m *Message) SetToTag(tag string) {
 		return
 	}
 	if strings.Contains(m.fields[i].Value, "<") {
-		m.fields[i].Value += ";tag=" + tag
+		m.fields[i].Value += ";tag=" + oneLine(tag)
 		m.to.Params = m.to.Params.With("tag", tag)
 		return
 	}
@@ -352,14 +353,14 @@ func (m *Message) Set(name, value string) {
 		}
 		if at < 0 {
 			at = i
-			m.fields[i].Value = value
+			m.fields[i].Value = oneLine(value)
 			continue
 		}
 		m.fields = slices.Delete(m.fields, i, i+1)
 		i--
 	}
 	if at < 0 {
-		m.fields = append(m.fields, newField(id, name, value))
+		m.fields = append(m.fields, builtField(id, name, value))
 	}
 	m.refresh(id)
 }
@@ -370,7 +371,7 @@ func (m *Message) Add(name, value string) {
 	if id == idContentLength {
 		return
 	}
-	m.fields = append(m.fields, newField(id, name, value))
+	m.fields = append(m.fields, builtField(id, name, value))
 	m.refresh(id)
 }
 
@@ -387,7 +388,7 @@ func (m *Message) Prepend(name, value string) {
 			break
 		}
 	}
-	m.fields = slices.Insert(m.fields, at, newField(id, name, value))
+	m.fields = slices.Insert(m.fields, at, builtField(id, name, value))
 	m.refresh(id)
 }
 
