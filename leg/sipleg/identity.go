@@ -43,7 +43,7 @@ func (l *leg) connected(m *sip.Message) call.Identity {
 }
 
 func (l *leg) identity(a sip.Address) call.Identity {
-	id := call.Identity{Number: cloneString(sip.Unescape(a.URI.User)), Display: cloneString(a.Display)}
+	id := call.Identity{Number: cloneString(number(a.URI)), Display: cloneString(a.Display)}
 	if !strings.EqualFold(a.URI.Host, l.drv.cfg.Domain) {
 		id.Domain = cloneString(a.URI.Host)
 	}
@@ -59,7 +59,7 @@ func (l *leg) address(id call.Identity, domain string) sip.Address {
 	if host == "" {
 		host = l.drv.cfg.Domain
 	}
-	return sip.Address{Display: id.Display, URI: sip.URI{Scheme: "sip", User: sip.Escape(id.Number), Host: host}}
+	return sip.Address{Display: id.Display, URI: sip.URI{Scheme: "sip", User: sip.EscapeUser(id.Number), Host: host}}
 }
 
 // from is the From of our INVITE. RFC 3323, 4.1.1.3: a restricted caller is anonymous.
@@ -82,7 +82,7 @@ func (l *leg) toAddress(w Way) sip.Address {
 	if user == "" {
 		user = l.ring.Target.Line.Number
 	}
-	u := sip.URI{Scheme: w.URI.Scheme, User: sip.Escape(user), Host: w.URI.Host}
+	u := sip.URI{Scheme: w.URI.Scheme, User: sip.EscapeUser(user), Host: w.URI.Host}
 	if l.ring.Target.Device != "" && l.drv.cfg.Domain != "" {
 		u.Host = l.drv.cfg.Domain
 	}
@@ -122,7 +122,7 @@ func redirections(m *sip.Message) []call.Redirection {
 		var why call.RedirectReason
 		_ = why.UnmarshalText([]byte(d.Reason)) // an unknown word is an unknown reason
 		out = append(out, call.Redirection{Reason: why, From: call.Identity{
-			Number: cloneString(sip.Unescape(d.Address.URI.User)), Display: cloneString(d.Address.Display)}})
+			Number: cloneString(number(d.Address.URI)), Display: cloneString(d.Address.Display)}})
 	}
 	if out != nil {
 		return out
@@ -139,7 +139,7 @@ func history(m *sip.Message) []call.Redirection {
 		}
 		e := entries[i]
 		out = append(out, call.Redirection{Reason: historyReason(entries[i+1].Reason.Cause), From: call.Identity{
-			Number: cloneString(sip.Unescape(e.Address.URI.User)), Display: cloneString(e.Address.Display)}})
+			Number: cloneString(number(e.Address.URI)), Display: cloneString(e.Address.Display)}})
 	}
 	return out
 }
@@ -198,6 +198,15 @@ func (l *leg) stamp(m *sip.Message) {
 		remote = noSession
 	}
 	m.Set("Session-ID", l.globalID+";remote="+remote)
+}
+
+// number is the user part of a URI as it was dialled; a user part with broken escapes stays as it is.
+func number(u sip.URI) string {
+	user, err := sip.Unescape(u.User)
+	if err != nil {
+		return u.User
+	}
+	return user
 }
 
 func cloneString(s string) string { return strings.Clone(s) }

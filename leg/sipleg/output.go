@@ -242,7 +242,7 @@ func (l *leg) causeOf(m *sip.Message, status int) (call.Cause, string) {
 	}
 	if status >= 300 && status < 400 {
 		if c, ok := m.Contact(); ok {
-			to = sip.Unescape(c.URI.User)
+			to = number(c.URI)
 		}
 	}
 	return cause, to
@@ -317,7 +317,7 @@ func (l *leg) referred(o dialog.Output, reply *dialog.Reply) {
 		reply.Status, reply.Headers = 491, l.warn(399, "an earlier transfer of this call is under way")
 		return
 	}
-	s := call.TransferAsked{Leg: l.id, To: sip.Unescape(to.Address.URI.User)}
+	s := call.TransferAsked{Leg: l.id, To: number(to.Address.URI)}
 	if to.Replaces.CallID != "" {
 		s.Replaces, ok = l.drv.replaced(to.Replaces)
 		s.Unresolved = !ok

@@ -28,7 +28,7 @@ func (d *Driver) arrive(tx *endpoint.ServerTx, m *sip.Message) {
 	l.to, l.peer = endpoint.Target{Flow: flow}, peerKey(flow)
 	l.target = call.Target{Device: origin.Device, Line: origin.Line, Trunk: origin.Trunk}
 	if origin.Called == "" {
-		origin.Called = sip.Unescape(m.RequestURI().User)
+		origin.Called = number(m.RequestURI())
 	}
 	l.target.Called = origin.Called
 	contact := d.contact(sip.URI{}, flow, m.RequestURI().IsSecure(), origin.Called)
@@ -163,7 +163,7 @@ func (d *Driver) contact(want sip.URI, flow *transport.Flow, secure bool, user s
 		u = d.cfg.Contact
 	}
 	if u.User == "" {
-		u.User = sip.Escape(user)
+		u.User = sip.EscapeUser(user)
 	}
 	if secure {
 		u.Scheme = "sips"
@@ -174,7 +174,7 @@ func (d *Driver) contact(want sip.URI, flow *transport.Flow, secure bool, user s
 
 // flowURI is the address of ours a flow belongs to.
 func flowURI(flow *transport.Flow) sip.URI {
-	addr := flow.Sent()
+	addr := flow.SentBy()
 	u := sip.URI{Scheme: "sip", Host: addr.Addr().String(), Port: int(addr.Port())}
 	if n := flow.Network(); n != transport.UDP {
 		u.Params = sip.Params{{Name: "transport", Value: n.String()}}

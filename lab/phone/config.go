@@ -1,0 +1,59 @@
+package phone
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+	"time"
+
+	"github.com/locktone/locktone/media"
+	"github.com/locktone/locktone/media/desc"
+	"github.com/locktone/locktone/wire/sdp"
+	"github.com/locktone/locktone/wire/sip/dialog"
+	"github.com/locktone/locktone/wire/sip/endpoint"
+	"github.com/locktone/locktone/wire/sip/transport"
+)
+
+// Config configures a phone. Number, Server, Certificate and Roots are needed; the zero value of the rest is a secure
+// phone that registers, rings and waits to be told to answer.
+type Config struct {
+	Name    string // device name, "SEP001122334455"; "" = Number
+	Number  string // user part of its address of record
+	Domain  string // host of its address of record; "" = ServerName
+	Display string
+
+	Server      string            // address and port of the call manager, "127.0.1.10:5061"
+	ServerName  string            // name or IP address its certificate must prove; "" = the host of Server
+	Certificate tls.Certificate   // of the device, with its key
+	Roots       *x509.CertPool    // who may have signed the server's certificate
+	Network     transport.Network // NoNetwork = TLS; UDP and TCP for devices whose profile allows it
+	Local       netip.Addr        // address to call from; zero = 127.0.0.1 for a loopback server, else the system's choice
+
+	NoRegister bool          // do not register
+	Expires    time.Duration // registration asked for; 0 = 1 h
+	AutoAnswer bool          // answer incoming calls at once
+	NoRinging  bool          // send no 180
+
+	Security  desc.Security      // of media; the zero value requires SRTP
+	Suites    []sdp.Suite        // in order of preference; nil = all
+	Media     media.StreamConfig // addresses and ports of media; Caps is filled in from here
+	Timer     dialog.TimerConfig
+	Reliable  dialog.Reliability
+	LateOffer bool // INVITE without a description
+	NoUpdate  bool // UPDATE is unknown to this phone
+
+	Misbehave Misbehave
+	Observer  transport.Observer // sees its messages; nil = nobody
+	Limits    endpoint.Limits
+}
+
+// Misbehave is what a bad phone does. The zero value behaves.
+type Misbehave struct {
+	PlainMedia bool // sends plain RTP although SRTP was agreed
+	Silent     bool // sends no media at all
+	NeverAck   bool // never acknowledges a 2xx
+	Vanish     bool // Hangup says nothing: the phone is simply gone
+}
+
+// userAgent is the User-Agent of the phone.
+const userAgent = "Locktone lab phone"
