@@ -1,14 +1,19 @@
 package call
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// An Input is one thing for the engine to digest: exactly one of Signal, Request and Config is set, or none of them (a Tick).
+// An Input is one thing for the engine to digest: at most one of Signal, Request and Config is set; none of them is a Tick.
 type Input struct {
 	Signal Signal
+	// Driver is the driver that sent the Signal; commands for a leg that comes in go there.
+	Driver string
 	// Request with its ID, which comes back in the Reply.
 	Request   Request
 	RequestID string
-	// By says who asked (user or application), for events and traces.
+	// By says who asked (user or application), for traces.
 	By     string
 	Config *Config
 }
@@ -29,25 +34,242 @@ type Order struct {
 
 // An Engine holds the calls of one node and service. One goroutine owns it; it has no lock.
 type Engine struct {
+	config  *Config
+	calls   map[CallID]*Call
+	legs    map[LegID]*Leg // legs on the wire
+	devices map[string]*deviceState
+	trunks  map[string]*trunkState
+
+	lastCall  CallID
+	lastParty PartyID
+	lastLeg   LegID // even
+	lastEvent uint64
+	timerSeq  uint64
+	timers    timers
+
+	// now and out belong to the Step that runs.
+	now time.Time
+	out Output
+}
+
+// deviceState is what the engine knows of a device that changes by itself.
+type deviceState struct {
+	up   bool
+	legs []*Leg
+}
+
+type trunkState struct {
+	down bool
+	legs int
 }
 
 // New makes an engine without calls and without configuration: it refuses every Setup until the first Config.
-func New() *Engine { return &Engine{} }
+func New() *Engine {
+	empty, _ := Site{}.Compile()
+	return &Engine{
+		config:  empty,
+		calls:   map[CallID]*Call{},
+		legs:    map[LegID]*Leg{},
+		devices: map[string]*deviceState{},
+		trunks:  map[string]*trunkState{},
+	}
+}
 
-// Step digests one input. The Output's slices are the caller's to keep.
-func (e *Engine) Step(now time.Time, in Input) Output { panic("not yet") }
+// Step digests one input, after the timers that have expired by now. The Output is the caller's to keep.
+func (e *Engine) Step(now time.Time, in Input) Output {
+	e.now, e.out = now, Output{}
+	for t := e.due(); t != nil; t = e.due() {
+		e.expire(t)
+	}
+	switch {
+	case in.Config != nil:
+		e.config = in.Config
+	case in.Signal != nil:
+		e.signal(in.Driver, in.Signal)
+	case in.Request != nil:
+		e.out.Reply = &Reply{ID: in.RequestID}
+		e.request(in.Request, e.out.Reply)
+	}
+	out := e.out
+	e.out = Output{}
+	return out
+}
 
-// Deadline is when the engine wants a Step with an empty Input (a Tick) at the latest; zero means never.
-func (e *Engine) Deadline() time.Time { return time.Time{} }
+// Deadline is when the engine wants a Step with an empty Input (a Tick) at the latest; the zero time means never.
+func (e *Engine) Deadline() time.Time {
+	if len(e.timers) == 0 {
+		return time.Time{}
+	}
+	return e.timers[0].at
+}
 
-// Calls are pictures of all calls, in order of their ids.
-func (e *Engine) Calls() []*View { return nil }
+// Calls are pictures of all calls, in the order of their ids.
+func (e *Engine) Calls() []*View {
+	views := make([]*View, 0, len(e.calls))
+	for _, c := range e.calls {
+		views = append(views, c.picture())
+	}
+	slices.SortFunc(views, func(a, b *View) int { return int(a.ID) - int(b.ID) })
+	return views
+}
 
-// A Config is a compiled Site. It is immutable.
-type Config struct{ site Site }
+// Load is how many calls there are, and how many of their legs are on the wire.
+func (e *Engine) Load() (calls, legs int) { return len(e.calls), len(e.legs) }
 
-// Compile checks the site and makes the tables the engine works with. The error names every fault found.
-func (s Site) Compile() (*Config, error) { return nil, nil }
+// LastEvent is the sequence number of the newest event.
+func (e *Engine) LastEvent() uint64 { return e.lastEvent }
 
-// Site is the plain data the configuration was compiled from; it must not be changed.
-func (c *Config) Site() Site { return c.site }
+// signal sorts a signal: what is about no leg is dealt with here, a new leg is made, signals of legs that are gone are dropped
+// (they crossed a Release), the rest goes to the features.
+func (e *Engine) signal(driver string, s Signal) {
+	switch s := s.(type) {
+	case DeviceState:
+		e.device(s.Device).up = s.Up
+		return
+	case TrunkState:
+		e.trunkOf(s.Trunk).down = !s.Up
+		return
+	case DriverLost:
+		e.driverLost(s.Driver)
+		return
+	case Setup:
+		if l := e.arrive(driver, s); l != nil {
+			e.dispatch(l, s)
+		}
+		return
+	}
+	if l := e.legs[s.SignalLeg()]; l != nil {
+		e.dispatch(l, s)
+	}
+}
+
+// dispatch shows a signal to the features in their order, and then settles the media of the call.
+func (e *Engine) dispatch(l *Leg, s Signal) {
+	for _, f := range features {
+		if f.signal(e, l, s) {
+			break
+		}
+	}
+	e.settle(l.party.call)
+}
+
+func (e *Engine) request(r Request, reply *Reply) {
+	for _, f := range features {
+		if f.request(e, r, reply) {
+			return
+		}
+	}
+	reply.Cause, reply.Why = ServiceNotImplemented, "this engine does not know that request"
+}
+
+func (e *Engine) expire(t *timer) {
+	for _, f := range features {
+		if f.expired(e, t) {
+			break
+		}
+	}
+	e.settle(t.call)
+}
+
+// driverLost ends all legs of a driver, in the order of their ids.
+func (e *Engine) driverLost(driver string) {
+	var ids []LegID
+	for id, l := range e.legs {
+		if l.driver == driver {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		if l := e.legs[id]; l != nil {
+			e.dispatch(l, Released{Leg: id, Cause: DriverGone})
+		}
+	}
+}
+
+func (e *Engine) device(name string) *deviceState {
+	d := e.devices[name]
+	if d == nil {
+		d = &deviceState{}
+		e.devices[name] = d
+	}
+	return d
+}
+
+func (e *Engine) trunkOf(name string) *trunkState {
+	t := e.trunks[name]
+	if t == nil {
+		t = &trunkState{}
+		e.trunks[name] = t
+	}
+	return t
+}
+
+// tell gives a command to the leg's driver.
+func (e *Engine) tell(l *Leg, c Command) {
+	e.out.Commands = append(e.out.Commands, Order{l.driver, c})
+}
+
+// emit reports an event about a call; p and l may be nil.
+func (e *Engine) emit(kind EventKind, c *Call, p *Party, l *Leg, cause Cause) {
+	e.lastEvent++
+	ev := Event{Seq: e.lastEvent, At: e.now, Kind: kind, Call: c.id, Cause: cause, View: c.picture()}
+	if p != nil {
+		ev.Party = p.id
+	}
+	if l != nil {
+		ev.Leg = l.id
+	}
+	e.out.Events = append(e.out.Events, ev)
+}
+
+// newCall makes a call without parties.
+func (e *Engine) newCall(globalID string) *Call {
+	e.lastCall++
+	c := &Call{id: e.lastCall, globalID: globalID, created: e.now}
+	c.retry = timer{kind: timerRetry, call: c}
+	c.duration = timer{kind: timerDuration, call: c}
+	e.calls[c.id] = c
+	e.emit(CallCreated, c, nil, nil, CauseNone)
+	return c
+}
+
+// addParty adds p to c.
+func (e *Engine) addParty(c *Call, p *Party) {
+	e.lastParty++
+	p.id, p.call = e.lastParty, c
+	c.parties = append(c.parties, p)
+	p.changed()
+	e.emit(PartyAdded, c, p, nil, CauseNone)
+}
+
+// addLeg adds a leg to a party and enters it in the engine's books.
+func (e *Engine) addLeg(p *Party, l *Leg) {
+	if l.id == 0 {
+		e.lastLeg += 2
+		l.id = e.lastLeg
+	}
+	l.party = p
+	p.legs = append(p.legs, l)
+	e.legs[l.id] = l
+	if l.device != "" {
+		d := e.device(l.device)
+		d.legs = append(d.legs, l)
+	}
+	if l.trunk != "" {
+		e.trunkOf(l.trunk).legs++
+	}
+	p.changed()
+}
+
+// forget takes a leg that leaves the wire out of the engine's books.
+func (e *Engine) forget(l *Leg) {
+	delete(e.legs, l.id)
+	if l.device != "" {
+		d := e.device(l.device)
+		d.legs = slices.DeleteFunc(d.legs, func(x *Leg) bool { return x == l })
+	}
+	if l.trunk != "" {
+		e.trunkOf(l.trunk).legs--
+	}
+}

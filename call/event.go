@@ -62,13 +62,13 @@ func (k *EventKind) UnmarshalText(b []byte) error {
 
 // A View is an immutable picture of one call.
 type View struct {
-	ID       CallID      `json:"id"`
-	GlobalID string      `json:"global_id,omitempty"`
-	Created  time.Time   `json:"created"`
-	Answered time.Time   `json:"answered,omitzero"`
-	Parties  []PartyView `json:"parties,omitempty"`
-	Mix      []Edge      `json:"mix,omitempty"`
-	Ended    bool        `json:"ended,omitempty"`
+	ID       CallID       `json:"id"`
+	GlobalID string       `json:"global_id,omitempty"`
+	Created  time.Time    `json:"created"`
+	Answered time.Time    `json:"answered,omitzero"`
+	Parties  []*PartyView `json:"parties,omitempty"`
+	Mix      []Edge       `json:"mix,omitempty"`
+	Ended    bool         `json:"ended,omitempty"`
 }
 
 // A PartyView is an immutable picture of one party.

@@ -1,0 +1,87 @@
+package call
+
+import "slices"
+
+// drop takes a leg off the wire for good; release says whether its driver must be told.
+func (e *Engine) drop(l *Leg, cause Cause, release bool) {
+	if l.state == LegIsDropped {
+		return
+	}
+	if l.onWire() {
+		if release {
+			e.tell(l, Release{Leg: l.id, Cause: cause})
+		}
+		e.ground(l)
+		e.forget(l)
+	}
+	l.state, l.cause = LegIsDropped, cause
+	l.party.changed()
+	e.emit(LegDropped, l.party.call, l.party, l, cause)
+}
+
+// setAside makes a leg passive: another device of the line has the call.
+func (e *Engine) setAside(l *Leg) {
+	e.tell(l, Release{Leg: l.id, Cause: PickedUpElsewhere})
+	e.ground(l)
+	e.forget(l)
+	l.state = LegIsPassive
+	l.party.changed()
+	e.emit(LegPassive, l.party.call, l.party, l, PickedUpElsewhere)
+}
+
+// dropParty takes a party with all its legs out of its call, and with it the parties it was calling.
+func (e *Engine) dropParty(p *Party, cause Cause) {
+	c := p.call
+	for _, l := range p.legs {
+		e.drop(l, cause, true)
+	}
+	if p.offering != nil {
+		e.stop(&p.offering.ring)
+	}
+	at := slices.Index(c.parties, p)
+	if at < 0 {
+		return
+	}
+	c.parties = slices.Delete(c.parties, at, at+1)
+	p.changed()
+	e.emit(PartyDropped, c, p, nil, cause)
+	for i := 0; i < len(c.parties); i++ {
+		if q := c.parties[i]; q.offering != nil && q.offering.caller == p {
+			e.dropParty(q, CallerCancelled)
+			i = -1
+		}
+	}
+}
+
+// leave takes a party out of its call and ends the call if nobody is left to talk to.
+func (e *Engine) leave(p *Party, cause Cause) {
+	c := p.call
+	e.dropParty(p, cause)
+	if c.alone() {
+		e.hangUp(c, cause)
+	}
+}
+
+// hangUp ends a call with all its parties.
+func (e *Engine) hangUp(c *Call, cause Cause) {
+	if c.ended {
+		return
+	}
+	for len(c.parties) > 0 {
+		e.dropParty(c.parties[0], cause)
+	}
+	e.stop(&c.retry)
+	e.stop(&c.duration)
+	delete(e.calls, c.id)
+	c.ended, c.mix, c.view = true, nil, nil
+	e.emit(CallEnded, c, nil, nil, cause)
+}
+
+// fail deals with a called party that could not be reached: the features say what comes next.
+func (e *Engine) fail(p *Party, cause Cause) {
+	for _, f := range features {
+		if f.failed(e, p, cause) {
+			return
+		}
+	}
+}

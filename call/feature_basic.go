@@ -1,0 +1,260 @@
+package call
+
+// basic is the plain call: somebody calls, somebody rings, answers, talks, hangs up.
+type basic struct{ abstain }
+
+// arrive makes the leg, party and call of a Setup. Nil if the signal cannot be taken: the id is in use.
+func (e *Engine) arrive(driver string, s Setup) *Leg {
+	if e.legs[s.Leg] != nil || s.Leg == 0 {
+		return nil
+	}
+	l := &Leg{id: s.Leg, driver: driver, device: s.Device, trunk: s.Trunk, incoming: true, state: LegWaiting, desc: s.Desc, oa: theyOffered}
+	if s.Desc.Kind != KindOffer {
+		l.oa, l.desc = theyAsked, Desc{}
+	}
+	p := &Party{trunk: s.Trunk, identity: s.Calling}
+	if d := e.config.devices[s.Device]; d != nil {
+		l.policy = d.Media
+	}
+	if t := e.config.trunks[s.Trunk]; t != nil {
+		l.policy = t.Media
+	}
+	if line := e.config.lineOf(s.Device, s.Line); line != nil {
+		p.line, p.identity = line.ID, Identity{Number: line.ID.Number, Display: line.Display, Restricted: s.Calling.Restricted}
+	}
+	c := e.callFor(s)
+	e.addParty(c, p)
+	e.addLeg(p, l)
+	e.emit(LegArrived, c, p, l, CauseNone)
+	return l
+}
+
+// callFor is the call a Setup belongs to: a new one, or that of the leg it replaces.
+func (e *Engine) callFor(s Setup) *Call {
+	if old := e.legs[s.Replaces]; old != nil && old.active() {
+		return old.party.call
+	}
+	return e.newCall(s.GlobalID)
+}
+
+func (b basic) signal(e *Engine, l *Leg, s Signal) bool {
+	switch s := s.(type) {
+	case Setup:
+		b.setup(e, l, s)
+	case Alerting:
+		b.alerting(e, l, s)
+	case Progressing:
+		b.progressing(e, l, s.Desc)
+	case Answered:
+		b.answered(e, l, s)
+	case Confirmed:
+		b.described(e, l, s.Desc)
+	case ReofferAnswered:
+		b.described(e, l, s.Desc)
+	case ReofferRejected:
+		if l.active() && (l.oa == weOffered || l.oa == weAsked) {
+			e.rejected(l, s.Cause)
+		}
+	case Released:
+		b.released(e, l, s.Cause)
+	}
+	return true
+}
+
+// described goes on with an exchange within the established session.
+func (basic) described(e *Engine, l *Leg, d Desc) {
+	if l.active() {
+		e.described(l, d)
+	}
+}
+
+// setup routes a call that came in.
+func (basic) setup(e *Engine, l *Leg, s Setup) {
+	if l.party.line.IsZero() && e.config.trunks[l.trunk] == nil {
+		e.leave(l.party, CallRejected) // a device may only call from a line it has, and a trunk must be known
+		return
+	}
+	hops := s.Hops
+	if hops == 0 {
+		hops = e.config.site.Policy.maxHops()
+	}
+	cause := e.route(l.party.call, dialling{caller: l.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk),
+		called: s.Called, calling: l.party.identity, redirecting: s.Redirecting, hops: hops})
+	if cause != CauseNone {
+		e.leave(l.party, cause)
+	}
+}
+
+func (basic) alerting(e *Engine, l *Leg, s Alerting) {
+	if l.state != LegOffering {
+		return
+	}
+	l.state = LegIsRinging
+	e.learn(l.party, s.Connected)
+	l.party.changed()
+	e.emit(LegAlerted, l.party.call, l.party, l, CauseNone)
+	if from := waitingCaller(l); from != nil && !from.alerted {
+		from.alerted = true
+		e.tell(from, Alert{from.id, l.party.identity})
+	}
+}
+
+// learn takes over what a trunk says about who is there.
+func (e *Engine) learn(p *Party, id Identity) {
+	if p.trunk != "" && id != (Identity{}) {
+		p.identity = id
+	}
+}
+
+// waitingCaller is the leg of the party that calls l's party, if it waits for our answer.
+func waitingCaller(l *Leg) *Leg {
+	if l.party.offering == nil {
+		return nil
+	}
+	if from := l.party.offering.caller.wire(); from != nil && from.state == LegWaiting {
+		return from
+	}
+	return nil
+}
+
+// progressing passes early media on, if it is plain whose: with several legs ringing the caller hears ringing.
+func (basic) progressing(e *Engine, l *Leg, d Desc) {
+	from := waitingCaller(l)
+	if from == nil || !l.ringing() {
+		return
+	}
+	others := 0
+	for _, o := range l.party.legs {
+		if o != l && o.onWire() {
+			others++
+		}
+	}
+	if d.Kind != KindAnswer || from.oa != theyOffered || from.early != 0 || l.oa != weOffered || others > 0 {
+		if l.oa != stable {
+			e.tell(from, Progress{Leg: from.id})
+		}
+		return
+	}
+	l.desc, l.oa = d, stable
+	m, cause := e.passBack(from, l, l.told.Treatment)
+	if cause != CauseNone {
+		e.drop(l, cause, true)
+		e.fail(l.party, cause)
+		return
+	}
+	from.early, from.told = l.id, m
+	e.tell(from, Progress{from.id, m})
+	e.joined(from, l, m)
+}
+
+// answered: the first leg of a party answers. The offering is over.
+func (b basic) answered(e *Engine, l *Leg, s Answered) {
+	if !l.ringing() {
+		return
+	}
+	if s.Desc.Kind == KindNone && l.oa != stable {
+		e.drop(l, ProtocolError, true) // RFC 3261, 13.2.2.4: a 2xx to an INVITE without SDP offer or answer is unusable
+		b.legFailed(e, l, ProtocolError)
+		return
+	}
+	from := waitingCaller(l)
+	e.learn(l.party, s.Connected)
+	e.stop(&l.party.offering.ring)
+	l.party.offering = nil
+	early := l.oa == stable
+	switch {
+	case early:
+	case s.Desc.Kind == KindOffer && l.oa == weAsked:
+		l.desc, l.oa = s.Desc, weOwe
+	default:
+		l.desc, l.oa = s.Desc, stable
+	}
+	e.activate(l)
+	if l.told.Kind == KindOffer && l.told.Treatment == Source {
+		l.hears = feed{kind: feedSource, source: l.told.Source}
+		l.protect(l.desc.Security, false)
+	}
+	if from != nil && from.oa == theyOffered {
+		b.answerWaiting(e, from, l)
+	}
+}
+
+// answerWaiting lets a caller that waits with its offer have the answer of the leg that took it. An answer that went out early cannot
+// be taken back (RFC 3261, 13.2.1): if it was another leg's, the settling that follows makes a new offer.
+func (basic) answerWaiting(e *Engine, from, l *Leg) {
+	if from.early != 0 {
+		e.sendAnswer(from, Media{})
+		if from.early != l.id {
+			l.hears = feed{kind: feedPeer, peer: from.id}
+			l.protect(l.desc.Security, l.told.Treatment == Anchored)
+		}
+		return
+	}
+	m, cause := e.passBack(from, l, l.told.Treatment)
+	if cause != CauseNone {
+		e.hangUp(l.party.call, cause)
+		return
+	}
+	e.sendAnswer(from, m)
+	e.joined(from, l, m)
+}
+
+// activate makes a leg active. The call counts as answered when a second party is.
+func (e *Engine) activate(l *Leg) {
+	c := l.party.call
+	l.state = LegIsActive
+	l.party.changed()
+	if c.answered.IsZero() && len(c.talkers(l.party)) > 0 {
+		c.answered = e.now
+		if d := e.config.site.Policy.MaxDuration; d > 0 {
+			e.start(&c.duration, d)
+		}
+	}
+	e.emit(LegActive, c, l.party, l, CauseNone)
+}
+
+// connected is who a leg talks to.
+func (e *Engine) connected(l *Leg) Identity {
+	for _, p := range l.party.call.parties {
+		if p != l.party && p.alive() && (l.replaces == nil || l.replaces.party != p) {
+			return p.identity
+		}
+	}
+	return Identity{}
+}
+
+// released: a leg is over by itself.
+func (b basic) released(e *Engine, l *Leg, cause Cause) {
+	reached := !l.ringing()
+	e.drop(l, cause, false)
+	if !reached {
+		b.legFailed(e, l, cause)
+		return
+	}
+	if l.state == LegIsDropped && l.incoming && l.party.call.answered.IsZero() && cause == NormalClearing {
+		cause = CallerCancelled
+	}
+	e.leave(l.party, cause)
+}
+
+// legFailed: a leg that rang is over; the party has failed when it was the last one.
+func (basic) legFailed(e *Engine, l *Leg, cause Cause) {
+	p := l.party
+	if p.offering == nil || p.ringing() {
+		if p.offering != nil {
+			p.offering.cause = telling(p.offering.cause, cause)
+		}
+		return
+	}
+	e.fail(p, telling(p.offering.cause, cause))
+}
+
+// failed: nobody had a better idea, so the caller hears why.
+func (basic) failed(e *Engine, p *Party, cause Cause) bool {
+	caller := p.offering.caller
+	e.dropParty(p, cause)
+	if caller.call == p.call && caller.alive() {
+		e.leave(caller, cause)
+	}
+	return true
+}

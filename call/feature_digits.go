@@ -1,0 +1,24 @@
+package call
+
+// digits passes DTMF that was heard in signalling on to everybody who hears the leg. RFC 4733 events of direct media
+// never come here.
+type digits struct{ abstain }
+
+func (digits) signal(e *Engine, l *Leg, s Signal) bool {
+	d, ok := s.(Digit)
+	if !ok {
+		return false
+	}
+	c := l.party.call
+	e.emit(DigitHeard, c, l.party, l, CauseNone)
+	e.out.Events[len(e.out.Events)-1].Digit = d.Digit
+	if !l.active() || l.party.held {
+		return true
+	}
+	for _, o := range e.heard(l) {
+		if !o.party.held {
+			e.tell(o, SendDigit{o.id, d.Digit, d.Millis})
+		}
+	}
+	return true
+}

@@ -1,0 +1,179 @@
+package call
+
+import "time"
+
+// A Call is a conversation or the attempt at one. The Engine owns it.
+type Call struct {
+	id       CallID
+	globalID string
+	created  time.Time
+	answered time.Time
+	parties  []*Party // in the order in which they joined
+	flight   flight
+	tries    int // failed attempts at an offer of our own in a row
+	retry    timer
+	duration timer
+	mix      []Edge
+	view     *View // nil when the call has changed since it was made
+	ended    bool
+}
+
+// A Party is one line's part in a call: a line with its devices, or one call on a trunk or to an applet. The Call owns it.
+type Party struct {
+	id       PartyID
+	call     *Call
+	line     LineID
+	trunk    string
+	identity Identity
+	called   string // what was dialled to reach it
+	held     bool   // its user has put everybody else on hold
+	legs     []*Leg
+	offering *offering // how it is being reached; nil for a party that came in, and once it has answered
+	dial     string    // MakeCall: what to dial when the device has answered
+	view     *PartyView
+}
+
+// A Leg is one device's part in a party. The Party owns it.
+type Leg struct {
+	id       LegID
+	party    *Party
+	driver   string
+	device   string
+	trunk    string
+	applet   string
+	policy   MediaPolicy
+	state    LegState
+	incoming bool
+	cause    Cause
+
+	oa       oaState
+	desc     Desc  // the last description the far end sent
+	told     Media // the last description we sent
+	hears    feed  // what told lets the far end hear
+	gaveUp   feed  // a feed the far end refused for good
+	early    LegID // the leg whose early answer went to this one
+	alerted  bool  // the leg was told that the far end rings
+	security Security
+	anchored bool
+	replaces *Leg // the leg whose place this one takes once it is answered
+}
+
+// onWire says whether a driver has the leg: commands may be sent to it.
+func (l *Leg) onWire() bool { return l.state > LegNew && l.state < LegIsPassive }
+
+func (l *Leg) active() bool { return l.state == LegIsActive }
+
+// ringing says whether the leg was sent out and not answered yet.
+func (l *Leg) ringing() bool { return l.state == LegOffering || l.state == LegIsRinging }
+
+// wire is the leg by which the party can be spoken to: active, or waiting for our answer. Nil if there is none.
+func (p *Party) wire() *Leg {
+	for _, l := range p.legs {
+		if l.state == LegIsActive || l.state == LegWaiting {
+			return l
+		}
+	}
+	return nil
+}
+
+// activeLeg is the party's active leg, nil if there is none.
+func (p *Party) activeLeg() *Leg {
+	for _, l := range p.legs {
+		if l.active() {
+			return l
+		}
+	}
+	return nil
+}
+
+// alive says whether a leg of the party is on the wire.
+func (p *Party) alive() bool {
+	for _, l := range p.legs {
+		if l.onWire() {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Party) ringing() bool {
+	for _, l := range p.legs {
+		if l.ringing() {
+			return true
+		}
+	}
+	return false
+}
+
+// talkers are the active legs of all parties but one.
+func (c *Call) talkers(but *Party) []*Leg {
+	var out []*Leg
+	for _, p := range c.parties {
+		if p == but {
+			continue
+		}
+		if l := p.activeLeg(); l != nil {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// alone says whether nobody is left to talk to: at most one party is alive, and it waits for nobody.
+func (c *Call) alone() bool {
+	alive := 0
+	for _, p := range c.parties {
+		if p.alive() {
+			alive++
+		}
+		if p.dial != "" {
+			return !p.alive()
+		}
+	}
+	return alive <= 1
+}
+
+// changed forgets the cached pictures of the party and its call.
+func (p *Party) changed() {
+	p.view = nil
+	p.call.view = nil
+}
+
+func (c *Call) party(id PartyID) *Party {
+	for _, p := range c.parties {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// picture is the call as it is now.
+func (c *Call) picture() *View {
+	if c.view != nil {
+		return c.view
+	}
+	v := &View{ID: c.id, GlobalID: c.globalID, Created: c.created, Answered: c.answered, Mix: c.mix, Ended: c.ended}
+	if len(c.parties) > 0 {
+		v.Parties = make([]*PartyView, len(c.parties))
+	}
+	for i, p := range c.parties {
+		v.Parties[i] = p.picture()
+	}
+	c.view = v
+	return v
+}
+
+func (p *Party) picture() *PartyView {
+	if p.view != nil {
+		return p.view
+	}
+	v := &PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Held: p.held}
+	v.Legs = make([]LegView, len(p.legs))
+	for i, l := range p.legs {
+		v.Legs[i] = LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet,
+			Security: l.security, Anchored: l.anchored}
+	}
+	p.view = v
+	return v
+}

@@ -1,0 +1,226 @@
+package call
+
+import "github.com/locktone/locktone/dialplan"
+
+// A dialling is a wish to reach a number on behalf of a party of the call.
+type dialling struct {
+	caller      *Party
+	spaces      []string
+	called      string
+	calling     Identity
+	redirecting []Redirection
+	hops        int
+	transferor  *Leg // the leg whose transfer this is
+}
+
+// An offering is how a party is being reached: kept from the first Ring to the answer.
+type offering struct {
+	dialling
+	choices []RouteMember // route list members not tried yet
+	cause   Cause         // the most telling failure so far
+	ring    timer
+}
+
+// route looks the number up and starts to ring what it leads to. The cause is CauseNone when a party was added that is being
+// reached; otherwise nothing was added.
+func (e *Engine) route(c *Call, d dialling) Cause {
+	if cause := e.hopsLeft(&d); cause != CauseNone {
+		return cause
+	}
+	res := e.config.plan.Route(dialplan.Query{SearchSpaces: d.spaces, Called: d.called, Calling: d.calling.Number, Complete: true})
+	if res.Outcome != dialplan.Match {
+		return routeCause(res)
+	}
+	d.calling.Number = res.Calling
+	p := &Party{called: res.Called, offering: &offering{dialling: d}}
+	p.offering.ring = timer{call: c, party: p}
+	switch res.Pattern.Kind {
+	case dialplan.DirectoryNumber:
+		return e.reachLine(c, p, e.config.lines[LineID{res.Pattern.Line(), res.Pattern.Partition}])
+	case dialplan.ToApplet:
+		return e.reachApplet(c, p, e.config.applets[res.Pattern.To])
+	case dialplan.ToTrunk:
+		p.offering.choices = []RouteMember{{Trunk: res.Pattern.To}}
+	case dialplan.ToRouteList:
+		p.offering.choices = e.config.lists[res.Pattern.To].Members
+	}
+	cause := e.reachTrunk(c, p)
+	if cause != CauseNone && p.call != nil {
+		e.dropParty(p, cause)
+	}
+	return cause
+}
+
+func routeCause(res dialplan.Result) Cause {
+	switch res.Outcome {
+	case dialplan.Rejected:
+		return CallRejected
+	case dialplan.Loop:
+		return LoopDetected
+	}
+	return UnallocatedNumber
+}
+
+// reachLine rings every appearance of a line that can be rung.
+func (e *Engine) reachLine(c *Call, p *Party, line *Line) Cause {
+	p.line, p.identity = line.ID, Identity{Number: line.ID.Number, Display: line.Display}
+	var ready []*Device
+	cause := SubscriberAbsent
+	for _, a := range line.Appearances {
+		switch d := e.config.devices[a.Device]; {
+		case a.Silent || !e.device(a.Device).up || e.callingDevice(p, a.Device):
+		case e.busy(a.Device, line):
+			cause = UserBusy
+		default:
+			ready = append(ready, d)
+		}
+	}
+	if len(ready) == 0 {
+		return cause
+	}
+	e.addParty(c, p)
+	p.offering.ring.kind = timerNoAnswer
+	e.start(&p.offering.ring, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer()))
+	for _, d := range ready {
+		e.ring(p, &Leg{driver: d.Driver, device: d.Name, policy: d.Media},
+			Target{Device: d.Name, Line: line.ID, Called: p.called})
+	}
+	return e.rung(p)
+}
+
+// rung says what came of ringing a party: if no leg could be rung (the offer suits none) the party is taken back.
+func (e *Engine) rung(p *Party) Cause {
+	if p.alive() {
+		return CauseNone
+	}
+	cause := p.offering.cause
+	e.dropParty(p, cause)
+	return cause
+}
+
+// callingDevice says whether the device is the one that calls: its own appearance of the line does not ring.
+func (e *Engine) callingDevice(p *Party, device string) bool {
+	for _, l := range p.offering.caller.legs {
+		if l.device == device && l.onWire() {
+			return true
+		}
+	}
+	return false
+}
+
+// busy says whether an appearance carries as many calls as it may.
+func (e *Engine) busy(device string, line *Line) bool {
+	n := 0
+	for _, l := range e.device(device).legs {
+		if l.party.line == line.ID {
+			n++
+		}
+	}
+	return n >= orDefault(line.BusyTrigger, 2)
+}
+
+func (e *Engine) reachApplet(c *Call, p *Party, a *Applet) Cause {
+	p.identity = Identity{Number: p.called, Display: a.Name}
+	e.addParty(c, p)
+	// An applet takes what it is offered, protected or not: it is part of this program.
+	e.ring(p, &Leg{driver: a.Driver, applet: a.Name, policy: MediaPolicy{SRTP: SRTPOrRTP}}, Target{Applet: a.Name, Called: p.called})
+	return e.rung(p)
+}
+
+// reachTrunk rings the next trunk of the party's choices that is in service. When none takes the call the cause says why, and the
+// party, if it was added before, is as it was.
+func (e *Engine) reachTrunk(c *Call, p *Party) Cause {
+	o := p.offering
+	cause := orDefault(o.cause, NoCircuit)
+	for len(o.choices) > 0 {
+		m := o.choices[0]
+		o.choices = o.choices[1:]
+		t := e.config.trunks[m.Trunk]
+		if t == nil || e.trunkOf(t.Name).down || t.MaxCalls > 0 && e.trunkOf(t.Name).legs >= t.MaxCalls {
+			continue
+		}
+		e.ringTrunk(c, p, t, m)
+		if p.alive() {
+			return CauseNone
+		}
+		cause = p.offering.cause
+	}
+	return cause
+}
+
+func (e *Engine) ringTrunk(c *Call, p *Party, t *Trunk, m RouteMember) {
+	o := p.offering
+	called := t.Called.Apply(m.Called.Apply(p.called))
+	p.trunk, p.identity = t.Name, Identity{Number: called}
+	if p.call == nil {
+		e.addParty(c, p)
+	}
+	p.changed()
+	calling := o.calling
+	if mask := e.externalMask(o.caller); mask != "" {
+		calling.Number = dialplan.Transform{Mask: mask}.Apply(calling.Number)
+	}
+	calling.Number = t.Calling.Apply(m.Calling.Apply(calling.Number))
+	o.ring.kind = timerRoute
+	e.start(&o.ring, e.config.site.Policy.routeTimeout())
+	e.ringAs(p, &Leg{driver: t.Driver, trunk: t.Name, policy: t.Media}, Target{Trunk: t.Name, Called: called}, calling)
+}
+
+// externalMask is the mask the calling line shows to the outside.
+func (e *Engine) externalMask(p *Party) string {
+	if l := e.config.lines[p.line]; l != nil {
+		return l.ExternalMask
+	}
+	return ""
+}
+
+func (e *Engine) ring(p *Party, l *Leg, to Target) { e.ringAs(p, l, to, p.offering.calling) }
+
+// ringAs starts a leg. When the caller's offer does not suit it, the leg is not started and the offering remembers why.
+func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
+	o := p.offering
+	m, cause := e.firstOffer(o.caller, l)
+	if cause != CauseNone {
+		o.cause = telling(o.cause, cause)
+		return
+	}
+	e.addLeg(p, l)
+	l.state, l.told, l.oa = LegOffering, m, weOffered
+	if m.Kind == KindNone {
+		l.oa = weAsked
+	}
+	p.changed()
+	e.tell(l, Ring{Leg: l.id, Call: p.call.id, Target: to, Calling: calling, Called: Identity{Number: to.Called, Display: p.identity.Display},
+		Redirecting: o.redirecting, Hops: o.hops, Media: m, GlobalID: p.call.globalID})
+	e.emit(LegRinging, p.call, p, l, CauseNone)
+}
+
+// firstOffer is the offer a new leg gets: the caller's where the caller waits with one, else none, unless the far end needs one.
+func (e *Engine) firstOffer(caller *Party, l *Leg) (Media, Cause) {
+	if from := caller.wire(); from != nil && from.state == LegWaiting && from.oa == theyOffered {
+		return e.passOn(from, l)
+	}
+	if l.policy.EarlyOffer {
+		return Media{Kind: KindOffer, Treatment: Source, Dir: SendRecv, Security: l.sourceSecurity()}, CauseNone
+	}
+	return Media{}, CauseNone
+}
+
+// telling is the cause that says more about why a party could not be reached: what a user did before what the network did.
+func telling(a, b Cause) Cause {
+	rank := func(c Cause) int {
+		switch c {
+		case CauseNone:
+			return 0
+		case UserBusy, CallRejected:
+			return 3
+		case NoAnswer:
+			return 2
+		}
+		return 1
+	}
+	if rank(b) > rank(a) {
+		return b
+	}
+	return a
+}
