@@ -10,6 +10,7 @@ import (
 
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/media/dtmf"
+	"github.com/locktone/locktone/media/flow"
 	"github.com/locktone/locktone/media/g711"
 	"github.com/locktone/locktone/media/jitter"
 	"github.com/locktone/locktone/media/latch"
@@ -18,12 +19,6 @@ import (
 	"github.com/locktone/locktone/wire/sdp"
 	"github.com/locktone/locktone/wire/srtp"
 )
-
-// maxPacket is the largest packet received or sent, octets.
-const maxPacket = 1500
-
-// keyGrace is how long packets under the peer's old key are taken after a rekey: those on their way.
-const keyGrace = 2 * time.Second
 
 // core is a stream without sockets and clock: packets and ticks go in, packets, samples and digits come out. It is for
 // one goroutine at a time.
@@ -35,17 +30,12 @@ type core struct {
 	n      desc.Stream
 	active bool
 
-	rxKey, oldKey sdp.Crypto
-	rx, old       *srtp.Receiver
-	oldUntil      time.Time
-	txKey         sdp.Crypto
-	tx            *srtp.Sender
-
-	peer, rtcpPeer latch.Peer
-	ssrc           uint32
-	seq            uint16
-	stamp          uint32
-	marker         bool // the next audio packet begins a talkspurt
+	in     flow.Inbound
+	out    flow.Outbound
+	ssrc   uint32
+	seq    uint16
+	stamp  uint32
+	marker bool // the next audio packet begins a talkspurt
 
 	source  Source
 	onEnd   chan struct{} // closed when source ends or is replaced
@@ -56,8 +46,6 @@ type core struct {
 
 	buffer   jitter.Buffer
 	detector tone.Detector
-	account  rtpstat.Source
-	in, out  rtpstat.Counters
 	payloads uint32 // octets of payload sent, for SR
 
 	srReceived time.Time // arrival of the last SR
@@ -65,9 +53,8 @@ type core struct {
 	nextReport time.Time
 
 	pcm    [FrameSize]int16
-	frame  [maxPacket + srtp.Overhead]byte
-	plain  [maxPacket]byte
-	sample [maxPacket]int16
+	frame  [flow.MaxPacket + srtp.Overhead]byte
+	sample [flow.MaxPacket]int16
 }
 
 func newCore(policy latch.Policy) (*core, error) {
@@ -75,7 +62,7 @@ func newCore(policy latch.Policy) (*core, error) {
 	if _, err := rand.Read(b[:]); err != nil {
 		return nil, err
 	}
-	c := &core{peer: latch.New(policy), rtcpPeer: latch.New(policy), marker: true}
+	c := &core{in: flow.NewInbound(policy), marker: true}
 	c.ssrc = binary.BigEndian.Uint32(b[:])
 	// RFC 3711, 3.3.1: the first sequence number lies in the lower half, so that a loss at the beginning cannot make
 	// receiver and sender differ in the roll-over count.
@@ -87,14 +74,17 @@ func newCore(policy latch.Policy) (*core, error) {
 // apply takes what an exchange has agreed. Contexts stay while their key stays: roll-over counter and replay window
 // belong to the key, not to the exchange.
 func (c *core) apply(now time.Time, n desc.Stream) error {
-	if err := c.applyKeys(now, n); err != nil {
+	if err := c.out.SetKey(n.Tx); err != nil {
+		return err
+	}
+	if err := c.in.SetKey(now, n.Rx); err != nil {
 		return err
 	}
 	ip, _ := n.Remote.IP()
 	rtcpIP, _ := n.RTCP.IP()
 	if !ip.IsUnspecified() { // held the old way: keep the address for the answer to come
-		c.peer.Signal(netip.AddrPortFrom(ip, n.RemotePort))
-		c.rtcpPeer.Signal(netip.AddrPortFrom(rtcpIP, n.RTCPPort))
+		c.in.RTP.Signal(netip.AddrPortFrom(ip, n.RemotePort))
+		c.in.RTCP.Signal(netip.AddrPortFrom(rtcpIP, n.RTCPPort))
 	}
 	if !c.active || n.Direction.Sends() && !c.n.Direction.Sends() {
 		c.marker = true
@@ -106,108 +96,23 @@ func (c *core) apply(now time.Time, n desc.Stream) error {
 	return nil
 }
 
-func (c *core) applyKeys(now time.Time, n desc.Stream) error {
-	rx, tx := c.rx, c.tx
-	var err error
-	switch {
-	case !n.Secure():
-		rx, tx = nil, nil
-	default:
-		if tx == nil || !c.txKey.SameKey(n.Tx) {
-			if tx, err = srtp.NewSender(n.Tx); err != nil {
-				return err
-			}
-		}
-		if rx == nil || !c.rxKey.SameKey(n.Rx) {
-			if rx, err = srtp.NewReceiver(n.Rx); err != nil {
-				return err
-			}
-		}
-	}
-	if rx != c.rx && c.rx != nil {
-		c.old, c.oldUntil = c.rx, now.Add(keyGrace)
-	}
-	c.rx, c.tx, c.rxKey, c.txKey = rx, tx, n.Rx, n.Tx
-	return nil
-}
-
 // receive takes one packet from the RTP socket.
 func (c *core) receive(now time.Time, b []byte, from netip.AddrPort) {
 	if !c.active {
 		return
 	}
 	if rtpstat.IsRTCP(b) {
-		c.receiveRTCP(now, b, from)
+		c.control(now, b, from, true)
 		return
 	}
-	h, payload, ok := c.accept(now, b, from)
+	_, h, payload, ok, moved := c.in.Packet(now, b, from)
 	if !ok {
 		return
 	}
-	c.in.Packets++
-	c.in.Bytes += uint64(len(payload) + 12)
-	c.in.Last = now
-	if c.account.Packet(h, now, Rate) {
+	if moved {
 		c.buffer.Reset()
 	}
 	c.deliver(h, payload)
-}
-
-// accept decides whether a packet is what was agreed, and counts it if not.
-func (c *core) accept(now time.Time, b []byte, from netip.AddrPort) (h rtpstat.Header, payload []byte, ok bool) {
-	if c.rx == nil {
-		if h, payload, ok = rtpstat.Parse(b); !ok {
-			c.in.Malformed++
-			return h, nil, false
-		}
-		if !c.peer.Plain(from) {
-			c.in.WrongSource++
-			return h, nil, false
-		}
-		return h, payload, true
-	}
-	clear, verdict := c.unprotect(now, b)
-	if verdict != srtp.Accepted {
-		count(&c.in, verdict, b)
-		return h, nil, false
-	}
-	if h, payload, ok = rtpstat.Parse(clear); !ok {
-		c.in.Malformed++
-		return h, nil, false
-	}
-	c.in.Authenticated++
-	c.peer.Authenticated(from)
-	return h, payload, true
-}
-
-// unprotect tries the key in force, and for a while after a rekey the one before.
-func (c *core) unprotect(now time.Time, b []byte) ([]byte, srtp.Verdict) {
-	clear, v := c.rx.RTP(c.plain[:0], b)
-	if v != srtp.Failed || c.old == nil {
-		return clear, v
-	}
-	if now.After(c.oldUntil) {
-		c.old = nil
-		return nil, v
-	}
-	if clear, old := c.old.RTP(c.plain[:0], b); old != srtp.Failed {
-		return clear, old
-	}
-	return nil, v
-}
-
-// count books a packet that was not accepted where SRTP was agreed.
-func count(k *rtpstat.Counters, v srtp.Verdict, b []byte) {
-	switch {
-	case v == srtp.Replayed:
-		k.Replayed++
-	case v == srtp.Malformed:
-		k.Malformed++
-	case rtpstat.LooksPlain(b):
-		k.PlainDropped++
-	default:
-		k.Failed++
-	}
 }
 
 // deliver hands a packet to where its payload type belongs.
@@ -242,7 +147,7 @@ func lawOf(c sdp.Codec) (g711.Law, bool) {
 func (c *core) event(h rtpstat.Header, payload []byte) {
 	p, err := dtmf.Parse(payload)
 	if err != nil {
-		c.in.Malformed++
+		c.in.Garbled()
 		return
 	}
 	ds, n := c.heard.Packet(h.Stamp, p)
@@ -278,7 +183,7 @@ func (c *core) tick(now time.Time) (heard []int16, packet []byte, to netip.AddrP
 
 // send makes the next packet: a telephone event, or audio, or silence.
 func (c *core) send(now time.Time) ([]byte, netip.AddrPort) {
-	to := c.peer.To()
+	to := c.in.RTP.To()
 	law, ok := lawOf(c.n.Send)
 	if !c.active || !c.n.Direction.Sends() || !ok || !to.IsValid() || to.Port() == 0 {
 		return nil, to
@@ -335,23 +240,16 @@ func (c *core) play(src Source, done chan struct{}) {
 	c.source, c.onEnd = src, done
 }
 
-// protect numbers and counts the packet.
+// protect numbers the packet.
 func (c *core) protect(now time.Time, b []byte) []byte {
-	n := len(b)
-	if c.tx != nil {
-		wire, err := c.tx.RTP(b[:0], b)
-		if err != nil {
-			return nil // never in clear
-		}
-		b = wire
-		c.out.Authenticated++
+	payload := len(b) - 12
+	wire, ok := c.out.Packet(now, b)
+	if !ok {
+		return nil
 	}
 	c.seq++
-	c.out.Packets++
-	c.out.Bytes += uint64(n)
-	c.payloads += uint32(n - 12)
-	c.out.Last = now
-	return b
+	c.payloads += uint32(payload)
+	return wire
 }
 
 var errNoEvents = errors.New("media: the peer takes no telephone events (RFC 4733), so digits cannot be sent")
@@ -380,13 +278,9 @@ func (c *core) end() {
 }
 
 func (c *core) evidence() Evidence {
-	e := Evidence{Codec: c.n.Send.Name, Rx: c.in, Tx: c.out}
-	c.account.Fill(&e.Rx, Rate)
-	if to := c.peer.To(); to.IsValid() {
+	e := Evidence{Codec: c.n.Send.Name, Suite: c.in.Key().Suite, Rx: c.in.Counters(), Tx: c.out.Counters()}
+	if to := c.in.RTP.To(); to.IsValid() {
 		e.Remote = to.String()
-	}
-	if c.rx != nil {
-		e.Suite = c.rxKey.Suite
 	}
 	if e.Tx.Packets > 0 {
 		e.Tx.SSRCs = 1

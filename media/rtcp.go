@@ -16,32 +16,23 @@ const reportInterval = 5 * time.Second
 // cname names the sender in reports. RFC 7022, 4.2: it should not tell who or where we are.
 const cname = "stream"
 
-// receiveRTCP takes one compound packet.
+// receiveRTCP takes one packet from the RTCP socket.
 func (c *core) receiveRTCP(now time.Time, b []byte, from netip.AddrPort) {
-	if !c.active {
-		return
+	if c.active {
+		c.control(now, b, from, false)
 	}
-	clear := b
-	if c.rx != nil {
-		var v srtp.Verdict
-		if clear, v = c.rx.RTCP(nil, b); v == srtp.Failed && c.old != nil && !now.After(c.oldUntil) {
-			clear, v = c.old.RTCP(nil, b)
-		}
-		if v != srtp.Accepted {
-			count(&c.in, v, b)
-			return
-		}
-		c.rtcpPeer.Authenticated(from)
-	} else if !c.rtcpPeer.Plain(from) && !c.peer.Plain(from) {
-		c.in.WrongSource++
+}
+
+func (c *core) control(now time.Time, b []byte, from netip.AddrPort, muxed bool) {
+	clear, ok := c.in.Control(now, b, from, muxed)
+	if !ok {
 		return
 	}
 	packets, err := rtcp.Unmarshal(clear)
 	if err != nil {
-		c.in.Malformed++
+		c.in.Garbled()
 		return
 	}
-	c.in.RTCP++
 	for _, p := range packets {
 		if sr, ok := p.(*rtcp.SenderReport); ok {
 			c.srReceived, c.srMiddle = now, uint32(sr.NTPTime>>16)
@@ -60,7 +51,7 @@ func (c *core) report(now time.Time) (packet []byte, to netip.AddrPort) {
 
 // bye says that the stream ends. RFC 3550, 6.6.
 func (c *core) bye(now time.Time) (packet []byte, to netip.AddrPort) {
-	if !c.active || c.out.Packets == 0 {
+	if !c.active || c.out.Counters().Packets == 0 {
 		return nil, to
 	}
 	return c.compound(now, &rtcp.Goodbye{Sources: []uint32{c.ssrc}})
@@ -68,7 +59,7 @@ func (c *core) bye(now time.Time) (packet []byte, to netip.AddrPort) {
 
 // compound is SR or RR, then SDES, then more. RFC 3550, 6.1: every compound packet begins with a report and has a CNAME.
 func (c *core) compound(now time.Time, more rtcp.Packet) (packet []byte, to netip.AddrPort) {
-	to = c.rtcpPeer.To()
+	to = c.in.RTCP.To()
 	if !to.IsValid() || to.Port() == 0 {
 		return nil, to
 	}
@@ -80,27 +71,22 @@ func (c *core) compound(now time.Time, more rtcp.Packet) (packet []byte, to neti
 	if err != nil {
 		return nil, to
 	}
-	if c.tx != nil {
-		if b, err = c.tx.RTCP(nil, b); err != nil {
-			return nil, to
-		}
-	}
-	c.out.RTCP++
-	return b, to
+	wire, _ := c.out.Control(append(make([]byte, 0, len(b)+srtp.Overhead), b...))
+	return wire, to
 }
 
 // senderOrReceiver is SR when packets were sent lately, otherwise RR. RFC 3550, 6.4.
 func (c *core) senderOrReceiver(now time.Time) rtcp.Packet {
-	blocks := c.blocks(now)
-	if c.out.Packets == 0 || now.Sub(c.out.Last) > 2*reportInterval {
+	blocks, sent := c.blocks(now), c.out.Counters()
+	if sent.Packets == 0 || now.Sub(sent.Last) > 2*reportInterval {
 		return &rtcp.ReceiverReport{SSRC: c.ssrc, Reports: blocks}
 	}
 	return &rtcp.SenderReport{SSRC: c.ssrc, NTPTime: ntp(now), RTPTime: c.stamp,
-		PacketCount: uint32(c.out.Packets), OctetCount: c.payloads, Reports: blocks}
+		PacketCount: uint32(sent.Packets), OctetCount: c.payloads, Reports: blocks}
 }
 
 func (c *core) blocks(now time.Time) []rtcp.ReceptionReport {
-	r, ok := c.account.Report()
+	r, ok := c.in.Report()
 	if !ok {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/media/desc"
+	"github.com/locktone/locktone/media/flow"
 	"github.com/locktone/locktone/media/rtpport"
 	"github.com/locktone/locktone/wire/sdp"
 )
@@ -95,7 +96,7 @@ func sessionID() uint64 {
 // read takes packets off one socket until it is closed.
 func (s *Stream) read(conn *net.UDPConn, receive func(time.Time, []byte, netip.AddrPort)) {
 	defer s.wg.Done()
-	buf := make([]byte, maxPacket)
+	buf := make([]byte, flow.MaxPacket)
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(buf)
 		if errors.Is(err, net.ErrClosed) {

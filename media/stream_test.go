@@ -256,13 +256,13 @@ func TestReports(t *testing.T) {
 		}
 		now = now.Add(FrameTime)
 	}
-	if a.in.RTCP != 1 || b.in.RTCP != 1 || b.srMiddle == 0 {
-		t.Errorf("reports received: %d, %d", a.in.RTCP, b.in.RTCP)
+	if a.in.Counters().RTCP != 1 || b.in.Counters().RTCP != 1 || b.srMiddle == 0 {
+		t.Errorf("reports received: %d, %d", a.in.Counters().RTCP, b.in.Counters().RTCP)
 	}
 	if e := b.evidence(); e.Rx.Lost != 30 || e.Rx.Packets != 270 {
 		t.Errorf("30 of 300 were lost: %+v", e.Rx)
 	}
-	r, _ := b.account.Report()
+	r, _ := b.in.Report()
 	if block := b.block(now, r); block.LastSenderReport == 0 || block.Delay == 0 {
 		t.Errorf("%+v", block)
 	}
@@ -383,7 +383,7 @@ func FuzzReceive(f *testing.F) {
 		} else {
 			c.receive(now, b, from)
 		}
-		if n.Secure() && c.in.Packets+c.in.RTCP != 0 {
+		if n.Secure() && c.in.Counters().Packets+c.in.Counters().RTCP != 0 {
 			t.Error("accepted under a fresh key")
 		}
 		c.tick(now)
