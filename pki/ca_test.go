@@ -76,14 +76,14 @@ func TestServiceLife(t *testing.T) {
 // of one key type.
 func TestServiceCertificates(t *testing.T) {
 	ca := testCA(t)
-	c := must(ca.Service(t.Context(), spec("ends")))(t)
+	c := must(ca.Service(t.Context(), spec("alpha")))(t)
 	trust := must(ca.Trust())(t)
 	ends := map[Side][]Credential{PeerIsServer: c.Server, PeerIsClient: c.Client}
 	for side, creds := range ends {
 		for _, cr := range creds {
 			p := PeerPolicy{Kinds: KindsOf(KindService), Names: Names{SIPDomain: "lab.test"}}
 			r := trust.Verify(cr.Chain, side, p, ca.cfg.Now())
-			if len(r.Findings) != 0 || len(r.Chain) != 2 || r.Entry == nil || r.Entry.Name != "ends" {
+			if len(r.Findings) != 0 || len(r.Chain) != 2 || r.Entry == nil || r.Entry.Name != "alpha" {
 				t.Errorf("%s: %v", subject(cr.Leaf()), r.Findings)
 			}
 			if _, isRSA := r.Chain[1].PublicKey.(*rsa.PublicKey); isRSA != strings.HasPrefix(KeyName(cr.Leaf()), "RSA") {

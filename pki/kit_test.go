@@ -71,7 +71,7 @@ func driveKit(t *testing.T, root *x509.Certificate, crl []byte, load func(name s
 	ca := testCA(t)
 	trust := must(ca.Trust(Anchor{Certificate: root, Kinds: KindsOf(KindDevice)}))(t)
 	trust = must(trust.WithCRL(crl))(t)
-	certs := must(ca.Service(t.Context(), spec("kit")))(t)
+	certs := must(ca.Service(t.Context(), spec("alpha")))(t)
 	id := must(NewIdentity("kit", Snapshot{certs, trust}, func() time.Time { return now }))(t)
 	policy := PeerPolicy{Peer: "phone", Kinds: KindsOf(KindDevice)}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {

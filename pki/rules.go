@@ -77,27 +77,28 @@ func chainTooLong(n int) Finding {
 
 // validity: RFC 5280, 4.1.2.5: both dates are inclusive.
 func (v *verification) validity(c *x509.Certificate, at int) {
-	f := Finding{Severity: Refusal, Index: at, Subject: subject(c), Got: day(c.NotBefore) + " to " + day(c.NotAfter),
-		Expected: "valid on " + day(v.now)}
-	switch life := c.NotAfter.Sub(c.NotBefore); {
-	case v.now.After(c.NotAfter):
-		f.Rule = RuleExpired
-		f.What = fmt.Sprintf("%s that expired %s ago (%s)", which(at, c), span(v.now.Sub(c.NotAfter)), day(c.NotAfter))
-		f.Fix = "renew it with its issuer " + clean(c.Issuer.String())
+	life, left := c.NotAfter.Sub(c.NotBefore), c.NotAfter.Sub(v.now)
+	var f Finding
+	switch {
+	case left < 0:
+		f = Finding{Rule: RuleExpired, Severity: Refusal, Fix: "renew it with its issuer " + clean(c.Issuer.String()),
+			What: fmt.Sprintf("%s that expired %s ago (%s)", which(at, c), span(-left), day(c.NotAfter))}
 	case v.now.Before(c.NotBefore):
-		f.Rule = RuleNotYetValid
-		f.What = fmt.Sprintf("%s that becomes valid only in %s (%s)", which(at, c), span(c.NotBefore.Sub(v.now)), day(c.NotBefore))
-		f.Fix = "compare the clocks of both ends, or have it present a certificate that is valid today"
-	case c.NotAfter.Sub(v.now) < 30*24*time.Hour && c.NotAfter.Sub(v.now) < life/3:
-		f.Rule, f.Severity = RuleExpiresSoon, Warning
-		f.What = fmt.Sprintf("%s that expires in %s (%s)", which(at, c), span(c.NotAfter.Sub(v.now)), day(c.NotAfter))
-		f.Fix = "renew it in time"
+		f = Finding{Rule: RuleNotYetValid, Severity: Refusal,
+			What: fmt.Sprintf("%s that becomes valid only in %s (%s)", which(at, c), span(c.NotBefore.Sub(v.now)), day(c.NotBefore)),
+			Fix:  "compare the clocks of both ends, or have it present a certificate that is valid today"}
+	case left < 30*24*time.Hour && left < life/3:
+		f = Finding{Rule: RuleExpiresSoon, Severity: Warning, Fix: "renew it in time",
+			What: fmt.Sprintf("%s that expires in %s (%s)", which(at, c), span(left), day(c.NotAfter))}
 	case at == 0 && life > longValidity:
-		f.Rule, f.Severity, f.Expected = RuleValidityLong, Warning, "at most five years"
-		f.What = fmt.Sprintf("%s that is valid for %d years", which(at, c), int(life.Hours()/24/365))
-		f.Fix = "issue the next one for a shorter time"
+		f = Finding{Rule: RuleValidityLong, Severity: Warning, Fix: "issue the next one for a shorter time", Expected: "at most five years",
+			What: fmt.Sprintf("%s that is valid for %d years", which(at, c), int(life.Hours()/24/365))}
 	default:
 		return
+	}
+	f.Index, f.Subject, f.Got = at, subject(c), day(c.NotBefore)+" to "+day(c.NotAfter)
+	if f.Expected == "" {
+		f.Expected = "valid on " + day(v.now)
 	}
 	v.add(f)
 }
@@ -200,7 +201,7 @@ func weakKey(c *x509.Certificate) (got, want string) {
 
 // issuer applies the rules of a certificate that issued another one; below is the number of intermediates under it.
 func (v *verification) issuer(c *x509.Certificate, at, below int, anchor bool) {
-	f := Finding{Severity: Refusal, Index: at, Subject: subject(c)}
+	f := Finding{Severity: Refusal, Index: at}
 	switch {
 	// RFC 5280, 6.1.4 (k): a version 3 issuer has basic constraints with cA TRUE.
 	case !c.IsCA && (c.Version == 3 || !anchor):
@@ -219,6 +220,7 @@ func (v *verification) issuer(c *x509.Certificate, at, below int, anchor bool) {
 		f.Fix = "have the certificate issued by a CA that the path length allows"
 	}
 	if f.Rule != "" {
+		f.Subject = subject(c)
 		v.add(f)
 	}
 	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) > 0 {

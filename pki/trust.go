@@ -26,6 +26,7 @@ type Trust struct {
 	anchors  []Anchor // the first len(own) are the cluster's roots
 	own      int
 	register Register // for the cluster's roots
+	names    []string // of the cluster's roots, as in a Ref
 	pool     *x509.CertPool
 	crls     map[string]*crl // by raw issuer name
 	paths    *pathCache
@@ -47,6 +48,10 @@ func newOwnTrust(roots []*x509.Certificate, reg Register) *Trust {
 }
 
 func (t *Trust) index() {
+	t.names = nil
+	for _, a := range t.anchors[:t.own] {
+		t.names = append(t.names, a.Certificate.Subject.String())
+	}
 	t.pool = x509.NewCertPool()
 	for _, a := range t.anchors {
 		t.pool.AddCert(a.Certificate)
@@ -111,6 +116,16 @@ func (t *Trust) anchorOf(c *x509.Certificate) (a Anchor, own, ok bool) {
 		}
 	}
 	return Anchor{}, false, false
+}
+
+// ownName returns the name of a cluster root as references to what it issued have it.
+func (t *Trust) ownName(c *x509.Certificate) (string, bool) {
+	for i, name := range t.names {
+		if t.anchors[i].Certificate.Equal(c) {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // pathCache remembers chains whose signatures, constraints and anchors were verified, by the certificates presented.

@@ -213,16 +213,16 @@ func (v *verification) certificates(path []*x509.Certificate) {
 func (v *verification) revocation(path []*x509.Certificate) {
 	for i, c := range path[:len(path)-1] {
 		issuer := path[i+1]
-		if _, own, _ := v.trust.anchorOf(issuer); own {
-			v.registered(c)
+		if name, own := v.trust.ownName(issuer); own {
+			v.registered(c, Ref{Issuer: name, Serial: c.SerialNumber.Text(16)})
 		}
 		v.listed(c, issuer)
 	}
 }
 
 // registered checks a certificate with our own CA's signature against what we remember to have issued.
-func (v *verification) registered(c *x509.Certificate) {
-	e, err := v.trust.register.Lookup(context.Background(), RefOf(c))
+func (v *verification) registered(c *x509.Certificate, ref Ref) {
+	e, err := v.trust.register.Lookup(context.Background(), ref)
 	at := v.index(c)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
