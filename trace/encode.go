@@ -7,9 +7,12 @@ import (
 	"io"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 func newReader(b []byte) io.Reader { return bytes.NewReader(b) }
@@ -106,7 +109,7 @@ func appendFields(dst []byte, fields []Field, p policy) []byte {
 		dst = append(dst, '"')
 		dst = appendEscaped(dst, clip(f.Name))
 		dst = append(dst, `":"`...)
-		if p.secret([]byte(clip(f.Name))) {
+		if p.secret(bytesOf(clip(f.Name))) {
 			dst = append(dst, redacted...)
 		} else {
 			dst = appendEscaped(dst, p.text(clip(f.Value)))
@@ -116,29 +119,72 @@ func appendFields(dst []byte, fields []Field, p policy) []byte {
 	return append(dst, '}')
 }
 
-// appendBody redacts the body into the spare room of dst, then moves it to its place with escapes.
+// appendBody appends the body, redacted. A body without secrets is escaped from where it lies.
 func appendBody(dst []byte, r *Record, p policy) []byte {
-	if len(r.Body) == 0 {
+	body := r.Body[:min(len(r.Body), MaxBody)]
+	if len(body) == 0 {
 		return dst
 	}
-	var stack [2048]byte
-	clean := p.appendRedacted(stack[:0], r.Body[:min(len(r.Body), MaxBody)], r.Kind.SIP())
-	if n := len(r.Body) - MaxBody; n > 0 {
-		clean = append(clean, "[... "+strconv.Itoa(n)+" bytes more]"...)
+	if r.Kind.SIP() && len(r.Body) <= MaxBody {
+		key := len(dst)
+		if out, ok := p.escapeMessage(append(dst, `,"body":"`...), body); ok {
+			return append(out, '"')
+		}
+		dst = dst[:key]
 	}
-	if !utf8.Valid(clean) {
+	if p.suspect(body, r.Kind.SIP()) {
+		room := scratch.Get().(*[]byte)
+		defer func() { release(room, body) }()
+		body = p.appendRedacted((*room)[:0], body, r.Kind.SIP())
+	}
+	if n := len(r.Body) - MaxBody; n > 0 {
+		body = append(slices.Clip(body), "[... "+strconv.Itoa(n)+" bytes more]"...)
+	}
+	if !utf8.Valid(body) {
 		dst = append(dst, `,"body64":"`...)
-		dst = base64.StdEncoding.AppendEncode(dst, clean)
+		dst = base64.StdEncoding.AppendEncode(dst, body)
 		return append(dst, '"')
 	}
 	dst = append(dst, `,"body":"`...)
-	dst = appendEscaped(dst, clean)
+	dst = appendEscapedBytes(dst, body)
 	return append(dst, '"')
 }
 
-// appendEscaped appends s as the inside of a JSON string. It copies runs of harmless bytes eight at a time, since most
-// of what is stored are messages that need an escape only at the ends of their lines.
-func appendEscaped[T string | []byte](dst []byte, s T) []byte {
+// appendEscaped appends a short text as the inside of a JSON string.
+func appendEscaped(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if escaped[s[i]] {
+			return appendEscapedBytes(dst, bytesOf(s))
+		}
+	}
+	return append(dst, s...)
+}
+
+// bytesOf looks at a string as bytes that nobody writes.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// scratch holds buffers between two records, so that encoding needs neither the mutex nor the garbage collector.
+var scratch = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+// release gives a buffer back, grown as it is, unless it has become large.
+func release(room *[]byte, b []byte) {
+	if cap(b) <= 64<<10 {
+		*room = b[:0]
+		scratch.Put(room)
+	}
+}
+
+// escaped marks the bytes that cannot stand in a JSON string as they are, or need a look as a part of a character.
+var escaped = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\'
+	}
+	return t
+}()
+
+// appendEscapedBytes appends s as the inside of a JSON string. It copies runs of harmless bytes found eight at a time,
+// since most of what is stored are messages that need an escape only at the ends of their lines.
+func appendEscapedBytes(dst, s []byte) []byte {
 	for len(s) > 0 {
 		n := plainRun(s)
 		dst = append(dst, s[:n]...)
@@ -147,11 +193,13 @@ func appendEscaped[T string | []byte](dst []byte, s T) []byte {
 		}
 		c := s[n]
 		switch {
+		case c == '\r' && n+1 < len(s) && s[n+1] == '\n':
+			dst = append(dst, `\r\n`...)
+			n++
 		case c >= utf8.RuneSelf:
-			size := 1
+			var size int
 			size, dst = appendRune(dst, s[n:])
-			s = s[n+size:]
-			continue
+			n += size - 1
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
 		case c == '\n':
@@ -170,34 +218,28 @@ func appendEscaped[T string | []byte](dst []byte, s T) []byte {
 }
 
 // appendRune copies one character; what is not UTF-8 becomes U+FFFD.
-func appendRune[T string | []byte](dst []byte, s T) (int, []byte) {
-	r, size := utf8.DecodeRuneInString(string(s[:min(len(s), utf8.UTFMax)]))
+func appendRune(dst, s []byte) (int, []byte) {
+	r, size := utf8.DecodeRune(s)
 	return size, utf8.AppendRune(dst, r)
 }
 
 // plainRun returns how many bytes at the start of s need no escape: printable ASCII but for the quote and the backslash.
-func plainRun[T string | []byte](s T) int {
+func plainRun(s []byte) int {
 	const (
 		ones = 0x0101010101010101
 		high = 0x8080808080808080
 	)
 	i := 0
-	var word [8]byte
 	for ; i+8 <= len(s); i += 8 {
-		copy(word[:], s[i:i+8])
-		w := binary.LittleEndian.Uint64(word[:])
-		quote := w ^ ('"' * ones)
-		slash := w ^ ('\\' * ones)
-		mask := w | (w - 0x20*ones) | (quote - ones) | (slash - ones)
+		w := binary.LittleEndian.Uint64(s[i:])
+		mask := w | (w - 0x20*ones) | ((w ^ '"'*ones) - ones) | ((w ^ '\\'*ones) - ones)
 		if mask &= high; mask != 0 {
-			// The subtraction borrows upwards only, so the lowest flagged byte is a true hit.
+			// A subtraction borrows upwards only, so the lowest flagged byte is a true hit.
 			return i + bits.TrailingZeros64(mask)/8
 		}
 	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
-			break
-		}
+	for i < len(s) && !escaped[s[i]] {
+		i++
 	}
 	return i
 }

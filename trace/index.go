@@ -1,5 +1,7 @@
 package trace
 
+import "hash/maphash"
+
 // ref is where one record is in the ring.
 type ref struct {
 	block  uint64
@@ -30,9 +32,27 @@ type index struct {
 	groups map[string]*group // by name; several names may mean one group
 	head   group             // head.next is the newest group, head.prev the oldest
 	count  int
+
+	// A bit for each name whose group has gone: a group of such a name is not all there is. Names can share a bit; then
+	// the files are looked at for nothing.
+	gone [goneBits / 64]uint64
+	seed maphash.Seed
+
+	// The names of the record before, and its group while that stands: records come in bursts of one call.
+	lastCall, lastSIP string
+	lastGroup         *group
+}
+
+// goneBits bounds the memory for names that have gone, 128 KiB.
+const goneBits = 1 << 20
+
+func (x *index) goneBit(name []byte) (word *uint64, bit uint64) {
+	h := maphash.Bytes(x.seed, name) % goneBits
+	return &x.gone[h/64], 1 << (h % 64)
 }
 
 func (x *index) init() {
+	x.seed = maphash.MakeSeed()
 	x.groups = make(map[string]*group)
 	x.head.next, x.head.prev = &x.head, &x.head
 }
@@ -42,6 +62,10 @@ func (x *index) add(r *Record, at ref) {
 	if r.Call == "" && r.SIPCallID == "" {
 		return
 	}
+	if g := x.lastGroup; g != nil && r.Call == x.lastCall && r.SIPCallID == x.lastSIP {
+		x.note(g, at)
+		return
+	}
 	var g *group
 	if r.Call != "" {
 		g = x.named(clip(r.Call), 'c', nil)
@@ -49,6 +73,12 @@ func (x *index) add(r *Record, at ref) {
 	if r.SIPCallID != "" {
 		g = x.named(clip(r.SIPCallID), 's', g)
 	}
+	x.lastCall, x.lastSIP, x.lastGroup = r.Call, r.SIPCallID, g
+	x.note(g, at)
+}
+
+// note adds a place to a group.
+func (x *index) note(g *group, at ref) {
 	if len(g.refs) < maxGroupRefs {
 		g.refs = append(g.refs, at)
 	} else {
@@ -76,6 +106,9 @@ func (x *index) named(id string, sort byte, with *group) *group {
 	default:
 		g = &group{}
 		x.insert(g)
+	}
+	if word, bit := x.goneBit(name); *word&bit != 0 {
+		g.cut = true
 	}
 	key := string(name)
 	g.names = append(g.names, key)
@@ -108,6 +141,7 @@ func (x *index) insert(g *group) {
 }
 
 func (x *index) unlink(g *group) {
+	x.lastGroup = nil
 	g.prev.next, g.next.prev = g.next, g.prev
 	x.count--
 }
@@ -116,6 +150,8 @@ func (x *index) remove(g *group) {
 	x.unlink(g)
 	for _, n := range g.names {
 		delete(x.groups, n)
+		word, bit := x.goneBit([]byte(n))
+		*word |= bit
 	}
 }
 

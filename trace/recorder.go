@@ -70,6 +70,7 @@ type Recorder struct {
 
 	disk  *disk
 	wake  chan struct{}      // capacity 1: there is something to write
+	full  chan struct{}      // capacity 1: a block is full
 	asked chan chan struct{} // Flush
 	stop  chan struct{}
 	done  chan struct{}
@@ -83,7 +84,7 @@ func Open(cfg Config) (*Recorder, error) {
 	cfg = cfg.withDefaults()
 	r := &Recorder{
 		cfg: cfg, policy: policy{digits: cfg.ShowDigits},
-		wake: make(chan struct{}, 1), asked: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), asked: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.levels.Store(NewLevels(cfg.Level))
 	r.ring.limit = cfg.Memory / blockSize
@@ -129,9 +130,6 @@ func (r *Recorder) SetLevel(s Scope, l Level) error {
 	}
 }
 
-// scratch holds encoded tails between two records, so that encoding needs neither the mutex nor the garbage collector.
-var scratch = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
-
 // Record stores a record unless its level excludes it. It copies everything it keeps, never waits, and returns the
 // record's sequence number (0 when it was not stored).
 func (r *Recorder) Record(rec Record) uint64 {
@@ -148,10 +146,7 @@ func (r *Recorder) Record(rec Record) uint64 {
 	tail := appendTail((*buf)[:0], &rec, r.policy)
 	tail = append(tail, '\n')
 	seq := r.storeLocked(&rec, tail)
-	*buf = tail[:0]
-	if cap(tail) <= 64<<10 {
-		scratch.Put(buf)
-	}
+	release(buf, tail)
 	return seq
 }
 
@@ -189,14 +184,29 @@ func (r *Recorder) store(rec *Record, tail []byte) uint64 {
 	for _, t := range r.tails {
 		t.offer(rec, line)
 	}
-	if !r.dirty && r.disk != nil {
-		r.dirty = true
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
-	}
+	r.wakeDisk(at.off == 0 && at.block > 0)
 	return seq
+}
+
+// wakeDisk tells the disk goroutine that there is something to write, at once when a block is full.
+func (r *Recorder) wakeDisk(full bool) {
+	if r.disk == nil {
+		return
+	}
+	if full {
+		nudge(r.full)
+	}
+	if !r.dirty {
+		r.dirty = true
+		nudge(r.wake)
+	}
+}
+
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // headRoom is more than the longest head of a line.
@@ -240,6 +250,10 @@ func (r *Recorder) run() {
 		select {
 		case <-r.wake:
 			timer.Reset(r.cfg.FlushEvery)
+		case <-r.full:
+			if retry := r.writePending(); retry > 0 {
+				timer.Reset(retry)
+			}
 		case <-timer.C:
 			if retry := r.writePending(); retry > 0 {
 				timer.Reset(retry)

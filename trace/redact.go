@@ -31,14 +31,10 @@ func RedactString(s string) string { return policy{}.text(s) }
 
 // text redacts a short string and allocates only when there is something to hide.
 func (p policy) text(s string) string {
-	if !strings.ContainsAny(s, "=:>") {
-		return s
+	if p.suspectText(bytesOf(s)) {
+		return string(p.appendRedacted(nil, []byte(s), false))
 	}
-	out := p.appendRedacted(nil, []byte(s), false)
-	if string(out) == s {
-		return s
-	}
-	return string(out)
+	return s
 }
 
 func (p policy) appendRedacted(dst, text []byte, sip bool) []byte {
@@ -213,9 +209,18 @@ func digitBody(line []byte) bool {
 	if len(name) != 1 && !strings.EqualFold(string(name), "Content-Type") {
 		return false
 	}
-	v := bytes.ToLower(line[i:])
-	return bytes.Contains(v, []byte("dtmf")) || bytes.Contains(v, []byte("digits")) ||
-		bytes.Contains(v, []byte("telephone-event")) || bytes.Contains(v, []byte("kpml-response"))
+	v := line[i:]
+	return containsFold(v, "dtmf") || containsFold(v, "digits") || containsFold(v, "telephone-event") || containsFold(v, "kpml-response")
+}
+
+// containsFold reports whether b holds the lower-case word in any case.
+func containsFold(b []byte, word string) bool {
+	for i := 0; i+len(word) <= len(b); i++ {
+		if b[i]|0x20 == word[0] && hasFold(b[i:], word) {
+			return true
+		}
+	}
+	return false
 }
 
 // appendDigitBody keeps the lines' names and the Duration of a DTMF body and hides the rest.
@@ -279,10 +284,11 @@ func secretLine(line []byte) int {
 	if hasFold(line, "a=crypto:") {
 		return -1
 	}
-	for _, p := range [...]string{"a=key-mgmt:", "a=ice-pwd:"} {
-		if hasFold(line, p) {
-			return len(p)
-		}
+	switch {
+	case hasFold(line, "a=key-mgmt:"):
+		return len("a=key-mgmt:")
+	case hasFold(line, "a=ice-pwd:"):
+		return len("a=ice-pwd:")
 	}
 	return 0
 }
@@ -318,21 +324,24 @@ func appendCrypto(dst, line []byte) []byte {
 }
 
 func appendKeyParams(dst, params []byte) []byte {
-	for i, param := range bytes.Split(params, []byte(";")) {
-		if i > 0 {
+	for first := true; ; first = false {
+		param, rest, more := bytes.Cut(params, []byte(";"))
+		if !first {
 			dst = append(dst, ';')
 		}
-		method, rest, ok := bytes.Cut(param, []byte(":"))
-		if !ok {
+		if method, value, ok := bytes.Cut(param, []byte(":")); ok {
+			dst = append(append(append(dst, method...), ':'), redacted...)
+			if bar := bytes.IndexByte(value, '|'); bar >= 0 {
+				dst = append(dst, value[bar:]...)
+			}
+		} else {
 			dst = append(dst, redacted...)
-			continue
 		}
-		dst = append(append(append(dst, method...), ':'), redacted...)
-		if bar := bytes.IndexByte(rest, '|'); bar >= 0 {
-			dst = append(dst, rest[bar:]...)
+		if !more {
+			return dst
 		}
+		params = rest
 	}
-	return dst
 }
 
 // hideInline removes inline: keys that stand somewhere else than in a crypto line, in place.

@@ -67,9 +67,7 @@ func secretName(name []byte) bool {
 	if len(name) < 3 || len(name) > 40 {
 		return false
 	}
-	switch name[len(name)-1] | 0x20 {
-	case 'd', 'n', 't', 'y', 's', 'e', 'g', 'k', 'l', '1', 'r':
-	default:
+	if !mayEnd(name[len(name)-2], name[len(name)-1]) {
 		return false
 	}
 	var buf [40]byte
@@ -82,13 +80,22 @@ func secretName(name []byte) bool {
 	if string(n) == "key" || string(n) == "keys" || string(n) == "pin" || string(n) == "pins" {
 		return true
 	}
-	for _, s := range secretSuffixes {
+	for _, s := range suffixesBy[name[len(name)-1]&31] {
 		if len(n) >= len(s) && string(n[len(n)-len(s):]) == s {
 			return true
 		}
 	}
 	return false
 }
+
+// suffixesBy groups the suffixes by their last letter.
+var suffixesBy = func() (t [32][]string) {
+	for _, s := range secretSuffixes {
+		c := s[len(s)-1] & 31
+		t[c] = append(t[c], s)
+	}
+	return t
+}()
 
 var secretSuffixes = [...]string{
 	"password", "passwd", "pwd", "passphrase", "secret", "secrets", "token", "authstring", "authorizationstring",

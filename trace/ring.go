@@ -1,5 +1,7 @@
 package trace
 
+import "bytes"
+
 // blockSize is the size of a memory block; a line always fits (see the bounds in encode.go: a body of 32 KiB whose
 // every byte needs a six-byte escape is 192 KiB).
 const blockSize = 256 << 10
@@ -73,7 +75,6 @@ func (g *ring) line(at ref) []byte {
 type span struct {
 	block    uint64
 	bytes    []byte
-	lines    int
 	firstSeq uint64
 }
 
@@ -81,7 +82,7 @@ type span struct {
 func (g *ring) nextUnwritten() (span, bool) {
 	for i, b := range g.blocks {
 		if b.disk < len(b.data) {
-			return span{g.first + uint64(i), b.data[b.disk:len(b.data):len(b.data)], b.lines, b.first}, true
+			return span{g.first + uint64(i), b.data[b.disk:len(b.data):len(b.data)], b.first}, true
 		}
 	}
 	return span{}, false
@@ -94,7 +95,5 @@ func (g *ring) written(s span, n int) {
 	}
 	b := g.blocks[s.block-g.first]
 	b.disk += n
-	if n == len(s.bytes) {
-		b.seen = s.lines
-	}
+	b.seen += bytes.Count(s.bytes[:n], []byte("\n"))
 }

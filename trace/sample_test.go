@@ -9,8 +9,8 @@ import (
 
 // The secrets that the sample call carries. None of them may ever be found in what the recorder stores.
 var seeded = []string{
-	"d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",      // SDES key, RFC 4568, 6.1's length
-	"WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",      // a second suite's key
+	"d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",       // SDES key, RFC 4568, 6.1's length
+	"WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",       // a second suite's key
 	"753927fa0e85d155564e2e272a28d1802ca10daf449794", // digest response
 	"0a4f113b9c1e", // cnonce
 	"hunter2hunter2",
