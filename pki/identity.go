@@ -201,18 +201,20 @@ func (p TLSPolicy) config(now func() time.Time) *tls.Config {
 }
 
 // ServerConfig returns the configuration of a listener. It follows Replace by itself: keep it for the listener's life.
+// A listener with a GetConfigForClient of its own returns what this one's returns: then each handshake uses one
+// snapshot throughout, and names that snapshot's CAs to the client.
 func (id *Identity) ServerConfig(p ServerPolicy) *tls.Config {
 	type made struct {
 		st  *state
 		cfg *tls.Config
 	}
 	var last atomic.Pointer[made]
-	base := id.serverConfig(id.cur.Load(), p)
+	base := id.serverConfig(id.cur.Load, p)
 	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		st := id.cur.Load()
 		m := last.Load()
 		if m == nil || m.st != st {
-			m = &made{st: st, cfg: id.serverConfig(st, p)}
+			m = &made{st: st, cfg: id.serverConfig(func() *state { return st }, p)}
 			last.Store(m)
 		}
 		return m.cfg, nil
@@ -220,16 +222,20 @@ func (id *Identity) ServerConfig(p ServerPolicy) *tls.Config {
 	return base
 }
 
-// serverConfig is the configuration of one snapshot. crypto/tls is told to take any client certificate, since the
+// serverConfig is the configuration of one snapshot, or of whichever is the present one. crypto/tls is told to take any client certificate, since the
 // verification is ours, in VerifyConnection, which runs for resumed sessions too.
-func (id *Identity) serverConfig(st *state, p ServerPolicy) *tls.Config {
+func (id *Identity) serverConfig(st func() *state, p ServerPolicy) *tls.Config {
 	c := p.config(id.now)
 	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		return chooseServer(st.server, hello)
+		return chooseServer(st().server, hello)
 	}
 	c.SessionTicketsDisabled = p.NoResumption
-	c.WrapSession = st.tickets.EncryptTicket
-	c.UnwrapSession = st.tickets.DecryptTicket
+	c.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		return st().tickets.EncryptTicket(cs, ss)
+	}
+	c.UnwrapSession = func(ticket []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+		return st().tickets.DecryptTicket(ticket, cs)
+	}
 	switch p.ClientAuth {
 	case ClientAuthNone:
 		return c
@@ -238,12 +244,12 @@ func (id *Identity) serverConfig(st *state, p ServerPolicy) *tls.Config {
 	default:
 		c.ClientAuth = tls.RequireAnyClientCert
 	}
-	c.ClientCAs = st.cas
+	c.ClientCAs = st().cas
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
 		if len(cs.PeerCertificates) == 0 && p.ClientAuth == ClientAuthOptional {
 			return nil
 		}
-		return p.judge(st.Trust.Verify(cs.PeerCertificates, PeerIsClient, p.Peers, id.now()))
+		return p.judge(st().Trust.Verify(cs.PeerCertificates, PeerIsClient, p.Peers, id.now()))
 	}
 	return c
 }

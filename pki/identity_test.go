@@ -101,8 +101,17 @@ func TestChooseClient(t *testing.T) {
 // TestReplace: certificates and trust change while a connection lives; the next handshake shows the new serial in both
 // directions, and the old connection goes on.
 func TestReplace(t *testing.T) {
+	t.Run("as is", func(t *testing.T) { replaceBoth(t, func(c *tls.Config) *tls.Config { return c }) })
+	t.Run("behind another GetConfigForClient", func(t *testing.T) {
+		replaceBoth(t, func(c *tls.Config) *tls.Config {
+			return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c, nil }}
+		})
+	})
+}
+
+func replaceBoth(t *testing.T, wrap func(*tls.Config) *tls.Config) {
 	server, client := testIdentity(t, "alpha"), testIdentity(t, "beta")
-	addr, outcomes := serve(t, server.ServerConfig(ServerPolicy{Peers: services()}))
+	addr, outcomes := serve(t, wrap(server.ServerConfig(ServerPolicy{Peers: services()})))
 	dial := client.ClientConfig(ClientPolicy{Peer: services()})
 	old := must(tls.Dial("tcp", addr, dial))(t)
 	defer old.Close()
