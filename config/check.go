@@ -15,13 +15,19 @@ import (
 type checker struct {
 	site  *Site
 	at    func(path, problem, expected string)
-	names map[Kind][]string // keys by kind, in file order
+	names map[Kind][]string        // keys by kind, in file order
+	has   map[Kind]map[string]bool // the same as sets
 }
 
 func (c *checker) check() {
-	c.names = map[Kind][]string{}
+	c.names, c.has = map[Kind][]string{}, map[Kind]map[string]bool{}
 	for _, e := range c.site.Entities() {
-		c.names[e.Kind()] = append(c.names[e.Kind()], e.Key())
+		k := e.Kind()
+		c.names[k] = append(c.names[k], e.Key())
+		if c.has[k] == nil {
+			c.has[k] = map[string]bool{}
+		}
+		c.has[k][e.Key()] = true
 	}
 	c.cluster()
 	c.nodes()
@@ -81,7 +87,7 @@ func (c *checker) ref(path string, k Kind, name string, required bool) {
 	switch {
 	case name == "" && required:
 		c.at(path, "is missing", "expected the name of a "+spoken(k)+c.known(k))
-	case name != "" && !slices.Contains(c.names[k], name):
+	case name != "" && !c.has[k][name]:
 		if near := nearest(name, c.names[k]); near != "" {
 			c.at(path, fmt.Sprintf("there is no %s %q", spoken(k), name), "did you mean "+strconv.Quote(near)+"?")
 			return

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
+	"net/url"
 	"strings"
 )
 
@@ -114,7 +116,7 @@ func checkNode(n *NodeConfig, at func(path, problem, expected string)) {
 		at("store.dsn", fmt.Sprintf("%q is not an engine we know", n.Store.DSN[:i]), "expected postgres://..., or the path of an SQLite file")
 	}
 	for i, u := range n.Bus.URLs {
-		if !strings.HasPrefix(u, "tls://") && !strings.HasPrefix(u, "nats://127.0.0.1") && !strings.HasPrefix(u, "nats://localhost") && !strings.HasPrefix(u, "nats://[::1]") {
+		if !staysPrivate(u) {
 			at(fmt.Sprintf("bus.urls[%d]", i), fmt.Sprintf("%q would cross the network in clear", u), "expected tls://host:4222; nats:// only on loopback")
 		}
 	}
@@ -122,4 +124,14 @@ func checkNode(n *NodeConfig, at func(path, problem, expected string)) {
 		at("bus.certFile", "certFile and keyFile belong together", "expected both or none")
 	}
 	c.within("trace.maxMiB", n.Trace.MaxMiB, 1, 1<<20)
+}
+
+// staysPrivate reports whether a bus URL is protected or does not leave the machine.
+func staysPrivate(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "tls" || u.Scheme == "nats" && (u.Hostname() == "localhost" || err == nil && ip.IsLoopback())
 }

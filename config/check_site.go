@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // so that a zone is known on a machine without the files too
@@ -207,7 +206,7 @@ func (c *checker) trunks() {
 		if known && t.SRTPAllowed && p.DeviceSecurityMode != Encrypted {
 			c.at(path+".srtpAllowed", fmt.Sprintf("keys would travel readable: security profile %q is %s", p.Name, p.DeviceSecurityMode), "expected an encrypted security profile")
 		}
-		if slices.ContainsFunc(c.site.Devices, func(d Device) bool { return d.Name == t.Name }) {
+		if c.has[KindDevice][t.Name] {
 			c.at(path+".name", fmt.Sprintf("a device is called %q too", t.Name), "expected devices and trunks to have different names")
 		}
 		c.destinations(path, t, p, peers)
@@ -289,7 +288,7 @@ func (c *checker) appearances(path string, d Device) {
 		key := Line{Number: a.Number, Partition: a.Partition}.Key()
 		if a.Number == "" {
 			c.at(sub+".number", "is missing", "expected the number of a line")
-		} else if !slices.Contains(c.names[KindLine], key) {
+		} else if !c.has[KindLine][key] {
 			c.at(sub+".number", fmt.Sprintf("there is no line %q in partition %s", a.Number, orNone(a.Partition)), c.lineHint(a))
 		}
 		if lines[key] {

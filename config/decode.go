@@ -21,19 +21,27 @@ type decoder struct {
 	where map[string]position // by path: devices[3].lines[0].number
 	nodes map[string]ast.Node // elements of lists, by path
 	plain map[string]string   // secrets as the file has them, by path
-	// unusable is set when there is no tree to check.
-	unusable bool
+	// unusable is set when there is no tree to check; decoded when the tree has
+	// been read, after which a field that could not be is not reported again.
+	unusable, decoded bool
+	unread            map[string]bool
 }
 
 type position struct{ line, column int }
 
 func newDecoder(file string) *decoder {
-	return &decoder{file: file, where: map[string]position{}, nodes: map[string]ast.Node{}, plain: map[string]string{}}
+	return &decoder{file: file, where: map[string]position{}, nodes: map[string]ast.Node{}, plain: map[string]string{}, unread: map[string]bool{}}
 }
 
 // fail reports a mistake at a path; a path the file does not have takes the
 // position of the nearest one around it.
 func (d *decoder) fail(path, problem, expected string) {
+	for p := path; d.decoded && p != ""; p = parentPath(p) {
+		if d.unread[p] {
+			return
+		}
+	}
+	d.unread[path] = d.unread[path] || !d.decoded
 	e := Error{File: d.file, Field: path, Problem: problem, Expected: expected}
 	for p := path; ; p = parentPath(p) {
 		if at, ok := d.where[p]; ok {
@@ -67,6 +75,7 @@ func (d *decoder) document(data []byte, v reflect.Value) {
 	case 0: // an empty file is an empty configuration
 	case 1:
 		d.value(docs[0].Body, v, "")
+		d.decoded = true
 	default:
 		d.mark("", docs[1].Body)
 		d.fail("", "the file holds more than one YAML document", "expected one; remove the line --- between them")
@@ -79,6 +88,12 @@ func (d *decoder) syntax(err error) {
 	var s *yaml.SyntaxError
 	if errors.As(err, &s) {
 		e.Problem = "not YAML: " + s.Message
+		switch {
+		case strings.Contains(s.Message, "escape"):
+			e.Expected = `in double quotes a backslash is special; write '\+49' in single quotes`
+		case strings.Contains(s.Message, "tab") || strings.Contains(s.Message, "'\t'"):
+			e.Expected = "expected lines indented with blanks, not with tabs"
+		}
 		if s.Token != nil && s.Token.Position != nil {
 			e.Line, e.Column = s.Token.Position.Line, s.Token.Position.Column
 		}
@@ -92,6 +107,9 @@ func firstLine(s string) string {
 }
 
 func (d *decoder) mark(path string, n ast.Node) {
+	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
+		n = m.Values[0].Key // its own token is the first colon
+	}
 	if t := n.GetToken(); t != nil && t.Position != nil {
 		d.where[path] = position{t.Position.Line, t.Position.Column}
 	}
@@ -180,7 +198,8 @@ func (d *decoder) sequence(n ast.Node, v reflect.Value, path string) {
 	for i, item := range s.Values {
 		sub := fmt.Sprintf("%s[%d]", path, i)
 		d.nodes[sub] = item
-		if _, null := item.(*ast.NullNode); null || item == nil {
+		d.mark(sub, item)
+		if _, null := item.(*ast.NullNode); null {
 			d.fail(sub, "the item is empty", "fill it in or remove the -")
 			continue
 		}

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"sort"
 	"strings"
@@ -237,3 +238,9 @@ func (s Secrets) String() string { return redact(strings.Repeat("x", min(len(s),
 
 // GoString keeps %#v from printing secrets.
 func (s Secrets) GoString() string { return s.String() }
+
+// LogValue keeps slog from printing secrets.
+func (s Secrets) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalJSON writes "[redacted]": package store encodes the plain map.
+func (s Secrets) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }

@@ -21,9 +21,7 @@ func Parse(name string, data []byte, current *Site) (*Site, error) {
 	s := &Site{}
 	d.document(data, reflect.ValueOf(s).Elem())
 	d.copies(s)
-	if len(d.errs) == 0 {
-		d.passwords(s, current)
-	}
+	d.passwords(s, current)
 	if !d.unusable {
 		c := &checker{site: s, at: d.fail}
 		c.check()

@@ -102,7 +102,7 @@ func (d *decoder) password(path, plain string, was Verifier) Verifier {
 			d.fail(path, "the hash cannot be read: "+err.Error(), "make it with `locktone hash`, or give the password")
 		}
 		return v
-	case !d.longEnough(path, plain):
+	case !d.longEnough(path, plain) || len(d.errs) > 0: // hashing takes time, and this file is refused anyway
 		return Verifier{}
 	case was.Verify(plain):
 		return was

@@ -6,7 +6,7 @@ import (
 )
 
 // maxListed bounds how many names an error message spells out.
-const maxListed = 12
+const maxListed = 20
 
 func listOf(names []string) string {
 	if len(names) > maxListed {
@@ -26,7 +26,7 @@ func suggest(got string, known []string, lead string) string {
 // nearest returns the known name that differs in few enough letters to be a
 // slip of the keyboard, or "".
 func nearest(got string, known []string) string {
-	best, dist := "", len(got)/3+2
+	best, dist := "", min(max(len(got)/3, 1)+1, len(got))
 	for _, k := range known {
 		if d := distance(strings.ToLower(got), strings.ToLower(k)); d < dist {
 			best, dist = k, d
