@@ -82,9 +82,10 @@ const purity = 0.9
 // multiple of the period that fits, where an error of one sample is a small part of the whole.
 func frequency(x []float64) float64 {
 	lag := 0
-	r0, r1 := correlate(x, 0), correlate(x, 1)
+	part := x[len(x)-min(len(x), Rate/4):] // enough to find the lag
+	r0, r1 := correlate(part, 0), correlate(part, 1)
 	for n := minLag; n <= maxLag; n++ {
-		r2 := correlate(x, n)
+		r2 := correlate(part, n)
 		if r1 >= r0 && r1 >= r2 && r1 >= purity && n-1 >= minLag {
 			lag = n - 1
 			break
