@@ -50,6 +50,8 @@ type Engine struct {
 	// now and out belong to the Step that runs.
 	now time.Time
 	out Output
+
+	audit func(*Call, Event) // tests look at every event here, right after it happened
 }
 
 // deviceState is what the engine knows of a device that changes by itself.
@@ -221,6 +223,9 @@ func (e *Engine) emit(kind EventKind, c *Call, p *Party, l *Leg, cause Cause) {
 		ev.Leg = l.id
 	}
 	e.out.Events = append(e.out.Events, ev)
+	if e.audit != nil {
+		e.audit(c, ev)
+	}
 }
 
 // newCall makes a call without parties.

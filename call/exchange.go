@@ -151,6 +151,10 @@ func (e *Engine) serve(l *Leg) bool {
 		return e.relay(l, peer, l.oa == weOwe)
 	case l.oa == weOwe && peer.oa == theyAsked:
 		return e.relay(l, peer, false)
+	case l.oa == weOwe && peer.oa == weOwe:
+		// Both were asked by somebody who is gone; one is answered with silence, the other's offer then goes to it.
+		e.answerSource(l, feed{kind: feedSource, source: SourceSilence})
+		return true
 	case l.active() && l.oa != weOwe && (peer.oa == weOwe || peer.oa == theyOffered):
 		// Both sides have made an offer; the one that can be made again gives way.
 		e.reject(l, RequestPending)
@@ -333,8 +337,10 @@ func (e *Engine) land(f flight) {
 	e.sendAnswer(f.from, m)
 	e.joined(f.from, l, m)
 	l.party.call.tries = 0
-	if f.from.replaces != nil {
-		e.replaced(f.from)
+	for _, l := range []*Leg{f.from, f.to} {
+		if l.replaces != nil {
+			e.replaced(l)
+		}
 	}
 }
 
@@ -453,10 +459,16 @@ func (e *Engine) noteMix(c *Call) {
 func (e *Engine) edge(l *Leg) (Edge, bool) {
 	switch {
 	case l == nil:
-	case l.hears.kind == feedPeer && e.legs[l.hears.peer] != nil && e.legs[l.hears.peer].active():
+	case l.hears.kind == feedPeer && e.talks(l.hears.peer):
 		return Edge{From: l.hears.peer, To: l.id, Mode: MixTalk}, true
 	case l.hears.kind == feedSource && l.hears.source != SourceSilence:
 		return Edge{Source: l.hears.source, To: l.id, Mode: MixTalk}, true
 	}
 	return Edge{}, false
+}
+
+// talks says whether a leg is there to be heard: active, and not holding.
+func (e *Engine) talks(id LegID) bool {
+	l := e.legs[id]
+	return l != nil && l.active() && !l.party.held
 }

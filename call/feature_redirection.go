@@ -5,7 +5,7 @@ type redirection struct{ abstain }
 
 func (redirection) signal(e *Engine, l *Leg, s Signal) bool {
 	r, ok := s.(Released)
-	if !ok || r.ToNumber == "" || !l.ringing() {
+	if !ok || r.ToNumber == "" || !l.ringing() || l.party.dial != "" {
 		return false
 	}
 	e.drop(l, r.Cause, false)
@@ -19,7 +19,7 @@ func (redirection) request(e *Engine, r Request, reply *Reply) bool {
 		return false
 	}
 	l := e.legs[d.Leg]
-	if l == nil || !l.ringing() || l.party.offering == nil {
+	if l == nil || !l.ringing() || l.party.dial != "" {
 		reply.Cause, reply.Why = NoSuchCall, "there is no ringing leg "+d.Leg.String()
 		return true
 	}

@@ -151,7 +151,7 @@ func (e *Engine) reachTrunk(c *Call, p *Party) Cause {
 func (e *Engine) ringTrunk(c *Call, p *Party, t *Trunk, m RouteMember) {
 	o := p.offering
 	called := t.Called.Apply(m.Called.Apply(p.called))
-	p.trunk, p.identity = t.Name, Identity{Number: called}
+	p.trunk, p.identity = t.Name, Identity{Number: p.called}
 	if p.call == nil {
 		e.addParty(c, p)
 	}
