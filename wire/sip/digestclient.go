@@ -34,9 +34,10 @@ const maxRealms = 8
 // NewDigestClient makes a client for these credentials.
 func NewDigestClient(c Credentials) *DigestClient { return &DigestClient{credentials: c} }
 
-// Challenged takes the challenges of a 401 or 407: of each realm the strongest we may answer (RFC 8760, 2.4). It is false, with
-// the reason, when trying again is no use: nothing we may answer, or the credentials were refused (RFC 3261, 22.2).
-func (d *DigestClient) Challenged(res *Message) error {
+// Challenged takes the challenges of a 401 or 407 to req: of each realm the strongest we may answer (RFC 8760, 2.4). An error
+// says why trying again is no use: nothing we may answer, or the credentials were refused (RFC 3261, 22.2). Otherwise
+// Authorize the request and send it again.
+func (d *DigestClient) Challenged(req, res *Message) error {
 	asked, header := "WWW-Authenticate", "Authorization"
 	if res.Status() == 407 {
 		asked, header = "Proxy-Authenticate", "Proxy-Authorization"
@@ -58,9 +59,10 @@ func (d *DigestClient) Challenged(res *Message) error {
 		return fmt.Errorf("sip: %d from the peer carries no %s this client may answer (MD5 needs AllowMD5)", res.Status(), asked)
 	}
 	for _, c := range best {
-		if err := d.learn(header, c); err != nil {
-			return err
+		if !c.Stale && usedFresh(req, header, c.Realm) {
+			return fmt.Errorf("sip: realm %q refused user %q: wrong user name or password", c.Realm, d.credentials.User)
 		}
+		d.learn(header, c)
 	}
 	return nil
 }
@@ -80,20 +82,25 @@ func answerable(c Challenge) bool {
 	return len(c.QOP) == 0 || slices.Contains(c.QOP, "auth") || slices.Contains(c.QOP, "auth-int")
 }
 
-func (d *DigestClient) learn(header string, c Challenge) error {
+// usedFresh says whether req carried an answer with a nonce used for the first time. A nonce refused at its first use was not
+// too old, so the password is wrong; one used before may have expired on a server that does not say stale.
+func usedFresh(req *Message, header, realm string) bool {
+	for _, text := range req.Headers(header) {
+		a, err := ParseAuthorization(text)
+		if err == nil && a.Realm == realm && (a.NC == "00000001" || a.QOP == "") {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *DigestClient) learn(header string, c Challenge) {
 	i := slices.IndexFunc(d.known, func(k answered) bool { return k.header == header && k.challenge.Realm == c.Realm })
-	if i < 0 {
+	if i >= 0 {
+		d.known[i] = answered{header: header, challenge: c}
+	} else if len(d.known) < maxRealms {
 		d.known = append(d.known, answered{header: header, challenge: c})
-		return nil
 	}
-	// A nonce refused at its first use was not too old, so the password is wrong. One that had worked may have expired on a
-	// server that does not say stale: once more with the new one.
-	refused := d.known[i].count == 1 && !c.Stale
-	d.known[i] = answered{header: header, challenge: c}
-	if refused {
-		return fmt.Errorf("sip: realm %q refused user %q: wrong user name or password", c.Realm, d.credentials.User)
-	}
-	return nil
 }
 
 // Authorize puts the answers into req, replacing older ones. Without a challenge it does nothing.
