@@ -74,6 +74,13 @@ func (c *Call) WaitSound(ctx context.Context) error {
 	return err
 }
 
+// WaitEvidence waits until the evidence is as wanted.
+func (c *Call) WaitEvidence(ctx context.Context, want func(Evidence) bool) (Evidence, error) {
+	var e Evidence
+	_, err := c.watch(ctx, func(media.Evidence) bool { e = c.Evidence(); return want(e) })
+	return e, err
+}
+
 // watch looks at the evidence once per frame: what is heard has no event of its own.
 func (c *Call) watch(ctx context.Context, done func(media.Evidence) bool) (float64, error) {
 	t := time.NewTicker(media.FrameTime)
@@ -158,4 +165,10 @@ func (s *plainSender) run(src media.Source, pt uint8) {
 			return
 		}
 	}
+}
+
+// WaitNoTone waits until a tone of that frequency is not heard any more, whatever else is.
+func (c *Call) WaitNoTone(ctx context.Context, hz float64) error {
+	_, err := c.watch(ctx, func(e media.Evidence) bool { return e.ToneHz < hz*0.98 || e.ToneHz > hz*1.02 })
+	return err
 }

@@ -1,0 +1,150 @@
+package site
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/locktone/locktone/pki"
+)
+
+// cutLine is the first line of a text.
+func cutLine(s string) (line, rest string, more bool) {
+	line, rest, more = strings.Cut(s, "\n")
+	return strings.TrimSpace(line), rest, more
+}
+
+// phoneFolder is where the files of a softphone are.
+func (s *Site) phoneFolder(name string) string { return filepath.Join(s.opt.Home, "phones", name) }
+
+// writePhones makes certificate files and account lines for the softphones of a new site, once: a folder that exists is
+// left alone, and desk phones (SEP...) get theirs by enrolment.
+func (s *Site) writePhones(ctx context.Context) error {
+	if s.opt.NoPhones {
+		return nil
+	}
+	now, err := s.Store.Site(ctx)
+	if err != nil {
+		return err
+	}
+	if now.Revision.Number > 1 {
+		return nil // not a new site: certificates are `locktone cert issue`'s matter
+	}
+	for _, d := range now.Site.Devices {
+		if strings.HasPrefix(d.Name, "SEP") || d.WithDefaults().Model != "softphone" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(s.phoneFolder(d.Name), "complete")); err == nil {
+			continue
+		}
+		if err := s.writePhone(ctx, d.Name); err != nil {
+			return fmt.Errorf("files for softphone %s: %w", d.Name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Site) writePhone(ctx context.Context, name string) error {
+	issued, err := s.CA.Issue(ctx, pki.Request{Kind: pki.KindDevice, Name: name})
+	if err != nil {
+		return err
+	}
+	key, err := issued.Credential.KeyPEM()
+	if err != nil {
+		return err
+	}
+	dir := s.phoneFolder(name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	chain := issued.Credential.CertificatePEM()
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		text []byte
+	}{
+		{name + ".crt", chain}, {name + ".key", key}, {name + ".pem", append(append([]byte{}, chain...), key...)},
+		{"ca.pem", s.CA.RootsPEM()},
+		{"baresip-accounts", []byte(baresipAccount(name) + "\n")},
+		{"baresip-config", []byte(baresipConfig(abs, name))},
+		{"linphonerc", []byte(linphoneConfig(abs, name))},
+		{"complete", []byte("certificate serial " + issued.Entry.Serial + "\n")}, // written last: the folder is whole
+	} {
+		if err := os.WriteFile(filepath.Join(dir, f.name), f.text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func baresipAccount(name string) string {
+	return fmt.Sprintf("<sip:%s@localhost;transport=tls>;regint=300;mediaenc=srtp-mand;audio_codecs=PCMU,PCMA;auth_pass=none", name)
+}
+
+func baresipConfig(dir, name string) string {
+	return fmt.Sprintf("sip_certificate %s\nsip_cafile %s\nmodule srtp.so\nmodule g711.so\nmodule account.so\n", filepath.Join(dir, name+".pem"), filepath.Join(dir, "ca.pem"))
+}
+
+func linphoneConfig(dir, name string) string {
+	return fmt.Sprintf(`[sip]
+root_ca=%s
+client_cert_chain=%s
+client_cert_key=%s
+verify_server_certs=1
+verify_server_cn=1
+media_encryption=srtp
+media_encryption_mandatory=1
+default_proxy=0
+[proxy_0]
+reg_proxy=<sip:localhost:5061;transport=tls>
+reg_identity=sip:%s@localhost
+reg_expires=300
+reg_sendregister=1
+`, filepath.Join(dir, "ca.pem"), filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"), name)
+}
+
+// Banner is what a person reads when the site is ready.
+func (s *Site) Banner() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Locktone is up: a secure site (mixed mode) in %s\n\n", s.opt.Home)
+	status := s.Calls.Status(s.ctx)
+	for i, a := range status.Addresses {
+		label := ""
+		if i == 0 {
+			label = "call manager"
+		}
+		fmt.Fprintf(&b, "  %-16s %s\n", label, a)
+	}
+	if status.Problem != "" {
+		fmt.Fprintf(&b, "  %-16s note: %s\n", "", status.Problem)
+	}
+	for i, a := range s.admin.Addresses() {
+		label := ""
+		if i == 0 {
+			label = "administration"
+		}
+		fmt.Fprintf(&b, "  %-16s %s\n", label, a)
+	}
+	if phones, _ := filepath.Glob(filepath.Join(s.opt.Home, "phones", "*", "complete")); len(phones) > 0 {
+		b.WriteString("\nAttach a softphone (certificates and ready account lines are in its folder):\n")
+		for _, p := range phones {
+			dir := filepath.Dir(p)
+			name := filepath.Base(dir)
+			fmt.Fprintf(&b, "  %-8s baresip: account line %s\n", name, baresipAccount(name))
+			fmt.Fprintf(&b, "  %-8s          with sip_certificate %s and sip_cafile %s\n", "", filepath.Join(dir, name+".pem"), filepath.Join(dir, "ca.pem"))
+			fmt.Fprintf(&b, "  %-8s linphone: linphonec -c %s\n", "", filepath.Join(dir, "linphonerc"))
+		}
+		b.WriteString("  Dial 1001 or 1002; 9196 echoes you, 9197 is a tone, 9664 plays music.\n")
+	}
+	home := ""
+	if s.opt.Home != "var" {
+		home = " --home " + s.opt.Home
+	}
+	fmt.Fprintf(&b, "\nLook:  locktone status%s   locktone show registrations%s   locktone calls%s   locktone trace CALL%s\nCtrl-C stops it; the next start finds everything again.\n", home, home, home, home)
+	return b.String()
+}

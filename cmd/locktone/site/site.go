@@ -1,0 +1,340 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/service/admin"
+	"github.com/locktone/locktone/service/callmanager"
+	"github.com/locktone/locktone/store"
+	"github.com/locktone/locktone/trace"
+)
+
+// Options say where a site lives and what it starts with. Home must be set.
+type Options struct {
+	Home     string
+	Site     *config.Site // for an empty store; nil: config.Default
+	Node     config.NodeConfig
+	Version  string
+	Progress func(string)
+	// CallManager is the address of the call manager; zero: 127.0.1.10. Localhost adds 127.0.0.1 where it is free.
+	CallManager netip.Addr
+	Localhost   bool
+	// Tune changes the call manager's configuration before it starts: for tests that need other timers or limits.
+	Tune func(*callmanager.Config)
+	// NoPhones leaves out the softphone files of a new site.
+	NoPhones bool
+}
+
+// DefaultCallManager is where the call manager of a one-machine site listens.
+var DefaultCallManager = netip.AddrFrom4([4]byte{127, 0, 1, 10})
+
+// Site is a running node.
+type Site struct {
+	opt   Options
+	node  config.NodeConfig
+	Store *store.Store
+	Bus   *bus.Bus
+	Trace *trace.Recorder
+	CA    *pki.CA
+	Calls *callmanager.Service
+
+	identities []served
+	admin      *admin.Server
+	metrics    *prometheus.Registry
+	lock       *os.File
+	ctx        context.Context
+	cancel     context.CancelFunc
+	workers    sync.WaitGroup
+}
+
+// served is one service's identity with the specification it is renewed by.
+type served struct {
+	spec     pki.ServiceSpec
+	identity *pki.Identity
+}
+
+// Start starts a node. What it has started when something fails is stopped again.
+func Start(ctx context.Context, opt Options) (*Site, error) {
+	if opt.Progress == nil {
+		opt.Progress = func(string) {}
+	}
+	if !opt.CallManager.IsValid() {
+		opt.CallManager = DefaultCallManager
+	}
+	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry()}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.openBus, s.loadSite, s.openPKI, s.startServices, s.writePhones} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+		}
+	}
+	s.workers.Add(1)
+	go s.renew()
+	return s, nil
+}
+
+// openHome makes the folder and takes its lock.
+func (s *Site) openHome(context.Context) error {
+	if err := os.MkdirAll(s.opt.Home, 0o700); err != nil {
+		return fmt.Errorf("home folder: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(s.opt.Home, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("home folder: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return fmt.Errorf("a site is already running in %s: use it (locktone status --home %s), end it, or choose another folder with --home", s.opt.Home, s.opt.Home)
+	}
+	s.lock = lock
+	return nil
+}
+
+func (s *Site) openRecord(ctx context.Context) (err error) {
+	folder := s.node.Trace.Folder
+	if !filepath.IsAbs(folder) {
+		folder = filepath.Join(s.opt.Home, folder)
+	}
+	s.Trace, err = trace.Open(trace.Config{Dir: folder, Node: s.node.Node, TotalBytes: int64(s.node.Trace.MaxMiB) << 20})
+	if err != nil {
+		return err
+	}
+	dsn, err := s.dsn()
+	if err != nil {
+		return err
+	}
+	s.Store, err = store.Open(ctx, dsn, store.Options{})
+	return err
+}
+
+// dsn is where the system of record is.
+func (s *Site) dsn() (string, error) {
+	c := s.node.Store
+	switch {
+	case c.DSNFile != "":
+		b, err := os.ReadFile(c.DSNFile)
+		if err != nil {
+			return "", fmt.Errorf("store.dsnFile: %w", err)
+		}
+		line, _, _ := cutLine(string(b))
+		return line, nil
+	case c.DSN != "":
+		return c.DSN, nil
+	}
+	return filepath.Join(s.opt.Home, "locktone.db"), nil
+}
+
+func (s *Site) openBus(ctx context.Context) (err error) {
+	c := bus.Config{URLs: s.node.Bus.URLs, CredentialsFile: s.node.Bus.CredentialsFile, Cluster: "locktone", Node: s.node.Node}
+	if c.TLS, err = busTLS(s.node.Bus); err != nil {
+		return err
+	}
+	s.Bus, err = bus.Open(ctx, c)
+	return err
+}
+
+// loadSite writes the first configuration into an empty store.
+func (s *Site) loadSite(ctx context.Context) error {
+	now, err := s.Store.Site(ctx)
+	if err != nil || now.Revision.Number > 0 {
+		return err
+	}
+	first := s.opt.Site
+	if first == nil {
+		first = config.Default(s.node.Node)
+	}
+	_, err = s.Store.Apply(ctx, store.ChangeSet{Author: "locktone up", Comment: "first configuration", Changes: config.Diff(now.Site, first)})
+	return err
+}
+
+// openPKI opens the authority and the services' identities, made at the first start.
+func (s *Site) openPKI(ctx context.Context) error {
+	keys, err := pki.OpenDir(filepath.Join(s.opt.Home, "pki"))
+	if err != nil {
+		return err
+	}
+	current, err := s.Store.Site(ctx)
+	if err != nil {
+		return err
+	}
+	cluster := current.Site.Cluster.WithDefaults()
+	s.CA, err = pki.Open(ctx, pki.Config{Cluster: cluster.Name, Custody: keys, Register: s.Store.Certificates(), Progress: s.opt.Progress})
+	if err != nil {
+		return err
+	}
+	trust, err := s.trust()
+	if err != nil {
+		return err
+	}
+	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	specs := []pki.ServiceSpec{
+		{Name: callmanager.Name, Host: "cm." + cluster.Domain, DNSNames: []string{"localhost", cluster.Domain}, IPs: []netip.Addr{s.opt.CallManager, local}, SIPDomain: cluster.Domain},
+		{Name: "admin", Host: "admin." + cluster.Domain, DNSNames: []string{"localhost"}, IPs: []netip.Addr{local}},
+	}
+	certificates, err := s.CA.Services(ctx, specs)
+	if err != nil {
+		return err
+	}
+	for i, spec := range specs {
+		id, err := pki.NewIdentity(spec.Name, pki.Snapshot{Certificates: certificates[i], Trust: trust}, nil)
+		if err != nil {
+			return err
+		}
+		s.identities = append(s.identities, served{spec, id})
+	}
+	return nil
+}
+
+// trust is the cluster's own roots and the foreign authorities of the home folder.
+func (s *Site) trust() (*pki.Trust, error) {
+	var foreign []pki.Anchor
+	for folder, kind := range map[string]pki.Kind{"devices": pki.KindDevice, "peers": pki.KindPeer} {
+		files, err := filepath.Glob(filepath.Join(s.opt.Home, "trust", folder, "*.pem"))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				return nil, err
+			}
+			list, err := pki.ParseCertificates(b)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", f, err)
+			}
+			for _, c := range list {
+				foreign = append(foreign, pki.Anchor{Certificate: c, Kinds: pki.KindsOf(kind)})
+			}
+		}
+	}
+	return s.CA.Trust(foreign...)
+}
+
+// startServices starts what this node runs.
+func (s *Site) startServices(ctx context.Context) error {
+	cm := callmanager.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: []netip.Addr{s.opt.CallManager}, Store: s.Store, Bus: s.Bus, Trace: s.Trace,
+		Identity: s.identities[0].identity}
+	cm.Media.Bind = s.opt.CallManager
+	if s.opt.Localhost {
+		cm.Optional = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	}
+	if s.opt.Tune != nil {
+		s.opt.Tune(&cm)
+	}
+	var err error
+	if s.Calls, err = callmanager.Start(ctx, cm); err != nil {
+		return err
+	}
+	s.metrics.MustRegister(s.Calls.Metrics())
+	s.admin, err = admin.Listen(ctx, s.adminConfig())
+	return err
+}
+
+func (s *Site) adminConfig() admin.Config {
+	return admin.Config{Home: s.opt.Home, Node: s.node.Node, Services: []string{callmanager.Name}, Version: s.opt.Version,
+		Socket: within(s.opt.Home, s.node.Admin.Socket), Address: s.node.Admin.Address,
+		TLS:   s.identities[1].identity.ServerConfig(pki.ServerPolicy{ClientAuth: pki.ClientAuthNone}),
+		Store: s.Store, Health: s.Store.Health, Bus: s.Bus, Trace: s.Trace, CA: s.CA, Issued: s.Store.Certificates(), Metrics: s.metrics}
+}
+
+func within(home, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(home, path)
+}
+
+// renew looks at the certificates now and then: what is past two thirds of its life is issued anew, and is used by the next
+// handshake in either direction; no connection is closed.
+func (s *Site) renew() {
+	defer s.workers.Done()
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := s.Renew(s.ctx); err != nil {
+				s.Trace.Record(trace.Record{Service: "admin", Kind: trace.KindNote, Level: trace.Error, Summary: "certificates could not be renewed: " + err.Error()})
+			}
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// Renew takes new certificates and the trust folder into use where something changed.
+func (s *Site) Renew(ctx context.Context) error {
+	trust, err := s.trust()
+	if err != nil {
+		return err
+	}
+	for _, x := range s.identities {
+		certificates, err := s.CA.Service(ctx, x.spec)
+		if err != nil {
+			return err
+		}
+		if err := x.identity.Replace(pki.Snapshot{Certificates: certificates, Trust: trust}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Identity is the identity of a service, for tests that dial as it or replace its certificates; nil for an unknown name.
+func (s *Site) Identity(service string) *pki.Identity {
+	for _, x := range s.identities {
+		if x.spec.Name == service {
+			return x.identity
+		}
+	}
+	return nil
+}
+
+// Home is the folder the site lives in.
+func (s *Site) Home() string { return s.opt.Home }
+
+// CallManager is the address its call manager listens on.
+func (s *Site) CallManager() netip.Addr { return s.opt.CallManager }
+
+// Wait returns when the site was closed.
+func (s *Site) Wait() error {
+	<-s.ctx.Done()
+	return nil
+}
+
+// Close stops everything in the reverse order of its start.
+func (s *Site) Close(ctx context.Context) error {
+	s.cancel()
+	s.workers.Wait()
+	var errs []error
+	if s.admin != nil {
+		errs = append(errs, s.admin.Close(ctx))
+	}
+	if s.Calls != nil {
+		errs = append(errs, s.Calls.Close(ctx))
+	}
+	if s.Bus != nil {
+		errs = append(errs, s.Bus.Close())
+	}
+	if s.Store != nil {
+		errs = append(errs, s.Store.Close())
+	}
+	errs = append(errs, s.Trace.Close())
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,145 @@
+package demo
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// A Leg is the evidence about one leg of a call: one phone and the call manager.
+type Leg struct {
+	From     string   `json:"from"`
+	To       string   `json:"to"`
+	Protocol string   `json:"protocol"`
+	TLS      string   `json:"tls"`      // version, as the phone's handshake ended
+	Cipher   string   `json:"cipher"`   // of TLS
+	Peer     string   `json:"peer"`     // subject of the certificate the phone verified
+	Chain    []string `json:"chain"`    // its chain, leaf to root
+	Client   string   `json:"client"`   // subject of the certificate the call manager verified
+	Verified bool     `json:"verified"` // each end verified the other
+	SRTP     string   `json:"srtp"`     // suite in force at the phone
+	// RxAuthenticated are the packets this phone authenticated, TxAuthenticated those of its packets that the far phone did.
+	RxAuthenticated uint64  `json:"rx_authenticated"`
+	TxAuthenticated uint64  `json:"tx_authenticated"`
+	RxRefused       uint64  `json:"rx_refused"` // packets the phone dropped: plain, forged, replayed
+	ToneHz          float64 `json:"tone_hz"`    // frequency this phone heard
+	Expected        float64 `json:"tone_expected_hz"`
+}
+
+// A Step is one thing the scenario did, and whether it was seen to work.
+type Step struct {
+	Name   string `json:"name"`
+	Proven bool   `json:"proven"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// A Report is what a scenario found.
+type Report struct {
+	Proven  bool     `json:"proven"`
+	Legs    []Leg    `json:"legs"`
+	Steps   []Step   `json:"steps"`
+	Missing []string `json:"missing,omitempty"` // each claim that is not proven, one sentence
+	Ladder  string   `json:"ladder,omitempty"`
+	Seconds float64  `json:"seconds"`
+}
+
+// judge decides what is proven.
+func (r *Report) judge() {
+	r.Missing = nil
+	miss := func(format string, args ...any) { r.Missing = append(r.Missing, fmt.Sprintf(format, args...)) }
+	if len(r.Legs) == 0 {
+		miss("there is no leg to prove anything of")
+	}
+	for _, l := range r.Legs {
+		name := l.From + " - " + l.To
+		if l.TLS != "TLS 1.2" && l.TLS != "TLS 1.3" {
+			miss("%s: the signalling was not TLS 1.2 or 1.3 (%q)", name, l.TLS)
+		}
+		if !l.Verified || l.Peer == "" || l.Client == "" || len(l.Chain) < 2 {
+			miss("%s: the two ends did not verify each other's certificate chain", name)
+		}
+		if l.SRTP == "" {
+			miss("%s: no SRTP suite was in force", name)
+		}
+		if l.RxAuthenticated == 0 {
+			miss("%s: no packet was authenticated by the phone", name)
+		}
+		if l.TxAuthenticated == 0 {
+			miss("%s: no packet of the phone was authenticated at the far end", name)
+		}
+		if l.RxRefused > 0 {
+			miss("%s: %d packets were refused by the phone (plain, forged or replayed)", name, l.RxRefused)
+		}
+		if l.Expected == 0 || l.ToneHz < l.Expected*0.98 || l.ToneHz > l.Expected*1.02 {
+			miss("%s: the phone heard %.0f Hz, not the %.0f Hz that were sent", name, l.ToneHz, l.Expected)
+		}
+	}
+	for _, s := range r.Steps {
+		if !s.Proven {
+			miss("%s: %s", s.Name, s.Detail)
+		}
+	}
+	r.Proven = len(r.Missing) == 0
+}
+
+// WriteJSON writes the report for programs.
+func (r *Report) WriteJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(r)
+}
+
+// WriteText writes the report for people: ladder, steps, table, verdict.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	if r.Ladder != "" {
+		b.WriteString(r.Ladder + "\n")
+	}
+	for _, s := range r.Steps {
+		fmt.Fprintf(&b, "  %s %-34s %s\n", mark(s.Proven), s.Name, s.Detail)
+	}
+	b.WriteString("\nEvidence, from the receiving ends:\n\n")
+	t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	row := func(name string, value func(Leg) string) {
+		fmt.Fprintf(t, "  %s", name)
+		for _, l := range r.Legs {
+			fmt.Fprintf(t, "\t%s", value(l))
+		}
+		fmt.Fprintln(t)
+	}
+	row("leg", func(l Leg) string { return l.From + " - " + l.To })
+	row("signalling", func(l Leg) string { return l.Protocol + " over " + l.TLS })
+	row("cipher", func(l Leg) string { return l.Cipher })
+	row("phone verified", func(l Leg) string { return l.Peer })
+	row("chain", func(l Leg) string { return strings.Join(l.Chain[min(1, len(l.Chain)):], " < ") })
+	row("call manager verified", func(l Leg) string { return l.Client })
+	row("media", func(l Leg) string { return l.SRTP })
+	row("authenticated received", func(l Leg) string { return fmt.Sprint(l.RxAuthenticated, " packets") })
+	row("authenticated at far end", func(l Leg) string { return fmt.Sprint(l.TxAuthenticated, " packets") })
+	row("refused", func(l Leg) string { return fmt.Sprint(l.RxRefused, " packets") })
+	row("tone heard", func(l Leg) string { return fmt.Sprintf("%.0f Hz (sent: %.0f)", l.ToneHz, l.Expected) })
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	b.WriteString("\n")
+	for _, m := range r.Missing {
+		fmt.Fprintf(&b, "  not proven: %s\n", m)
+	}
+	verdict := "PROVEN: the call was protected on every hop"
+	if !r.Proven {
+		verdict = "NOT PROVEN"
+	}
+	fmt.Fprintf(&b, "%s (%.1f s)\n", verdict, r.Seconds)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func mark(ok bool) string {
+	if ok {
+		return "✓"
+	}
+	return "✗"
+}

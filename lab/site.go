@@ -1,0 +1,139 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/locktone/locktone/cmd/locktone/site"
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/lab/phone"
+	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/service/callmanager"
+
+	"crypto/x509"
+)
+
+// Options of a throw-away site. The zero value is the site of a first `locktone up`.
+type Options struct {
+	Home     string       // "": a temporary folder that Close removes
+	Config   *config.Site // nil: config.Default
+	Progress func(string)
+	Tune     func(*callmanager.Config)
+}
+
+// Site is a throw-away site.
+type Site struct {
+	*site.Site
+	temporary string
+}
+
+// Start starts a site on an address of its own.
+func Start(ctx context.Context, o Options) (*Site, error) {
+	s := &Site{}
+	if o.Home == "" {
+		dir, err := os.MkdirTemp("", "locktone-lab-")
+		if err != nil {
+			return nil, err
+		}
+		o.Home, s.temporary = filepath.Join(dir, "home"), dir
+	}
+	opt := site.Options{Home: o.Home, Site: o.Config, Version: "lab", Progress: o.Progress, NoPhones: true, Tune: o.Tune}
+	opt.Node.Admin.Address = "127.0.0.1:0"
+	for {
+		addr, err := freeAddress()
+		if err != nil {
+			return nil, errors.Join(err, s.remove())
+		}
+		opt.CallManager = addr
+		s.Site, err = site.Start(ctx, opt)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue // somebody took the address since we looked
+		}
+		if err != nil {
+			return nil, errors.Join(err, s.remove())
+		}
+		return s, nil
+	}
+}
+
+// lastTried spreads the sites of one process over the addresses.
+var lastTried atomic.Uint32
+
+// freeAddress finds an address 127.0.N.10, N from 2, on which nobody has port 5061. 127.0.1.10 is left to `locktone up`.
+func freeAddress() (netip.Addr, error) {
+	start := uint32(os.Getpid())
+	for range 250 {
+		n := 2 + (start+lastTried.Add(1))%250
+		addr := netip.AddrFrom4([4]byte{127, 0, byte(n), 10})
+		l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 5061).String())
+		if err != nil {
+			continue
+		}
+		l.Close()
+		return addr, nil
+	}
+	return netip.Addr{}, errors.New("no free loopback address: port 5061 is taken on 127.0.2.10 to 127.0.251.10")
+}
+
+// Close stops the site and removes its folder when it was temporary.
+func (s *Site) Close(ctx context.Context) error {
+	return errors.Join(s.Site.Close(ctx), s.remove())
+}
+
+func (s *Site) remove() error {
+	if s.temporary == "" {
+		return nil
+	}
+	return os.RemoveAll(s.temporary)
+}
+
+// Roots are the site's own authorities, as its phones know them.
+func (s *Site) Roots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, c := range s.CA.Roots() {
+		pool.AddCert(c)
+	}
+	return pool
+}
+
+// Issue makes a certificate of the site's authority.
+func (s *Site) Issue(ctx context.Context, kind pki.Kind, name string) (pki.Credential, error) {
+	issued, err := s.CA.Issue(ctx, pki.Request{Kind: kind, Name: name})
+	if err != nil {
+		return pki.Credential{}, fmt.Errorf("certificate for %s %s: %w", kind, name, err)
+	}
+	return issued.Credential, nil
+}
+
+// Phone starts a phone of the lab with a certificate for the device. change, where not nil, alters its configuration first.
+func (s *Site) Phone(ctx context.Context, device, number string, change func(*phone.Config)) (*phone.Phone, error) {
+	credential, err := s.Issue(ctx, pki.KindDevice, device)
+	if err != nil {
+		return nil, err
+	}
+	cfg := phone.Config{Name: device, Number: number, Domain: "locktone.test", Server: netip.AddrPortFrom(s.CallManager(), 5061).String(),
+		Certificate: credential.TLS(), Roots: s.Roots()}
+	if change != nil {
+		change(&cfg)
+	}
+	return phone.Start(ctx, cfg)
+}
+
+// Registered starts a phone and waits until it is registered.
+func (s *Site) Registered(ctx context.Context, device, number string) (*phone.Phone, error) {
+	p, err := s.Phone(ctx, device, number, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.WaitRegistered(ctx); err != nil {
+		return nil, errors.Join(err, p.Close(ctx))
+	}
+	return p, nil
+}

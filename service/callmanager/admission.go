@@ -1,0 +1,203 @@
+package callmanager
+
+import (
+	"fmt"
+	"github.com/locktone/locktone/directory"
+	"strings"
+
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/leg/sipleg"
+	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/transport"
+)
+
+// deviceFor finds the device that may speak as user on the flow. When several devices show the number, the certificate
+// decides; the refusal says which rule the first of them failed.
+func (s *Service) deviceFor(f *transport.Flow, user string) (*directory.Device, *refusal) {
+	st := s.site.Load()
+	candidates := st.meant(user)
+	if len(candidates) == 0 {
+		return nil, &refusal{status: 404, why: fmt.Sprintf("no device or number %q is configured%s", user, s.whose(f))}
+	}
+	var first *refusal
+	for _, d := range candidates {
+		refused := admits(d, f)
+		if refused == nil {
+			return d, nil
+		}
+		if first == nil {
+			first = refused
+		}
+	}
+	return nil, first
+}
+
+// whose says for whom the certificate on a flow was issued, as a part of a sentence.
+func (s *Service) whose(f *transport.Flow) string {
+	if p := f.Peer(); p.Verified() {
+		return "; the certificate shown is for " + p.Subject
+	}
+	return ""
+}
+
+// admits checks one device against the way it came: transport and port of its profile, and a certificate that names it.
+func admits(d *directory.Device, f *transport.Flow) *refusal {
+	p := d.Security
+	if !transportFits(p.Transport, f.Network()) {
+		return forbidden(fmt.Sprintf("device %s must use %s on port %d (phone security profile %s, %s); it came over %s",
+			d.Name, strings.ReplaceAll(p.Transport.String(), "+", " or "), p.IncomingPort, orDefault(d.PhoneSecurityProfile), p.DeviceSecurityMode, f.Network()))
+	}
+	if l := f.Listener(); l != nil && int(l.Addr().Port()) != p.IncomingPort {
+		return forbidden(fmt.Sprintf("device %s must use port %d (phone security profile %s); it came to port %d",
+			d.Name, p.IncomingPort, orDefault(d.PhoneSecurityProfile), l.Addr().Port()))
+	}
+	if f.Network() != transport.TLS {
+		return nil
+	}
+	report := reportOf(f)
+	if report == nil {
+		return forbidden("device " + d.Name + " showed no certificate")
+	}
+	if finding, ok := pki.AuthorizeDevice(report, d.Name); !ok {
+		return forbidden(finding.Sentence("device " + d.Name))
+	}
+	return nil
+}
+
+func orDefault(profile string) string {
+	if profile == "" {
+		return "default"
+	}
+	return profile
+}
+
+func transportFits(t config.Transport, n transport.Network) bool {
+	switch t {
+	case config.TransportTCP:
+		return n == transport.TCP
+	case config.TransportUDP:
+		return n == transport.UDP
+	case config.TransportTCPUDP:
+		return n == transport.TCP || n == transport.UDP
+	}
+	return n == transport.TLS
+}
+
+// trunkFor finds the trunk whose peer is at the other end of the flow: over TLS by the accepted subjects, without by the
+// address, always on the profile's port.
+func (s *Service) trunkFor(f *transport.Flow) (*directory.Trunk, *refusal) {
+	report := reportOf(f)
+	var first *refusal
+	for _, t := range s.site.Load().Trunks() {
+		if !transportFits(t.Security.IncomingTransport, f.Network()) {
+			continue
+		}
+		if l := f.Listener(); l != nil && f.Inbound() && int(l.Addr().Port()) != t.Security.IncomingPort {
+			continue
+		}
+		if f.Network() == transport.TLS {
+			if report == nil {
+				continue
+			}
+			names := pki.Names{Subjects: t.Security.AcceptedSubjects}
+			finding, ok := pki.AuthorizeNames(report, names)
+			if ok && len(names.Subjects) > 0 {
+				return t, nil
+			}
+			if first == nil {
+				first = forbidden(finding.Sentence("trunk " + t.Name))
+			}
+			continue
+		}
+		if s.trunks.from(t.Name, f.Remote().Addr()) {
+			return t, nil
+		}
+	}
+	if first == nil {
+		first = forbidden(fmt.Sprintf("no device or trunk is configured for %s over %s%s", f.Remote(), f.Network(), s.whose(f)))
+	}
+	return nil, first
+}
+
+// Arrival implements sipleg.Directory.
+func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *sipleg.Refusal) {
+	if d, user, refused := s.caller(f, m); d != nil {
+		if refused := s.digest(m, d); refused != nil {
+			return sipleg.Origin{}, refused.leg()
+		}
+		s.owners.set(f, d.Name)
+		return sipleg.Origin{Device: d.Name, Line: lineOf(d, user), Profile: s.site.Load().legs[d.Name]}, nil
+	} else if report := reportOf(f); report != nil && report.Kinds.Has(pki.KindDevice) && !report.Kinds.Has(pki.KindPeer) && !report.Kinds.Has(pki.KindService) {
+		return sipleg.Origin{}, refused.leg()
+	}
+	t, refused := s.trunkFor(f)
+	if refused != nil {
+		return sipleg.Origin{}, refused.leg()
+	}
+	s.owners.set(f, t.Name)
+	return sipleg.Origin{Trunk: t.Name, Profile: s.site.Load().trunks[t.Name]}, nil
+}
+
+// caller finds the device that calls: the one its From names, or, for a caller that withholds its number, the one that
+// registered over this connection.
+func (s *Service) caller(f *transport.Flow, m *sip.Message) (*directory.Device, string, *refusal) {
+	user, err := sip.Unescape(m.From().URI.User)
+	if err != nil {
+		return nil, "", &refusal{status: 400, why: "the user part of From cannot be read: " + err.Error()}
+	}
+	d, refused := s.deviceFor(f, user)
+	if d != nil {
+		if f.Network() != transport.TLS && !s.bindings.from(d.Name, f.Remote().Addr()) && !d.Security.DigestAuthentication {
+			return nil, user, forbidden(fmt.Sprintf("device %s is not registered from %s", d.Name, f.Remote().Addr()))
+		}
+		return d, user, nil
+	}
+	if owner := s.site.Load().device(s.owners.get(f)); owner != nil && admits(owner, f) == nil && refused.status == 404 {
+		return owner, "", nil
+	}
+	return nil, user, refused
+}
+
+// Ways implements sipleg.Directory.
+func (s *Service) Ways(t call.Target) ([]sipleg.Way, *sipleg.Refusal) {
+	st := s.site.Load()
+	if t.Trunk != "" {
+		return s.trunkWays(st, t)
+	}
+	d := st.device(t.Device)
+	if d == nil {
+		return nil, &sipleg.Refusal{Status: 404, Cause: call.UnallocatedNumber, Warning: "device " + t.Device + " is not configured any more"}
+	}
+	b, ok := s.bindings.reach(s.now(), d.Name, t.Line.Number)
+	if !ok {
+		return nil, &sipleg.Refusal{Status: 480, Cause: call.SubscriberAbsent, Warning: "device " + d.Name + " is not registered"}
+	}
+	way := sipleg.Way{URI: b.contact.URI, Domain: st.Cluster().Domain, Profile: st.legs[d.Name]}
+	way.To.Flow = b.flow
+	return []sipleg.Way{way}, nil
+}
+
+func (s *Service) trunkWays(st *site, t call.Target) ([]sipleg.Way, *sipleg.Refusal) {
+	tr := st.trunk(t.Trunk)
+	if tr == nil {
+		return nil, &sipleg.Refusal{Status: 404, Cause: call.NoRouteToDestination, Warning: "trunk " + t.Trunk + " is not configured any more"}
+	}
+	var ways []sipleg.Way
+	first, last := s.trunks.hops(tr.Name)
+	for _, d := range append(first, last...) {
+		uri := d.uri
+		uri.User = sip.EscapeUser(t.Called)
+		ways = append(ways, sipleg.Way{URI: uri, To: d.target(s.identity.Name()), Domain: tr.LocalDomain, Profile: st.trunks[tr.Name]})
+	}
+	if len(ways) == 0 {
+		return nil, &sipleg.Refusal{Status: 503, Cause: call.DestinationOutOfOrder, Warning: "trunk " + tr.Name + " has no destination"}
+	}
+	return ways, nil
+}
+
+// leg turns a refusal into the driver's words.
+func (r *refusal) leg() *sipleg.Refusal {
+	return &sipleg.Refusal{Status: r.status, Warning: r.why}
+}

@@ -1,0 +1,127 @@
+package callmanager
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/wire/sip/transport"
+)
+
+// listeners are the open sockets by what they serve, guarded by a lock.
+type listeners struct {
+	mu   sync.Mutex
+	open map[socket]*transport.Listener
+	// taken are optional addresses that somebody else has; the status tells.
+	taken []string
+}
+
+type socket struct {
+	network transport.Network
+	addr    netip.AddrPort
+}
+
+// sockets lists what the configuration needs: 5061 with TLS always, anything else only while a profile in use asks for it.
+func (st *site) sockets() []socket {
+	var out []socket
+	add := func(t config.Transport, port int) {
+		for _, n := range []transport.Network{transport.TLS, transport.TCP, transport.UDP} {
+			if transportFits(t, n) {
+				out = append(out, socket{n, netip.AddrPortFrom(netip.Addr{}, uint16(port))})
+			}
+		}
+	}
+	add(config.TransportTLS, 5061)
+	for _, d := range st.Devices() {
+		add(d.Security.Transport, d.Security.IncomingPort)
+	}
+	for _, t := range st.Trunks() {
+		add(t.Security.IncomingTransport, t.Security.IncomingPort)
+	}
+	slices.SortFunc(out, func(a, b socket) int {
+		if a.network != b.network {
+			return int(b.network) - int(a.network)
+		}
+		return a.addr.Compare(b.addr)
+	})
+	return slices.Compact(out)
+}
+
+// listen opens what is missing and closes what is not needed any more. A socket that cannot be opened is an error that
+// leaves the others as they are.
+func (s *Service) listen(st *site) error {
+	s.listening.mu.Lock()
+	defer s.listening.mu.Unlock()
+	if s.listening.open == nil {
+		s.listening.open = map[socket]*transport.Listener{}
+	}
+	wanted := map[socket]bool{}
+	s.listening.taken = nil
+	for _, sock := range st.sockets() {
+		for _, ip := range s.cfg.Addresses {
+			sock.addr = netip.AddrPortFrom(ip, sock.addr.Port())
+			wanted[sock] = true
+			if err := s.openSocket(sock); err != nil {
+				return err
+			}
+		}
+		for _, ip := range s.cfg.Optional {
+			sock.addr = netip.AddrPortFrom(ip, sock.addr.Port())
+			wanted[sock] = true
+			if err := s.openSocket(sock); errors.Is(err, syscall.EADDRINUSE) {
+				s.listening.taken = append(s.listening.taken, sock.network.String()+" "+sock.addr.String())
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	for sock, l := range s.listening.open {
+		if !wanted[sock] {
+			delete(s.listening.open, sock)
+			if err := l.Close(); err != nil {
+				return fmt.Errorf("closing %s %s: %w", sock.network, sock.addr, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) openSocket(sock socket) error {
+	if s.listening.open[sock] != nil {
+		return nil
+	}
+	lc := transport.ListenConfig{Network: sock.network, Addr: sock.addr, LocalIdentity: s.identity.Name()}
+	if sock.network == transport.TLS {
+		lc.TLS = s.serverTLS()
+	}
+	l, err := s.ep.Listen(lc)
+	if err != nil {
+		return fmt.Errorf("listening on %s %s: %w: end the program that has it, or give the service another address", sock.network, sock.addr, err)
+	}
+	s.listening.open[sock] = l
+	return nil
+}
+
+// addresses are the open sockets as the status shows them, TLS first.
+func (l *listeners) addresses() (open, taken []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var socks []socket
+	for s := range l.open {
+		socks = append(socks, s)
+	}
+	slices.SortFunc(socks, func(a, b socket) int {
+		if a.network != b.network {
+			return int(b.network) - int(a.network)
+		}
+		return a.addr.Compare(b.addr)
+	})
+	for _, s := range socks {
+		open = append(open, s.network.String()+" "+s.addr.String())
+	}
+	return open, slices.Clone(l.taken)
+}

@@ -1,0 +1,178 @@
+package callmanager
+
+import (
+	"strings"
+
+	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/endpoint"
+)
+
+// allowed is what this user agent understands; the rest of a request is refused before anything is done with it.
+// RFC 3261, 8.2.
+var allowed = []sip.Method{sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.OPTIONS, sip.REGISTER, sip.PRACK, sip.UPDATE, sip.REFER, sip.NOTIFY, sip.SUBSCRIBE, sip.INFO}
+
+// extensions are the option tags supported, bodies the media types read.
+var (
+	extensions = []string{"100rel", "timer", "replaces", "norefersub"}
+	bodies     = []string{"application/sdp", "multipart/mixed", "application/dtmf-relay", "application/simple-message-summary", "message/sipfrag"}
+)
+
+// front is the endpoint's user: it screens requests, and hands calls to the SIP driver.
+type front struct{ s *Service }
+
+var _ endpoint.User = front{}
+
+// Request implements endpoint.User.
+func (f front) Request(tx *endpoint.ServerTx, m *sip.Message) {
+	if m.Method() != sip.ACK {
+		if reject := sip.Screen(m, f.s.screen); reject != nil {
+			f.s.respond(tx, reject.Response(m))
+			return
+		}
+	}
+	f.s.sip.Request(tx, m)
+}
+
+// Cancelled implements endpoint.User.
+func (f front) Cancelled(tx *endpoint.ServerTx) { f.s.sip.Cancelled(tx) }
+
+// Response implements endpoint.User.
+func (f front) Response(tx *endpoint.ClientTx, m *sip.Message) { f.s.sip.Response(tx, m) }
+
+// Failed implements endpoint.User.
+func (f front) Failed(tx *endpoint.ClientTx, err error) { f.s.sip.Failed(tx, err) }
+
+// Posted implements endpoint.User.
+func (f front) Posted(callID string, v any) { f.s.sip.Posted(callID, v) }
+
+// outside is what is no call: the SIP driver hands it over.
+type outside struct{ s *Service }
+
+var _ endpoint.User = outside{}
+
+// Request implements endpoint.User for requests outside of calls.
+func (o outside) Request(tx *endpoint.ServerTx, m *sip.Message) {
+	switch m.Method() {
+	case sip.REGISTER:
+		o.s.register(tx, m)
+	case sip.OPTIONS:
+		o.s.options(tx, m)
+	case sip.NOTIFY:
+		o.s.unsolicited(tx, m)
+	case sip.REFER:
+		o.s.referOutside(tx, m)
+	case sip.SUBSCRIBE:
+		// RFC 6665, 7.2.1: an event package that is not known is 489, with those that are.
+		o.s.answer(tx, m, &refusal{status: 489, why: "event package " + m.Header("Event") + " is not offered here", header: []sip.Field{{Name: "Allow-Events", Value: "refer"}}})
+	default:
+		o.s.answer(tx, m, &refusal{status: 405, header: []sip.Field{{Name: "Allow", Value: o.s.screen.Allow()}}})
+	}
+}
+
+// Cancelled implements endpoint.User; only an INVITE can be cancelled, and those are calls.
+func (outside) Cancelled(*endpoint.ServerTx) {}
+
+// Response implements endpoint.User.
+func (o outside) Response(tx *endpoint.ClientTx, m *sip.Message) {
+	if p, ours := tx.Tag.(*ping); ours && m.IsFinal() {
+		o.s.pinged(p, m.Status(), nil)
+	}
+}
+
+// Failed implements endpoint.User.
+func (o outside) Failed(tx *endpoint.ClientTx, err error) {
+	if p, ours := tx.Tag.(*ping); ours {
+		o.s.pinged(p, 0, err)
+	}
+}
+
+// Posted implements endpoint.User.
+func (o outside) Posted(_ string, v any) {
+	if due, ours := v.(pingDue); ours {
+		o.s.ping(due)
+	}
+}
+
+// options answers as an INVITE would be. RFC 3261, 11.2.
+func (s *Service) options(tx *endpoint.ServerTx, m *sip.Message) {
+	res := sip.NewResponse(m, 200, "")
+	res.Set("Allow", s.screen.Allow())
+	res.Set("Accept", "application/sdp")
+	res.Set("Supported", strings.Join(extensions, ", "))
+	res.Set("Allow-Events", "refer")
+	s.respond(tx, res)
+}
+
+// unsolicited takes a NOTIFY that nobody subscribed to, where the trunk's profile accepts it.
+func (s *Service) unsolicited(tx *endpoint.ServerTx, m *sip.Message) {
+	t, refused := s.trunkFor(tx.Flow())
+	switch {
+	case refused != nil:
+		s.answer(tx, m, refused)
+	case !t.Security.AcceptUnsolicitedNotify:
+		s.answer(tx, m, forbidden("trunk "+t.Name+" does not accept NOTIFY without a subscription (SIP trunk security profile "+orDefault(t.SecurityProfile)+", acceptUnsolicitedNotify)"))
+	default:
+		s.relayNotify(tx, m)
+	}
+}
+
+// relayNotify passes a NOTIFY on to every phone that shows the number it is for, as a NOTIFY of our own.
+func (s *Service) relayNotify(tx *endpoint.ServerTx, m *sip.Message) {
+	user, err := sip.Unescape(m.RequestURI().User)
+	devices := s.site.Load().meant(user)
+	if err != nil || len(devices) == 0 {
+		s.answer(tx, m, &refusal{status: 404, why: "no device or number \"" + user + "\" is configured"})
+		return
+	}
+	for _, d := range devices {
+		if b, ok := s.bindings.reach(s.now(), d.Name, user); ok {
+			s.notify(d, b, m)
+		}
+	}
+	s.respond(tx, sip.NewResponse(m, 200, ""))
+}
+
+// notify sends one phone what a trunk has told us.
+func (s *Service) notify(d *directory.Device, b binding, m *sip.Message) {
+	req := sip.NewRequest(sip.NOTIFY, b.contact.URI)
+	own := sip.URI{Scheme: "sip", User: sip.EscapeUser(b.aor), Host: s.site.Load().Cluster().Domain}
+	req.SetFrom(sip.Address{URI: own, Params: sip.Params{{Name: "tag", Value: s.token()}}})
+	req.SetTo(sip.Address{URI: own})
+	req.SetCallID(s.token() + "@" + s.cfg.Node)
+	req.SetCSeq(sip.CSeq{Seq: 1, Method: sip.NOTIFY})
+	req.SetMaxForwards(70)
+	req.Set("Event", m.Header("Event"))
+	req.Set("Subscription-State", "active")
+	req.SetContact(sip.Address{URI: s.contact(b.flow)})
+	req.SetBody(m.ContentType(), m.Body())
+	if _, err := s.ep.Request(req, endpoint.Target{Flow: b.flow}); err != nil {
+		s.note(d.Name, "NOTIFY could not be sent: "+err.Error())
+	}
+}
+
+// referOutside takes a REFER that belongs to no dialog.
+func (s *Service) referOutside(tx *endpoint.ServerTx, m *sip.Message) {
+	t, refused := s.trunkFor(tx.Flow())
+	switch {
+	case refused != nil:
+		s.answer(tx, m, refused)
+	case !t.Security.AcceptOutOfDialogRefer:
+		s.answer(tx, m, forbidden("trunk "+t.Name+" does not accept REFER outside a call (SIP trunk security profile "+orDefault(t.SecurityProfile)+", acceptOutOfDialogRefer)"))
+	default:
+		s.clickToDial(tx, m)
+	}
+}
+
+// answer refuses a request.
+func (s *Service) answer(tx *endpoint.ServerTx, m *sip.Message, r *refusal) {
+	s.respond(tx, r.answer(m, s.warner()))
+}
+
+// respond sends a response with our name on it.
+func (s *Service) respond(tx *endpoint.ServerTx, res *sip.Message) {
+	res.Set("Server", s.agent())
+	if err := tx.Respond(res); err != nil {
+		s.note("", "response could not be sent: "+err.Error())
+	}
+}

@@ -1,0 +1,108 @@
+package callmanager
+
+import (
+	"context"
+	"time"
+
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/call/live"
+	"github.com/locktone/locktone/store"
+)
+
+// recordCalls writes a record of every finished call to the store. A store that cannot be written loses records, never
+// calls: they are kept, bounded, until it can, and the status says so.
+func (s *Service) recordCalls() {
+	w := s.host.Watch(0)
+	defer w.Close()
+	var waiting []store.CallRecord
+	retry := time.NewTicker(recordRetry)
+	defer retry.Stop()
+	for {
+		select {
+		case n, open := <-w.Notes():
+			if !open {
+				s.writeRecords(waiting)
+				return
+			}
+			if r, finished := s.callRecord(n); finished {
+				waiting = append(waiting, r)
+			}
+			if len(waiting) < recordBatch {
+				continue
+			}
+		case <-retry.C:
+		}
+		waiting = s.writeRecords(waiting)
+	}
+}
+
+const (
+	recordBatch = 256             // written at once, before the next tick
+	recordRetry = 2 * time.Second // and at the latest after this
+	recordLimit = 100_000         // kept while the store is away
+)
+
+// writeRecords returns what could not be written.
+func (s *Service) writeRecords(waiting []store.CallRecord) []store.CallRecord {
+	if len(waiting) == 0 {
+		return waiting
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 5*time.Second)
+	defer cancel()
+	if err := s.cfg.Store.AppendCalls(ctx, waiting...); err != nil {
+		s.problem("call records are not being written, calls go on: " + err.Error())
+		s.recordsLate = true
+		return waiting[max(0, len(waiting)-recordLimit):]
+	}
+	if s.recordsLate {
+		s.recordsLate = false
+		s.trouble.Store(nil)
+	}
+	return nil
+}
+
+// callRecord makes a record out of the last event of a call.
+func (s *Service) callRecord(n live.Note) (store.CallRecord, bool) {
+	v := n.Event.View
+	if n.Event.Kind != call.CallEnded || v == nil {
+		return store.CallRecord{}, false
+	}
+	r := store.CallRecord{Call: v.GlobalID, Node: s.cfg.Node, Start: v.Created, Answer: v.Answered, End: n.Event.At, Cause: int(n.Event.Cause), Detail: detail(v)}
+	if r.Call == "" {
+		r.Call = v.ID.String() + "@" + s.cfg.Node
+	}
+	weakest := call.SRTP
+	for i, p := range v.Parties {
+		from, number := partyPlace(p), p.Identity.Number
+		switch {
+		case i == 0:
+			r.Calling, r.FromDevice = number, from
+		default:
+			r.Called, r.ToDevice = number, from
+			if p.Called != "" {
+				r.Dialled = p.Called
+			}
+		}
+		for _, l := range p.Legs {
+			if l.Security == call.RTP {
+				weakest = call.RTP
+			}
+		}
+	}
+	if r.Security = "encrypted"; weakest == call.RTP {
+		r.Security = "non-secure"
+	}
+	return r, true
+}
+
+// partyPlace is the device or trunk a party spoke through: its active leg, else its last one.
+func partyPlace(p *call.PartyView) (place string) {
+	for _, l := range p.Legs {
+		name := l.Device + l.Trunk + l.Applet
+		if l.State == call.LegIsActive {
+			return name
+		}
+		place = name
+	}
+	return place
+}

@@ -1,0 +1,121 @@
+package callmanager
+
+import (
+	"fmt"
+	"github.com/locktone/locktone/directory"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/endpoint"
+)
+
+// register answers a REGISTER. RFC 3261, 10.3: the certificate takes the place of step 4 (authorisation).
+func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
+	aor, err := sip.Unescape(m.To().URI.User)
+	if err != nil || aor == "" {
+		s.answer(tx, m, &refusal{status: 400, why: "To names no user to register"})
+		return
+	}
+	d, refused := s.deviceFor(tx.Flow(), aor)
+	if refused == nil {
+		refused = s.digest(m, d)
+	}
+	if refused != nil {
+		s.refusedRegister(tx, m, aor, refused)
+		return
+	}
+	done, refused := s.bindings.register(s.now(), d.Name, aor, m, tx.Flow(), lifetimesOf(d))
+	if refused != nil {
+		s.refusedRegister(tx, m, aor, refused)
+		return
+	}
+	s.owners.set(tx.Flow(), d.Name)
+	s.rejected.forget(d.Name)
+	s.reachable(d.Name, done.was, done.is)
+	s.respond(tx, s.registeredAnswer(m, done))
+	s.wakeSweeper()
+}
+
+// refusedRegister answers and remembers why, for `show registrations`.
+func (s *Service) refusedRegister(tx *endpoint.ServerTx, m *sip.Message, aor string, r *refusal) {
+	if r.status == 403 || r.status == 404 {
+		s.rejected.add(rejection{name: aor, remote: tx.Flow().Remote().String(), network: tx.Flow().Network().String(), at: s.now(), why: r.why})
+	}
+	s.answer(tx, m, r)
+}
+
+// registeredAnswer lists what is bound now. RFC 3261, 10.3 step 8.
+func (s *Service) registeredAnswer(m *sip.Message, done registered) *sip.Message {
+	res := sip.NewResponse(m, 200, "")
+	now := s.now()
+	for _, b := range done.bindings {
+		c := b.contact
+		c.Params = c.Params.With("expires", strconv.Itoa(int(b.expires.Sub(now).Round(time.Second)/time.Second)))
+		res.Add("Contact", c.String())
+	}
+	res.Set("Date", now.UTC().Format(http.TimeFormat))
+	return res
+}
+
+// reachable tells the engine when a device came or went.
+func (s *Service) reachable(device string, was, is bool) {
+	if was == is {
+		return
+	}
+	if err := s.driver.Signal(call.DeviceState{Device: device, Up: is}); err != nil {
+		s.note(device, "the engine did not hear of the registration: "+err.Error())
+	}
+	what := "unregistered"
+	if is {
+		what = "registered"
+	}
+	s.note(device, what)
+}
+
+// unreachable tells the engine of devices that went without saying so.
+func (s *Service) unreachable(devices []string) {
+	for _, name := range devices {
+		s.reachable(name, true, false)
+	}
+}
+
+// sweep forgets registrations when they run out, and wakes for nothing else.
+func (s *Service) sweep() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if next := s.bindings.next(); !next.IsZero() {
+			timer.Reset(max(0, next.Sub(s.now())))
+		} else {
+			timer.Reset(time.Hour)
+		}
+		select {
+		case <-timer.C:
+			s.unreachable(s.bindings.expire(s.now()))
+		case <-s.sweeper:
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Service) wakeSweeper() {
+	select {
+	case s.sweeper <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// digest asks for the credentials of the device's digest user where its profile wants them besides the certificate.
+func (s *Service) digest(m *sip.Message, d *directory.Device) *refusal {
+	if !d.Security.DigestAuthentication {
+		return nil
+	}
+	if d.DigestUser == nil {
+		return forbidden(fmt.Sprintf("phone security profile %s asks device %s for digest credentials, and the device has no digest user", orDefault(d.PhoneSecurityProfile), d.Name))
+	}
+	return s.credentials(m, d.DigestUser.Name, d.Security.DigestMD5, d.Security.NonceValidity.D())
+}

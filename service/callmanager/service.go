@@ -1,0 +1,298 @@
+package callmanager
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/call/live"
+	"github.com/locktone/locktone/leg/sipleg"
+	"github.com/locktone/locktone/media"
+	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/store"
+	"github.com/locktone/locktone/trace"
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/endpoint"
+	"github.com/locktone/locktone/wire/sip/resolve"
+	"github.com/locktone/locktone/wire/sip/transaction"
+	"github.com/locktone/locktone/wire/sip/transport"
+)
+
+// Name is the service's name on the bus, in traces and in the register of certificates.
+const Name = "callmanager"
+
+// Config says where a call manager runs and what it stands on. Store, Bus, Identity and Addresses must be set.
+type Config struct {
+	Node    string // this node's name
+	Version string // of the program
+	// Addresses are bound one by one: 127.0.1.10 and, for softphones that match DNS names only, 127.0.0.1 (as localhost).
+	Addresses []netip.Addr
+	// Optional addresses are bound too; one that is taken is no failure, and the status says so.
+	Optional []netip.Addr
+	Store    Store
+	Bus      *bus.Bus
+	Trace    *trace.Recorder
+	Identity *pki.Identity
+	Media    media.PlaneConfig
+	Timers   transaction.Timers
+	Limits   endpoint.Limits
+	Conns    transport.Limits
+	Now      func() time.Time // nil: time.Now
+}
+
+// Store is what the call manager needs of the system of record; *store.Store is one.
+type Store interface {
+	Site(ctx context.Context) (store.Snapshot, error)
+	Watch(ctx context.Context) <-chan store.Snapshot
+	AppendCalls(ctx context.Context, records ...store.CallRecord) error
+}
+
+// Service is a running call manager. Its tables have locks of their own; everything about one call happens on the shard
+// of its Call-ID and in the engine's goroutine.
+type Service struct {
+	cfg      Config
+	now      func() time.Time
+	identity *pki.Identity
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	workers  sync.WaitGroup
+	started  time.Time
+
+	site   atomic.Pointer[site]
+	ep     *endpoint.Endpoint
+	host   *live.Host
+	driver *live.Driver
+	sip    *sipleg.Driver
+	apps   any
+	plane  *media.Plane
+	screen sip.Capabilities
+
+	bindings bindings
+	trunks   trunks
+	owners   owners
+	rejected rejections
+	failures failures
+	clients  dialConfigs
+	nonces   nonces
+	sweeper  chan struct{} // capacity 1: the earliest expiry may have changed
+
+	listening   listeners
+	responders  []*bus.Responder
+	recordsLate bool // of the goroutine that writes call records
+	pingSeq     atomic.Uint32
+	trouble     atomic.Pointer[string] // what the status shows; nil while all is well
+}
+
+// Start starts a call manager with the configuration that is in the store. It returns when it listens.
+func Start(ctx context.Context, cfg Config) (*Service, error) {
+	s := &Service{cfg: cfg, now: cfg.Now, identity: cfg.Identity, sweeper: make(chan struct{}, 1)}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.started = s.now()
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.screen = sip.Capabilities{Methods: allowed, Extensions: extensions, Bodies: bodies}
+	if err := s.start(ctx); err != nil {
+		s.Close(ctx)
+		return nil, fmt.Errorf("call manager: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Service) start(ctx context.Context) error {
+	snapshot, err := s.cfg.Store.Site(ctx)
+	if err != nil {
+		return err
+	}
+	s.site.Store(newSite(snapshot.Revision.Number, snapshot.Site))
+	if err := s.assemble(); err != nil {
+		return err
+	}
+	if err := s.use(snapshot); err != nil {
+		return err
+	}
+	if err := s.serve(); err != nil {
+		return err
+	}
+	changes := s.cfg.Store.Watch(s.ctx)
+	s.run(func() { s.follow(changes) })
+	s.run(s.sweep)
+	s.run(s.recordCalls)
+	return nil
+}
+
+// assemble puts engine, drivers, media and endpoint together.
+func (s *Service) assemble() (err error) {
+	s.host = live.Start(live.Options{Recorder: engineTrace{s}, Now: s.cfg.Now})
+	s.plane = media.NewPlane(s.cfg.Media)
+	if s.driver, err = s.host.Attach(driverSIP, 0); err != nil {
+		return err
+	}
+	s.sip, err = sipleg.New(sipleg.Config{Directory: s, Engine: s.driver, Plane: s.plane, Outside: outside{s},
+		Domain: s.site.Load().Cluster().Domain, Agent: s.agent(), Observer: legTrace{s}})
+	if err != nil {
+		return err
+	}
+	resolver := resolve.New(resolve.Config{})
+	s.ep, err = endpoint.New(endpoint.Config{User: front{s}, Resolver: hops{resolver}, Timers: s.cfg.Timers, Limits: s.cfg.Limits,
+		Server: s.agent(), Identity: s.identity.Name(),
+		Transport: transport.Config{Verify: s.verifyPeer, DialTLS: s.dialTLS, Observer: wireTrace{s}, Limits: s.cfg.Conns}})
+	if err != nil {
+		return err
+	}
+	s.sip.Use(s.ep)
+	s.run(func() { _ = s.sip.Run(s.ctx) })
+	return s.startApplets()
+}
+
+// run starts a worker that Close waits for.
+func (s *Service) run(work func()) {
+	s.workers.Add(1)
+	go func() {
+		defer s.workers.Done()
+		work()
+	}()
+}
+
+// use takes a configuration into force: the engine's, the tables', the listeners', in that order. Calls that exist keep
+// what they have.
+func (s *Service) use(snapshot store.Snapshot) error {
+	next := newSite(snapshot.Revision.Number, snapshot.Site)
+	compiled, err := compile(next).Compile()
+	if err != nil {
+		return fmt.Errorf("revision %d cannot be compiled, the one before stays in force: %w", snapshot.Revision.Number, err)
+	}
+	if err := s.host.Configure(compiled); err != nil {
+		return err
+	}
+	s.site.Store(next)
+	s.unreachable(s.bindings.drop(s.now(), func(b *binding) bool { return !next.still(b) }))
+	if err := s.listen(next); err != nil {
+		return err
+	}
+	s.startPings(next)
+	return nil
+}
+
+// still says whether a registration fits the configuration: the device exists, shows the number, and came the way its profile wants.
+func (st *site) still(b *binding) bool {
+	d := st.device(b.device)
+	if d == nil || admits(d, b.flow) != nil {
+		return false
+	}
+	return b.aor == d.Name || !lineOf(d, b.aor).IsZero()
+}
+
+// follow takes every change of the store into force until the store or the service ends.
+func (s *Service) follow(changes <-chan store.Snapshot) {
+	for snapshot := range changes {
+		if snapshot.Revision.Number <= s.site.Load().Revision() {
+			continue
+		}
+		if err := s.use(snapshot); err != nil {
+			s.problem(err.Error())
+			continue
+		}
+		s.note("", fmt.Sprintf("configuration revision %d is in force", snapshot.Revision.Number))
+	}
+}
+
+// Close ends every call and releases everything. ctx bounds how long it waits for transactions to end.
+func (s *Service) Close(ctx context.Context) error {
+	for _, r := range s.responders {
+		r.Close()
+	}
+	s.cancel()
+	if s.host != nil {
+		s.host.Close()
+	}
+	var err error
+	if s.ep != nil {
+		err = s.ep.Close(ctx)
+	}
+	s.workers.Wait()
+	if s.plane != nil {
+		s.plane.Close()
+	}
+	return err
+}
+
+// agent is the Server and User-Agent header field.
+func (s *Service) agent() string { return "Locktone/" + s.cfg.Version }
+
+// warner is the agent part of a Warning: the host that gives it.
+func (s *Service) warner() string { return s.site.Load().Cluster().Domain }
+
+// contact is our address on a flow.
+func (s *Service) contact(f *transport.Flow) sip.URI {
+	local := f.Local()
+	return sip.URI{Scheme: "sip", Host: local.Addr().String(), Port: int(local.Port()), Params: sip.Params{{Name: "transport", Value: f.Network().String()}}}
+}
+
+// token is a random word for tags and Call-IDs.
+func (s *Service) token() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// hops makes the resolver's answer the endpoint's.
+type hops struct{ r *resolve.Resolver }
+
+// ResolveSIP implements endpoint.Resolver.
+func (h hops) ResolveSIP(ctx context.Context, uri sip.URI) ([]endpoint.Hop, error) {
+	targets, err := h.r.Resolve(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	var out []endpoint.Hop
+	for len(out) < maxHops {
+		t, err := targets.Next(ctx)
+		if err != nil {
+			if len(out) > 0 {
+				return out, nil
+			}
+			return nil, err
+		}
+		out = append(out, endpoint.Hop{Network: transport.ParseNetwork(t.Network), Addr: t.Addr})
+	}
+	return out, nil
+}
+
+// maxHops bounds how many addresses of one name are tried for one request.
+const maxHops = 8
+
+// dialConfigs keeps one TLS configuration for each peer that is dialled, so that sessions can be resumed.
+type dialConfigs struct {
+	mu     sync.Mutex
+	byPeer map[dialKey]*tls.Config
+}
+
+type dialKey struct {
+	policy, serverName string
+	revision           int64
+}
+
+// maxDialConfigs bounds the table: a configuration in force has one entry a trunk destination.
+const maxDialConfigs = 4096
+
+func (c *dialConfigs) get(k dialKey, make_ func() *tls.Config) *tls.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cfg := c.byPeer[k]; cfg != nil {
+		return cfg
+	}
+	if c.byPeer == nil || len(c.byPeer) >= maxDialConfigs {
+		c.byPeer = map[dialKey]*tls.Config{}
+	}
+	cfg := make_()
+	c.byPeer[k] = cfg
+	return cfg
+}

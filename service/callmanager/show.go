@@ -1,0 +1,264 @@
+package callmanager
+
+import (
+	"context"
+	"fmt"
+	"github.com/locktone/locktone/directory"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/trace"
+	"github.com/locktone/locktone/wire/sip/transport"
+)
+
+// serve answers what operators ask over the bus.
+func (s *Service) serve() error {
+	b := s.cfg.Bus
+	for _, start := range []func() (*bus.Responder, error){
+		func() (*bus.Responder, error) {
+			return bus.Serve(b, b.Subject(Name, bus.VerbStatus), func(ctx context.Context, _ bus.StatusRequest) (bus.ServiceStatus, error) { return s.Status(ctx), nil })
+		},
+		func() (*bus.Responder, error) {
+			return bus.Serve(b, b.Subject(Name, bus.VerbRegistrations), s.showRegistrations)
+		},
+		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbTrunks), s.showTrunks) },
+		func() (*bus.Responder, error) {
+			return bus.Serve(b, b.Subject(Name, bus.VerbConnections), s.showConnections)
+		},
+		func() (*bus.Responder, error) {
+			return bus.Serve(b, b.Subject(Name, bus.VerbExceptions), s.showExceptions)
+		},
+		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbReset), s.reset) },
+		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbTraceLevel), s.traceLevel) },
+	} {
+		r, err := start()
+		if err != nil {
+			return err
+		}
+		s.responders = append(s.responders, r)
+	}
+	return nil
+}
+
+// Status is how the service is, and where it listens.
+func (s *Service) Status(context.Context) bus.ServiceStatus {
+	open, taken := s.listening.addresses()
+	st := bus.ServiceStatus{Node: s.cfg.Node, Service: Name, State: "ready", Addresses: open, Since: s.started.UTC(), PID: os.Getpid(),
+		Version: s.cfg.Version, Revision: s.site.Load().Revision()}
+	if len(taken) > 0 {
+		st.Problem = "not listening on " + strings.Join(taken, ", ") + ": another program has the address (another site on this machine?)"
+	}
+	if p := s.trouble.Load(); p != nil {
+		st.State, st.Problem = "degraded", *p
+	}
+	return st
+}
+
+func (s *Service) showRegistrations(_ context.Context, q bus.Query) ([]bus.Registration, error) {
+	rows := []bus.Registration{}
+	st := s.site.Load()
+	seen := map[string]bool{}
+	for _, b := range s.bindings.all() {
+		seen[b.device] = true
+		if d := st.device(b.device); d != nil {
+			rows = append(rows, s.registrationRow(d, &b))
+		}
+	}
+	for _, d := range st.Devices() {
+		if !seen[d.Name] {
+			rows = append(rows, bus.Registration{Node: s.cfg.Node, Device: d.Name, Model: d.Model, Lines: numbers(d), Protocol: "SIP",
+				Mode: d.Security.DeviceSecurityMode.String(), State: "unregistered"})
+		}
+	}
+	for _, x := range s.rejected.all() {
+		rows = append(rows, bus.Registration{Node: s.cfg.Node, Device: x.name, Protocol: "SIP", Remote: x.remote, State: "rejected", Since: x.at.UTC(), Reason: x.why})
+	}
+	rows = slices.DeleteFunc(rows, func(r bus.Registration) bool { return q.Name != "" && r.Device != q.Name })
+	slices.SortStableFunc(rows, func(a, b bus.Registration) int { return strings.Compare(a.Device+a.State, b.Device+b.State) })
+	return rows, nil
+}
+
+func (s *Service) registrationRow(d *directory.Device, b *binding) bus.Registration {
+	row := bus.Registration{Node: s.cfg.Node, Device: d.Name, Model: d.Model, Lines: numbers(d), Contact: b.contact.URI.String(), Remote: b.remote.String(),
+		Local: b.flow.Local().String(), Protocol: "SIP", Mode: d.Security.DeviceSecurityMode.String(), State: "registered",
+		Since: b.since.UTC(), Expires: b.expires.UTC(), Agent: b.agent, Flow: flowName(b.flow.ID())}
+	if r := reportOf(b.flow); r != nil {
+		leaf := r.Leaf()
+		row.Subject, row.Issuer, row.CertificateEnds = leaf.Subject.String(), leaf.Issuer.String(), leaf.NotAfter.UTC()
+	}
+	return row
+}
+
+func flowName(id transport.FlowID) string { return "f" + strconv.FormatUint(uint64(id), 10) }
+
+func (s *Service) showTrunks(ctx context.Context, q bus.Query) ([]bus.TrunkState, error) {
+	calls := map[string]int{}
+	if views, err := s.host.Calls(ctx); err == nil {
+		for _, v := range views {
+			for _, p := range v.Parties {
+				if p.Trunk != "" {
+					calls[p.Trunk]++
+				}
+			}
+		}
+	}
+	rows := s.trunks.rows(s.cfg.Node, calls)
+	rows = slices.DeleteFunc(rows, func(r bus.TrunkState) bool { return q.Name != "" && r.Trunk != q.Name })
+	slices.SortStableFunc(rows, func(a, b bus.TrunkState) int { return strings.Compare(a.Trunk, b.Trunk) })
+	return rows, nil
+}
+
+func (s *Service) showConnections(_ context.Context, q bus.Query) ([]bus.Connection, error) {
+	rows := []bus.Connection{}
+	failed := s.failures.byRemote()
+	for _, f := range s.ep.Flows() {
+		row := s.connectionRow(f)
+		if x, bad := failed[f.Remote.Addr().String()]; bad {
+			row.Failures, row.LastFailure, row.LastFailureAt = x.count, x.last, x.at.UTC()
+			x.shown = true
+			failed[f.Remote.Addr().String()] = x
+		}
+		rows = append(rows, row)
+	}
+	for remote, x := range failed {
+		if !x.shown {
+			rows = append(rows, bus.Connection{Node: s.cfg.Node, Service: Name, Peer: x.peer, Remote: remote, Local: x.local, Transport: "tls", Direction: x.direction,
+				State: "failed", Since: x.at.UTC(), Failures: x.count, LastFailure: x.last, LastFailureAt: x.at.UTC(), Subject: x.subject})
+		}
+	}
+	rows = slices.DeleteFunc(rows, func(r bus.Connection) bool { return q.Name != "" && r.Peer != q.Name })
+	slices.SortStableFunc(rows, func(a, b bus.Connection) int { return strings.Compare(a.Peer+a.Remote, b.Peer+b.Remote) })
+	return rows, nil
+}
+
+func (s *Service) connectionRow(f transport.FlowInfo) bus.Connection {
+	row := bus.Connection{Node: s.cfg.Node, Service: Name, ID: flowName(f.ID), Peer: s.owners.byID(f.ID), Remote: f.Remote.String(), Local: f.Local.String(),
+		Transport: f.Network.String(), Direction: "outbound", State: f.State, Since: f.Since.UTC(), TLSVersion: f.TLSVersion, Cipher: f.Cipher,
+		ServerName: f.ServerName, Subject: f.Peer.Subject, SANs: f.Peer.Names, Issuer: f.Peer.Issuer, Serial: f.Peer.Serial, Verified: f.Peer.Verified(),
+		BytesIn: int64(f.BytesIn), BytesOut: int64(f.BytesOut), MessagesIn: int64(f.MessagesIn), MessagesOut: int64(f.MessagesOut)}
+	if f.Inbound {
+		row.Direction = "inbound"
+	}
+	if row.Peer == "" {
+		row.Peer = f.Policy
+	}
+	if r, ok := f.Peer.Detail.(*pki.Report); ok {
+		row.NotAfter = r.Leaf().NotAfter.UTC()
+	}
+	return row
+}
+
+func (s *Service) showExceptions(_ context.Context, q bus.Query) ([]bus.Exception, error) {
+	rows := exceptions(s.cfg.Node, s.site.Load())
+	for _, text := range s.cfg.Trace.Status().Exceptions() {
+		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "trace", Risk: text})
+	}
+	return slices.DeleteFunc(rows, func(r bus.Exception) bool { return q.Name != "" && r.Name != q.Name }), nil
+}
+
+// reset applies, restarts or resets a device or trunk, as the field's three buttons do.
+func (s *Service) reset(_ context.Context, r bus.ResetRequest) (bus.ResetResult, error) {
+	var out bus.ResetResult
+	st := s.site.Load()
+	switch {
+	case r.Object == bus.ObjectDevice && st.device(r.Name) == nil, r.Object == bus.ObjectTrunk && st.trunk(r.Name) == nil:
+		return out, &bus.Error{Code: bus.CodeNotFound, Message: fmt.Sprintf("no %s is called %s", r.Object, r.Name)}
+	case r.Object != bus.ObjectDevice && r.Object != bus.ObjectTrunk:
+		return out, &bus.Error{Code: bus.CodeInvalid, Message: fmt.Sprintf("object %q: want device or trunk", r.Object)}
+	}
+	s.note(r.Name, fmt.Sprintf("%s of %s %s asked by %s", r.Action, r.Object, r.Name, r.Actor))
+	if r.Action == bus.ActionApply {
+		out.Note = fmt.Sprintf("revision %d is in force; calls were not touched", st.Revision())
+		if r.Object == bus.ObjectTrunk {
+			s.startPings(st)
+		}
+		return out, nil
+	}
+	if r.Object == bus.ObjectTrunk {
+		s.startPings(st)
+		if r.Action == bus.ActionReset {
+			out.Connections = s.closeFlows(r.Name, "trunk "+r.Name+" was reset by "+r.Actor)
+		}
+		return out, nil
+	}
+	for _, b := range s.bindings.all() {
+		if b.device == r.Name {
+			out.Registrations++
+		}
+	}
+	s.unreachable(s.bindings.drop(s.now(), func(b *binding) bool { return b.device == r.Name }))
+	if r.Action == bus.ActionReset {
+		out.Connections = s.closeFlows(r.Name, "device "+r.Name+" was reset by "+r.Actor)
+	}
+	out.Note = "the device registers again when it notices"
+	return out, nil
+}
+
+// closeFlows closes the connections of a device or trunk and says how many there were.
+func (s *Service) closeFlows(name, why string) (n int) {
+	for _, id := range s.owners.flowsOf(name) {
+		if f := s.ep.Transport().Get(id); f != nil && f.Network() != transport.UDP {
+			f.Close(fmt.Errorf("%s", why))
+			n++
+		}
+	}
+	return n
+}
+
+// traceLevel changes how much is traced.
+func (s *Service) traceLevel(_ context.Context, r bus.TraceLevelRequest) (bus.TraceLevelResult, error) {
+	level, err := trace.ParseLevel(r.Level)
+	if err != nil {
+		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
+	}
+	before := s.cfg.Trace.Levels().Level(Name, r.Device, r.User)
+	if err := s.cfg.Trace.SetLevel(trace.Scope{Service: Name, Device: r.Device, User: r.User}, level); err != nil {
+		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
+	}
+	return bus.TraceLevelResult{Previous: before.String()}, nil
+}
+
+// exceptions lists everything in a configuration that is weaker than the defaults, with the profile it comes from.
+func exceptions(node string, st *site) []bus.Exception {
+	rows := []bus.Exception{}
+	add := func(kind, name, setting, value, normal, from, risk string) {
+		rows = append(rows, bus.Exception{Node: node, Kind: kind, Name: name, Setting: setting, Value: value, Default: normal, From: from, Risk: risk})
+	}
+	if st.Cluster().SecurityMode != config.Mixed {
+		add("cluster", st.Cluster().Name, "securityMode", st.Cluster().SecurityMode.String(), config.Mixed.String(), "", "no device of the cluster is offered encryption")
+	}
+	for _, d := range st.Devices() {
+		p := d.Security
+		from := "phone-security-profile " + orDefault(d.PhoneSecurityProfile)
+		weakMode(add, "device", d.Name, from, p.DeviceSecurityMode)
+		if p.DigestMD5 {
+			add("device", d.Name, "digestMD5", "true", "false", from, "digest credentials are hashed with MD5, which can be broken by who sees one answer")
+		}
+	}
+	for _, t := range st.Trunks() {
+		p := t.Security
+		from := "sip-trunk-security-profile " + orDefault(t.SecurityProfile)
+		weakMode(add, "sip-trunk", t.Name, from, p.DeviceSecurityMode)
+		if p.DeviceSecurityMode == config.Encrypted && !t.SRTPAllowed {
+			add("sip-trunk", t.Name, "srtpAllowed", "false", "true", "", "media on the trunk is plain RTP: whoever is on the way can listen")
+		}
+		if p.DigestMD5 {
+			add("sip-trunk", t.Name, "digestMD5", "true", "false", from, "digest credentials are hashed with MD5, which can be broken by who sees one answer")
+		}
+	}
+	return rows
+}
+
+func weakMode(add func(kind, name, setting, value, normal, from, risk string), kind, name, from string, mode config.DeviceSecurityMode) {
+	switch mode {
+	case config.Authenticated:
+		add(kind, name, "deviceSecurityMode", mode.String(), config.Encrypted.String(), from, "signalling is protected, media is plain RTP: whoever is on the way can listen")
+	case config.NonSecure:
+		add(kind, name, "deviceSecurityMode", mode.String(), config.Encrypted.String(), from, "neither signalling nor media is protected, and no certificate says who it is")
+	}
+}

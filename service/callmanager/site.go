@@ -1,0 +1,119 @@
+package callmanager
+
+import (
+	"strings"
+	"time"
+
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/leg/sipleg"
+	"github.com/locktone/locktone/media"
+	"github.com/locktone/locktone/media/desc"
+	"github.com/locktone/locktone/wire/sip/dialog"
+)
+
+// A site is the operator's configuration as this service looks things up in it, immutable and replaced whole.
+type site struct {
+	*directory.Directory
+	config   *config.Site
+	byNumber map[string][]*directory.Device // by the number of a line they show, as it is dialled
+	legs     map[string]*sipleg.Profile     // by device name
+	trunks   map[string]*sipleg.Profile     // by trunk name
+}
+
+func newSite(revision int64, c *config.Site) *site {
+	s := &site{Directory: directory.Compile(revision, c), config: c, byNumber: map[string][]*directory.Device{},
+		legs: map[string]*sipleg.Profile{}, trunks: map[string]*sipleg.Profile{}}
+	for _, d := range s.Devices() {
+		leg := legProfile(d.Name, d.Security.DeviceSecurityMode, false, d.SIP)
+		leg.Transfer, leg.Replaces, leg.SendAsserts = true, true, true
+		s.legs[d.Name] = leg
+		for _, n := range numbers(d) {
+			s.byNumber[n] = append(s.byNumber[n], d)
+		}
+	}
+	for _, t := range s.Trunks() {
+		leg := legProfile(t.Name, t.Security.DeviceSecurityMode, true, t.SIP)
+		if !t.SRTPAllowed {
+			leg.Media.Security = desc.Forbidden
+		}
+		leg.Transfer, leg.Replaces = true, t.Security.AcceptReplaces
+		leg.TrustAsserts, leg.SendAsserts = t.Security.DeviceSecurityMode != config.NonSecure, true
+		s.trunks[t.Name] = leg
+	}
+	return s
+}
+
+// legProfile is what the SIP driver must know. Keys in SDP need a signalling path that nobody else can read: only an
+// encrypted device or trunk gets them; for a trunk they are allowed, for a device demanded.
+func legProfile(name string, mode config.DeviceSecurityMode, trunk bool, p config.SIPProfile) *sipleg.Profile {
+	out := &sipleg.Profile{Name: name, Media: media.Profile{Anchor: p.MediaAnchor == config.AnchorAlways},
+		Timer: dialog.TimerConfig{Off: p.SessionTimer.Disabled, Interval: p.SessionTimer.Expires.D(), Min: p.SessionTimer.Min.D()}}
+	switch {
+	case mode != config.Encrypted:
+		out.Media.Security = desc.Forbidden
+	case trunk:
+		out.Media.Security = desc.Optional
+	}
+	switch p.SessionTimer.Refresher {
+	case config.RefresherUAC:
+		out.Timer.Prefer = dialog.RefresherUAC
+	case config.RefresherUAS:
+		out.Timer.Prefer = dialog.RefresherUAS
+	}
+	switch p.Rel1xx {
+	case config.Rel1xxSDP:
+		out.Reliable = dialog.ReliablePreferred
+	case config.Rel1xxAll:
+		out.Reliable = dialog.ReliableRequired
+	}
+	return out
+}
+
+// device finds a device by name; nil when there is none.
+func (s *site) device(name string) *directory.Device {
+	d, _ := s.Device(name)
+	return d
+}
+
+// trunk finds a trunk by name; nil when there is none.
+func (s *site) trunk(name string) *directory.Trunk {
+	t, _ := s.Trunk(name)
+	return t
+}
+
+// meant finds the devices a user part can mean: the device of that name, or those that show the number.
+func (s *site) meant(user string) []*directory.Device {
+	if d := s.device(user); d != nil {
+		return []*directory.Device{d}
+	}
+	return s.byNumber[user]
+}
+
+// plainNumber is a directory number as it is dialled: without the backslash that a pattern needs before a plus sign.
+func plainNumber(n string) string { return strings.ReplaceAll(n, `\`, "") }
+
+// lineOf is the appearance of the device that a user part names; zero, which means the first, when it is the device's name.
+func lineOf(d *directory.Device, user string) call.LineID {
+	for _, a := range d.Lines {
+		if plainNumber(a.Number) == user {
+			return call.LineID{Number: user, Partition: a.Partition}
+		}
+	}
+	return call.LineID{}
+}
+
+// numbers are the numbers of the device's lines.
+func numbers(d *directory.Device) []string {
+	var out []string
+	for _, a := range d.Lines {
+		out = append(out, plainNumber(a.Number))
+	}
+	return out
+}
+
+// lifetimesOf are the bounds of the device's registration.
+func lifetimesOf(d *directory.Device) lifetimes {
+	return lifetimes{least: min(d.SIP.RegisterMinExpires.D(), d.SIP.RegisterExpires.D()), most: max(d.SIP.RegisterExpires.D(), time.Second)}
+}

@@ -1,0 +1,85 @@
+package callmanager
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+
+	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/transport"
+)
+
+// verifyPeer answers the transport's question about a TLS peer: may it be here, and who is it? What it may do here is
+// decided later, by the device or trunk it claims to be.
+func (s *Service) verifyPeer(c transport.Check) (transport.PeerIdentity, error) {
+	side, policy := pki.PeerIsClient, pki.PeerPolicy{Peer: c.Remote.Addr().String(), Kinds: pki.KindsOf(pki.KindDevice, pki.KindPeer, pki.KindService)}
+	if !c.Inbound {
+		side = pki.PeerIsServer
+		policy.Kinds = pki.KindsOf(pki.KindPeer, pki.KindService)
+		policy.Names = pki.Names{Host: c.ServerName}
+		if t := s.site.Load().trunk(c.Policy); t != nil {
+			policy.Peer = t.Name
+			if len(t.Security.AcceptedSubjects) > 0 {
+				policy.Names = pki.Names{Subjects: t.Security.AcceptedSubjects}
+			}
+		}
+	}
+	report := s.identity.Inspect(*c.State, side, policy)
+	if err := report.Err(); err != nil {
+		return transport.PeerIdentity{}, err
+	}
+	return identityOf(report), nil
+}
+
+// identityOf puts a verification's result into the transport's words.
+func identityOf(r *pki.Report) transport.PeerIdentity {
+	leaf := r.Leaf()
+	ref := pki.RefOf(leaf)
+	id := transport.PeerIdentity{
+		Key: ref.Issuer + "#" + ref.Serial, Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(), Serial: ref.Serial,
+		Names: namesOf(leaf), Detail: r,
+	}
+	for _, f := range r.Findings {
+		id.Findings = append(id.Findings, f.String())
+	}
+	return id
+}
+
+// namesOf lists what a certificate may speak for: its SIP domains and DNS names (RFC 5922, 7.1) and its common name,
+// which is what names a device.
+func namesOf(c *x509.Certificate) []string {
+	names := sip.Identities(c).Domains
+	if c.Subject.CommonName != "" {
+		names = append(names, c.Subject.CommonName)
+	}
+	return names
+}
+
+// reportOf is the verification that let the flow's peer in; nil for a flow without TLS.
+func reportOf(f *transport.Flow) *pki.Report {
+	p := f.Peer()
+	if p == nil {
+		return nil
+	}
+	r, _ := p.Detail.(*pki.Report)
+	return r
+}
+
+// serverTLS is the listener's TLS: mutual, with the identity's present certificates at every handshake. The peer's chain
+// is verified by verifyPeer, whose findings the operator reads.
+func (s *Service) serverTLS() func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	cfg := s.identity.ServerConfig(pki.ServerPolicy{Peers: pki.PeerPolicy{Kinds: pki.KindsOf(pki.KindDevice, pki.KindPeer, pki.KindService)}})
+	return func(*tls.ClientHelloInfo) (*tls.Config, error) { return cfg, nil }
+}
+
+// dialTLS is the configuration for dialling a trunk.
+func (s *Service) dialTLS(d transport.Dest) (*tls.Config, error) {
+	policy := pki.PeerPolicy{Peer: d.Policy, Kinds: pki.KindsOf(pki.KindPeer, pki.KindService), Names: pki.Names{Host: d.ServerName}}
+	if t := s.site.Load().trunk(d.Policy); t != nil && len(t.Security.AcceptedSubjects) > 0 {
+		policy.Names = pki.Names{Subjects: t.Security.AcceptedSubjects}
+	}
+	key := dialKey{policy: d.Policy, serverName: d.ServerName, revision: s.site.Load().Revision()}
+	return s.clients.get(key, func() *tls.Config {
+		return s.identity.ClientConfig(pki.ClientPolicy{ServerName: d.ServerName, Peer: policy})
+	}), nil
+}
