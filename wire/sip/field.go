@@ -263,6 +263,8 @@ func (m *Message) refresh(id fieldID) {
 		m.to, _ = ParseAddress(m.first(id))
 	case idCSeq:
 		m.cseq, _ = ParseCSeq(m.first(id))
+	case idContact:
+		m.contact, _ = ParseAddress(m.first(id))
 	case idCallID:
 		m.callID = m.first(id)
 	}

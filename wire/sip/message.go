@@ -62,6 +62,7 @@ type Message struct {
 	body     []byte
 	via      Via // first Via
 	from, to Address
+	contact  Address // first Contact
 	cseq     CSeq
 	callID   string
 	fault    *ParseError
@@ -250,7 +251,7 @@ func (m *Message) SetCSeq(c CSeq) {
 func (m *Message) Contacts() []Address { return m.Addresses("Contact") }
 
 // Contact is the first Contact value.
-func (m *Message) Contact() (Address, bool) { return m.Address("Contact") }
+func (m *Message) Contact() (Address, bool) { return m.contact, !m.contact.URI.IsZero() }
 
 // SetContact replaces all Contact values.
 func (m *Message) SetContact(a ...Address) { m.SetAddresses("Contact", a) }

@@ -93,6 +93,7 @@ type head struct {
 	sip     bool  // the start line looks like SIP at all
 	fault   *ParseError
 	limit   int
+	params  []Param // room for the parameters of what is read
 }
 
 // storage is one allocation for a message with the usual number of fields and parameters.
@@ -104,14 +105,14 @@ type storage struct {
 
 func (l Limits) head(data []byte) head {
 	room := new(storage)
-	h := head{m: &room.Message, length: -1, limit: l.Fields}
+	h := head{m: &room.Message, length: -1, limit: l.Fields, params: room.paramRoom[:0]}
 	h.m.fields = room.fieldRoom[:0]
 	text := string(data)
 	at := h.startLine(text)
 	for at < len(text) {
 		at = h.line(text, at)
 	}
-	h.typed(room.paramRoom[:0])
+	h.typed()
 	return h
 }
 
@@ -190,7 +191,7 @@ func (h *head) requestLine(line string) {
 		return
 	}
 	h.m.version = line[last+1:]
-	u := value{s: line[first+1 : last]}
+	u := value{s: line[first+1 : last], params: h.params}
 	if len(trimmed) != len(line) || strings.IndexAny(u.s, " \t") >= 0 || u.s == "" {
 		h.fail(first, "", "a request line is method, URI and version with one space between them and none at the end")
 	} else if !u.uri(&h.m.uri, 0, len(u.s)) {
@@ -198,6 +199,7 @@ func (h *head) requestLine(line string) {
 	} else {
 		h.version(last + 1)
 	}
+	h.params = u.params
 }
 
 // version checks SIP-Version: another version than ours is well-formed and left to Validate, which answers 505.
@@ -332,13 +334,13 @@ func (h *head) contentLength(at int, val string) {
 }
 
 // typed fills the typed copies. What cannot be read is remembered for Validate: the message can still be traced.
-func (h *head) typed(room []Param) {
+func (h *head) typed() {
 	m := h.m
-	v := value{params: room}
+	v := value{params: h.params}
 	var seen uint32
 	for i := range m.fields {
 		f := &m.fields[i]
-		if f.id == idOther || f.id > idCSeq || seen&(1<<f.id) != 0 {
+		if f.id == idOther || f.id > idCSeq && f.id != idContact || seen&(1<<f.id) != 0 {
 			continue
 		}
 		seen |= 1 << f.id
@@ -353,6 +355,8 @@ func (h *head) typed(room []Param) {
 			m.to, ok = v.address()
 		case idCSeq:
 			m.cseq, ok = v.cseq()
+		case idContact:
+			m.contact, ok = v.address()
 		case idCallID:
 			m.callID, v.i = f.Value, len(v.s)
 		}

@@ -23,8 +23,9 @@ func Validate(m *Message) *ParseError {
 
 // check walks one message; the first fault stays.
 type check struct {
-	m     *Message
-	fault *ParseError
+	m              *Message
+	fault          *ParseError
+	vias, contacts int // seen so far
 }
 
 func (c *check) fail(header, what string) {
@@ -197,7 +198,7 @@ func (c *check) routing(f *Field) string {
 			return "a Call-ID is one word, or two joined by \"@\""
 		}
 	case idContact:
-		return c.contact(&v)
+		return c.contact(f)
 	case idRoute, idRecordRoute, idPath, idServiceRoute:
 		a, ok := v.address()
 		if !ok || !v.end() {
@@ -212,11 +213,13 @@ func (c *check) routing(f *Field) string {
 
 // via checks one Via and the values of its parameters. RFC 3261, 20.42; RFC 3581, 3.
 func (c *check) via(f *Field) string {
-	var room [8]Param
-	v := value{s: f.Value, params: room[:0]}
-	via, ok := v.via()
-	if !ok || !v.end() {
-		return v.what
+	via := c.m.via // the topmost was read by Parse
+	if c.vias++; c.vias > 1 {
+		v := value{s: f.Value}
+		var ok bool
+		if via, ok = v.via(); !ok || !v.end() {
+			return v.what
+		}
 	}
 	for _, p := range via.Params {
 		var good = true
@@ -232,7 +235,7 @@ func (c *check) via(f *Field) string {
 		case strings.EqualFold(p.Name, "maddr"):
 			_, good = parseHost(p.Value)
 		case strings.EqualFold(p.Name, "branch"):
-			good = IsToken(p.Value) || p.Value != "" && p.Value[0] != '"'
+			good = p.Value != "" && p.Value[0] != '"'
 		}
 		if !good {
 			return "the value of " + p.Name + " is not what it must be"
@@ -241,12 +244,14 @@ func (c *check) via(f *Field) string {
 	return ""
 }
 
-func (c *check) contact(v *value) string {
-	var room [8]Param
-	v.params, v.discard = room[:0], false
-	a, ok := v.address()
-	if !ok || !v.end() {
-		return v.what
+func (c *check) contact(f *Field) string {
+	a := c.m.contact // the first was read by Parse
+	if c.contacts++; c.contacts > 1 {
+		v := value{s: f.Value}
+		var ok bool
+		if a, ok = v.address(); !ok || !v.end() {
+			return v.what
+		}
 	}
 	if q, ok := a.Params.Get("q"); ok {
 		if _, ok := parseQ(q); !ok {
