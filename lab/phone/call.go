@@ -622,6 +622,9 @@ func (c *Call) Answer(ctx context.Context) error {
 	return c.WaitAnswered(ctx)
 }
 
+// StartAnswer answers an incoming call and returns at once.
+func (c *Call) StartAnswer() { c.do(order{what: verbAnswer}) }
+
 // Reject refuses an incoming call.
 func (c *Call) Reject(status int) { c.do(order{what: verbReject, num: status}) }
 

@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -57,6 +58,13 @@ func (p *Phone) identify(c transport.Check) (transport.PeerIdentity, error) {
 		Key: leaf.Issuer.String() + "/" + leaf.SerialNumber.Text(16), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(),
 		Serial: leaf.SerialNumber.Text(16), Names: names, Detail: chains[0],
 	}, nil
+}
+
+// WaitRefused waits until the phone has refused its server's certificate, and returns the reason; nil when ctx ended first.
+func (p *Phone) WaitRefused(ctx context.Context) error {
+	var why error
+	_ = p.wait(ctx, "waiting for a bad certificate", func() (bool, error) { why = p.refused; return why != nil, nil })
+	return why
 }
 
 // subjects are the subjects of a verified chain, leaf first.
