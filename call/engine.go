@@ -47,7 +47,7 @@ type Engine struct {
 	timerSeq  uint64
 	timers    timers
 
-	// now and out belong to the Step that runs.
+	// now and out belong to the Step that runs; out's slices are scratch space.
 	now time.Time
 	out Output
 
@@ -79,7 +79,7 @@ func New() *Engine {
 
 // Step digests one input, after the timers that have expired by now. The Output is the caller's to keep.
 func (e *Engine) Step(now time.Time, in Input) Output {
-	e.now, e.out = now, Output{}
+	e.now = now
 	for t := e.due(); t != nil; t = e.due() {
 		e.expire(t)
 	}
@@ -92,8 +92,21 @@ func (e *Engine) Step(now time.Time, in Input) Output {
 		e.out.Reply = &Reply{ID: in.RequestID}
 		e.request(in.Request, e.out.Reply)
 	}
-	out := e.out
-	e.out = Output{}
+	return e.deliver()
+}
+
+// deliver copies what the Step has gathered out of the engine's scratch space.
+func (e *Engine) deliver() Output {
+	out := Output{Reply: e.out.Reply}
+	if len(e.out.Commands) > 0 {
+		out.Commands = append(out.Commands, e.out.Commands...)
+	}
+	if len(e.out.Events) > 0 {
+		out.Events = append(out.Events, e.out.Events...)
+	}
+	clear(e.out.Commands)
+	clear(e.out.Events)
+	e.out = Output{Commands: e.out.Commands[:0], Events: e.out.Events[:0]}
 	return out
 }
 

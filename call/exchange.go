@@ -42,11 +42,8 @@ const (
 // A flight is the one offer of a call that is on its way from one leg to another (or from a source of ours to a leg). A call
 // has at most one: everything else waits its turn, so that no offer is made of a state that is about to change.
 type flight struct {
-	from *Leg // whose offer it is; nil for an offer of a source of ours
-	to   *Leg
-	// asking: from was asked for its offer and has not made it yet (RFC 3725, flow I).
-	asking    bool
-	own       bool // we began it; tried again when it collides
+	from      *Leg // whose offer it is, or who was asked for one (RFC 3725, flow I); nil for an offer of a source of ours
+	to        *Leg
 	want      feed // what to will hear, when from is nil
 	treatment Treatment
 }
@@ -65,12 +62,8 @@ func (e *Engine) settle(c *Call) {
 
 // settleOne takes one step; it says whether another one may be possible.
 func (e *Engine) settleOne(c *Call) bool {
-	for _, p := range c.parties {
-		for _, l := range p.legs {
-			if e.owed(l) && e.serve(l) {
-				return true
-			}
-		}
+	if e.serveOwed(c, false) || e.serveOwed(c, true) {
+		return true
 	}
 	if c.retry.running() {
 		return false
@@ -82,6 +75,19 @@ func (e *Engine) settleOne(c *Call) bool {
 		}
 		if w := e.want(l); w.kind != feedNone && w != l.hears && w != l.gaveUp && e.feed(l, w) {
 			return true
+		}
+	}
+	return false
+}
+
+// serveOwed gives the first leg that can have it the description it is owed. Who asked comes before who was asked: an offer that was
+// asked for is for somebody.
+func (e *Engine) serveOwed(c *Call, weAskedFor bool) bool {
+	for _, p := range c.parties {
+		for _, l := range p.legs {
+			if (l.oa == weOwe) == weAskedFor && e.owed(l) && e.serve(l) {
+				return true
+			}
 		}
 	}
 	return false
@@ -139,18 +145,18 @@ func (e *Engine) serve(l *Leg) bool {
 	peer := e.legs[w.peer]
 	switch {
 	case w.kind != feedPeer && l.oa == theyAsked:
-		return e.offerSource(l, w, false)
+		return e.offerSource(l, w)
 	case w.kind != feedPeer:
 		e.answerSource(l, w)
 		return true
 	case l.oa == theyAsked && peer.oa == weOwe:
-		return e.relay(peer, l, false)
+		return e.relay(peer, l)
 	case l.oa == theyAsked && peer.oa == stable:
-		return e.ask(peer, l, false)
+		return e.ask(peer, l)
 	case l.oa != theyAsked && peer.oa == stable:
-		return e.relay(l, peer, l.oa == weOwe)
+		return e.relay(l, peer)
 	case l.oa == weOwe && peer.oa == theyAsked:
-		return e.relay(l, peer, false)
+		return e.relay(l, peer)
 	case l.oa == weOwe && peer.oa == weOwe:
 		// Both were asked by somebody who is gone; one is answered with silence, the other's offer then goes to it.
 		e.answerSource(l, feed{kind: feedSource, source: SourceSilence})
@@ -166,28 +172,28 @@ func (e *Engine) serve(l *Leg) bool {
 // feed begins an exchange of our own that lets a leg hear what it should.
 func (e *Engine) feed(l *Leg, w feed) bool {
 	if w.kind == feedSource {
-		return e.offerSource(l, w, true)
+		return e.offerSource(l, w)
 	}
 	peer := e.legs[w.peer]
 	if peer == nil || peer.oa != stable {
 		return false
 	}
 	if l.party.call.tries%2 == 1 {
-		return e.ask(peer, l, true) // the other way round may go through
+		return e.ask(peer, l) // the other way round may go through
 	}
-	return e.ask(l, peer, true)
+	return e.ask(l, peer)
 }
 
 // ask asks from for an offer, to be passed on to to. RFC 3725, 4.1.
-func (e *Engine) ask(from, to *Leg, own bool) bool {
-	from.party.call.flight = flight{from: from, to: to, asking: true, own: own}
+func (e *Engine) ask(from, to *Leg) bool {
+	from.party.call.flight = flight{from: from, to: to}
 	from.oa = weAsked
 	e.tell(from, Reoffer{Leg: from.id})
 	return true
 }
 
 // relay passes from's offer on to to.
-func (e *Engine) relay(from, to *Leg, own bool) bool {
+func (e *Engine) relay(from, to *Leg) bool {
 	c := from.party.call
 	m, cause := e.passOn(from, to)
 	if cause != CauseNone {
@@ -195,7 +201,7 @@ func (e *Engine) relay(from, to *Leg, own bool) bool {
 		e.refuse(from, cause)
 		return true
 	}
-	c.flight = flight{from: from, to: to, own: own, treatment: m.Treatment}
+	c.flight = flight{from: from, to: to, treatment: m.Treatment}
 	e.sendOffer(to, m)
 	return true
 }
@@ -222,8 +228,8 @@ func (e *Engine) reject(l *Leg, cause Cause) {
 }
 
 // offerSource offers a stream of ours to a leg.
-func (e *Engine) offerSource(l *Leg, w feed, own bool) bool {
-	l.party.call.flight = flight{to: l, want: w, own: own}
+func (e *Engine) offerSource(l *Leg, w feed) bool {
+	l.party.call.flight = flight{to: l, want: w}
 	e.sendOffer(l, Media{Kind: KindOffer, Treatment: Source, Source: w.source, Dir: sourceDirection(w.source), Security: l.sourceSecurity()})
 	return true
 }
@@ -303,9 +309,8 @@ func (e *Engine) described(l *Leg, d Desc) {
 	switch {
 	case l.oa == weAsked && d.Kind == KindOffer:
 		l.oa, l.desc = weOwe, d
-		if f.from == l && f.asking {
-			c.flight = flight{}
-			e.relay(l, f.to, f.own)
+		if f.from == l {
+			c.flight = flight{} // the settling passes the offer on, if it is still wanted
 		}
 	case (l.oa == weOffered || l.oa == awaitConfirm) && d.Kind == KindAnswer:
 		l.oa, l.desc = stable, d
@@ -375,7 +380,7 @@ func (e *Engine) rejected(l *Leg, cause Cause) {
 	case f.from == nil:
 		e.tryAgain(l, f.want, cause)
 	case f.from == l && f.to.oa == theyAsked:
-		e.refuse2(f.to, cause)
+		e.refuseAsking(f.to, cause)
 	case f.from == l:
 		e.tryAgain(l, e.want(l), cause)
 	case f.from.oa == weOwe:
@@ -387,8 +392,8 @@ func (e *Engine) rejected(l *Leg, cause Cause) {
 	}
 }
 
-// refuse2 turns down a leg that asked for an offer nobody makes.
-func (e *Engine) refuse2(l *Leg, cause Cause) {
+// refuseAsking turns down a leg that asked for an offer nobody makes.
+func (e *Engine) refuseAsking(l *Leg, cause Cause) {
 	if l.state == LegWaiting {
 		e.refuse(l, cause)
 		return

@@ -153,12 +153,17 @@ func (c *Call) picture() *View {
 	if c.view != nil {
 		return c.view
 	}
-	v := &View{ID: c.id, GlobalID: c.globalID, Created: c.created, Answered: c.answered, Mix: c.mix, Ended: c.ended}
+	// One piece of memory for the usual size: an event costs one allocation here.
+	block := &struct {
+		View
+		few [4]*PartyView
+	}{View: View{ID: c.id, GlobalID: c.globalID, Created: c.created, Answered: c.answered, Mix: c.mix, Ended: c.ended}}
+	v := &block.View
 	if len(c.parties) > 0 {
-		v.Parties = make([]*PartyView, len(c.parties))
+		v.Parties = block.few[:0:len(block.few)]
 	}
-	for i, p := range c.parties {
-		v.Parties[i] = p.picture()
+	for _, p := range c.parties {
+		v.Parties = append(v.Parties, p.picture())
 	}
 	c.view = v
 	return v
@@ -168,11 +173,17 @@ func (p *Party) picture() *PartyView {
 	if p.view != nil {
 		return p.view
 	}
-	v := &PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Held: p.held}
-	v.Legs = make([]LegView, len(p.legs))
-	for i, l := range p.legs {
-		v.Legs[i] = LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet,
-			Security: l.security, Anchored: l.anchored}
+	block := &struct {
+		PartyView
+		one [1]LegView
+	}{PartyView: PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Held: p.held}}
+	v := &block.PartyView
+	if v.Legs = block.one[:0]; len(p.legs) > len(block.one) {
+		v.Legs = make([]LegView, 0, len(p.legs))
+	}
+	for _, l := range p.legs {
+		v.Legs = append(v.Legs, LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet,
+			Security: l.security, Anchored: l.anchored})
 	}
 	p.view = v
 	return v

@@ -286,10 +286,10 @@ func (k *checker) allows(m move) bool {
 
 // TestWalk walks random but legal ways through the engine, all invariants checked after every Step, and replays each
 // walk from its recording. A failure prints the seed and the shortest list of moves that still fails.
-func TestWalk(t *testing.T) { walks(t, true, walkCount(400)) }
+func TestWalk(t *testing.T) { walks(t, true, walkCount(300)) }
 
 // TestChaos does the same with drivers that keep no promise.
-func TestChaos(t *testing.T) { walks(t, false, walkCount(200)) }
+func TestChaos(t *testing.T) { walks(t, false, walkCount(120)) }
 
 func walks(t *testing.T, legal bool, n int) {
 	first, last := int64(1), int64(n)
@@ -356,7 +356,7 @@ func minimise(t *testing.T, seed int64, legal bool, moves []move, broken string)
 // transfers.
 func TestWalkReachesEverything(t *testing.T) {
 	seen := map[string]bool{}
-	for seed := int64(1); seed <= 60; seed++ {
+	for seed := int64(1); seed <= 40; seed++ {
 		w := newWalker(t, seed, true)
 		w.k.e.audit = func(c *Call, ev Event) {
 			seen[ev.Kind.String()] = true

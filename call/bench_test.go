@@ -1,0 +1,86 @@
+package call
+
+import (
+	"runtime"
+	"strconv"
+	"testing"
+
+	"github.com/locktone/locktone/dialplan"
+)
+
+// town is a site of n phones, each with its line: phone i has line 100000+i.
+func town(n int) Site {
+	s := Site{Plan: dialplan.Rules{SearchSpaces: []dialplan.SearchSpace{{Name: "all", Partitions: []string{"phones"}}}}}
+	for i := range n {
+		name, id := "phone"+strconv.Itoa(i), LineID{strconv.Itoa(100000 + i), "phones"}
+		s.Devices = append(s.Devices, Device{Name: name, Driver: "sip"})
+		s.Lines = append(s.Lines, Line{ID: id, SearchSpace: "all", Appearances: []Appearance{{Device: name, Index: 1}}})
+		s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: id.Number, Partition: "phones", Kind: dialplan.DirectoryNumber})
+	}
+	return s
+}
+
+func townEngine(t testing.TB, n int) *Engine {
+	e := New()
+	e.Step(start, Input{Config: town(n).must(t)})
+	for i := range n {
+		e.Step(start, Input{Signal: DeviceState{"phone" + strconv.Itoa(i), true}})
+	}
+	return e
+}
+
+// talk runs a call from phone a to phone b up to its answer.
+func talk(e *Engine, in LegID, a, b int) {
+	e.Step(start, Input{Driver: "sip", Signal: Setup{Leg: in, Device: "phone" + strconv.Itoa(a), Called: strconv.Itoa(100000 + b), Desc: Desc{Ref: 1, Kind: KindOffer, Dir: SendRecv, Security: SRTP}, Hops: 70}})
+	e.Step(start, Input{Driver: "sip", Signal: Alerting{Leg: e.lastLeg}})
+	e.Step(start, Input{Driver: "sip", Signal: Answered{Leg: e.lastLeg, Desc: Desc{Ref: 2, Kind: KindAnswer, Dir: SendRecv, Security: SRTP}}})
+}
+
+// BenchmarkBasicCall is what the engine costs per call: Setup, Alerting, Answered, Released with all commands and events.
+func BenchmarkBasicCall(b *testing.B) { benchCall(b, 0) }
+
+// BenchmarkBasicCallAmong1000 is the same with 1,000 calls standing.
+func BenchmarkBasicCallAmong1000(b *testing.B) { benchCall(b, 1000) }
+
+func benchCall(b *testing.B, standing int) {
+	e := townEngine(b, 2*standing+2)
+	for i := range standing {
+		talk(e, LegID(2*i+1), 2*i, 2*i+1)
+	}
+	id := LegID(1<<20 + 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		talk(e, id, 2*standing, 2*standing+1)
+		e.Step(start, Input{Driver: "sip", Signal: Released{Leg: id, Cause: NormalClearing}})
+		id += 2
+	}
+	if calls, _ := e.Load(); calls != standing {
+		b.Fatalf("%d calls are left", calls)
+	}
+}
+
+// TestMemoryPerCall keeps an established call under 3 kB of heap.
+func TestMemoryPerCall(t *testing.T) {
+	const n = 2000
+	e := townEngine(t, 2*n)
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range n {
+		talk(e, LegID(2*i+1), 2*i, 2*i+1)
+	}
+	per := int64(heap()-before) / n
+	if calls, legs := e.Load(); calls != n || legs != 2*n {
+		t.Fatalf("%d calls, %d legs stand", calls, legs)
+	}
+	t.Logf("%d bytes per established call", per)
+	if per > 3000 {
+		t.Errorf("an established call takes %d bytes; at most 3000 are allowed", per)
+	}
+	runtime.KeepAlive(e)
+}
