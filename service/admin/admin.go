@@ -88,23 +88,3 @@ func setDefault[T comparable](v *T, d T) {
 		*v = d
 	}
 }
-
-// Server is a node's administration while it runs.
-type Server struct {
-	cfg Config
-}
-
-// Listen starts serving on the unix socket and, with Config.TLS, on HTTPS.
-func Listen(ctx context.Context, cfg Config) (*Server, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	return &Server{cfg: cfg}, nil
-}
-
-// Addresses returns where it listens: the socket's path, then https://host:port.
-func (s *Server) Addresses() []string { return nil }
-
-// Close stops listening, ends streams and waits for requests that run, until ctx ends.
-func (s *Server) Close(ctx context.Context) error { return nil }

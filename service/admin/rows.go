@@ -41,7 +41,6 @@ type Plan struct {
 	Base     int64    `json:"base" doc:"revision the plan was made from"`
 	Revision int64    `json:"revision,omitempty" doc:"revision made by an apply"`
 	Changes  []Change `json:"changes"`
-	Errors   []string `json:"errors,omitempty" doc:"mistakes in the file: file, line, field, what is expected"`
 }
 
 // Change is one entity that is added, changed or removed.
@@ -54,15 +53,9 @@ type Change struct {
 
 // FieldChange is one field of a change; a secret shows as [redacted].
 type FieldChange struct {
-	Field  string `json:"field"`
-	Before string `json:"before,omitempty"`
-	After  string `json:"after,omitempty"`
-}
-
-// CallTrace is the story of one call.
-type CallTrace struct {
-	Call    string         `json:"call"`
-	Records []trace.Record `json:"records"`
+	Field string `json:"field"`
+	Old   string `json:"old,omitempty"`
+	New   string `json:"new,omitempty"`
 }
 
 // CertRequest asks for a certificate.

@@ -1,0 +1,163 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/store"
+)
+
+// none is the input of an operation without parameters.
+type none struct{}
+
+// byName selects rows of one device or trunk.
+type byName struct {
+	Name string `query:"name" maxLength:"128" doc:"only this device, trunk or peer"`
+}
+
+func (s *Server) showOperations(api huma.API) {
+	add(s, api, get("status", "/v1/status", RoleViewer, "How the node and its services are; ready once everything runs"), s.status)
+	add(s, api, get("registrations", "/v1/registrations", RoleViewer, "Devices that are registered"), rowsOf[bus.Registration](s, bus.VerbRegistrations))
+	add(s, api, get("trunks", "/v1/trunks", RoleViewer, "State of every trunk destination"), rowsOf[bus.TrunkState](s, bus.VerbTrunks))
+	add(s, api, get("connections", "/v1/connections", RoleViewer, "Connections and peers whose handshakes failed: TLS version, cipher, subject, failures, bytes"), rowsOf[bus.Connection](s, bus.VerbConnections))
+	add(s, api, get("exceptions", "/v1/exceptions", RoleViewer, "Everything that is weaker than the defaults"), s.exceptions)
+	add(s, api, get("audit", "/v1/audit", RoleAdministrator, "Who changed what, newest first"), s.auditLog)
+}
+
+// rowsOf answers with the rows of one verb, gathered from every service of every node.
+func rowsOf[T any](s *Server, verb string) func(context.Context, *byName) (*body[Rows[T]], error) {
+	return func(ctx context.Context, in *byName) (*body[Rows[T]], error) {
+		return &body[Rows[T]]{gather[T](ctx, s, verb, in.Name)}, nil
+	}
+}
+
+// busWait is how long a service may take to answer for a list.
+const busWait = 3 * time.Second
+
+func gather[T any](ctx context.Context, s *Server, verb, name string) Rows[T] {
+	ctx, cancel := context.WithTimeout(ctx, busWait)
+	defer cancel()
+	out := Rows[T]{Rows: []T{}}
+	for _, service := range s.cfg.Services {
+		answers, err := bus.AskAll[bus.Query, []T](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(service, verb), bus.Query{Name: name}, s.cfg.Nodes...)
+		if err != nil {
+			out.Problems = append(out.Problems, err.Error())
+			continue
+		}
+		for _, a := range answers {
+			if a.Err != nil {
+				out.Problems = append(out.Problems, fmt.Sprintf("%s on %s: %s", service, a.Node, a.Err.Message))
+				continue
+			}
+			out.Rows = append(out.Rows, a.Value...)
+		}
+	}
+	return out
+}
+
+func (s *Server) status(ctx context.Context, _ *none) (*body[Status], error) {
+	st := Status{
+		Node: s.cfg.Node, Version: s.cfg.Version, PID: os.Getpid(), Home: s.cfg.Home, Trace: s.cfg.Trace.Status(), Ready: true,
+		Services: []bus.ServiceStatus{{
+			Node: s.cfg.Node, Service: ServiceName, State: "ready", Addresses: s.addresses, Since: s.since, PID: os.Getpid(), Version: s.cfg.Version,
+		}},
+	}
+	s.storeStatus(ctx, &st)
+	st.Services[0].Revision = st.Revision
+	ctx, cancel := context.WithTimeout(ctx, busWait)
+	defer cancel()
+	for _, service := range s.cfg.Services {
+		answers, err := bus.AskAll[bus.StatusRequest, bus.ServiceStatus](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(service, bus.VerbStatus), bus.StatusRequest{}, s.cfg.Nodes...)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range answers {
+			row := a.Value
+			if a.Err != nil {
+				row = bus.ServiceStatus{Node: a.Node, Service: service, State: "failed", Problem: a.Err.Message}
+			}
+			st.Services = append(st.Services, row)
+		}
+	}
+	for _, row := range st.Services {
+		st.Ready = st.Ready && (row.State == "ready" || row.State == "degraded")
+		if row.Problem != "" {
+			st.Problems = append(st.Problems, fmt.Sprintf("%s on %s: %s", row.Service, row.Node, row.Problem))
+		}
+	}
+	st.Problems = append(st.Problems, st.Trace.Exceptions()...)
+	return &body[Status]{st}, nil
+}
+
+func (s *Server) storeStatus(ctx context.Context, st *Status) {
+	if snap, err := s.cfg.Store.Site(ctx); err == nil {
+		st.Revision = snap.Revision.Number
+	} else {
+		st.Problems = append(st.Problems, err.Error())
+	}
+	st.Store.OK = true
+	if s.cfg.Health == nil {
+		return
+	}
+	h := s.cfg.Health(ctx)
+	st.Store = StoreStatus{Engine: h.Engine, Location: h.Location, OK: h.OK, Problem: h.Problem}
+	if h.Problem != "" {
+		st.Problems = append(st.Problems, h.Problem)
+	}
+}
+
+func (s *Server) exceptions(ctx context.Context, in *byName) (*body[Rows[bus.Exception]], error) {
+	out := gather[bus.Exception](ctx, s, bus.VerbExceptions, in.Name)
+	if in.Name == "" {
+		for _, text := range s.cfg.Trace.Status().Exceptions() {
+			out.Rows = append(out.Rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "trace", Risk: text})
+		}
+	}
+	return &body[Rows[bus.Exception]]{out}, nil
+}
+
+// auditQuery selects audit entries.
+type auditQuery struct {
+	Actor  string    `query:"actor" maxLength:"128"`
+	Action string    `query:"action" maxLength:"64"`
+	Since  time.Time `query:"since"`
+	Limit  int       `query:"limit" minimum:"1" maximum:"10000" default:"100"`
+}
+
+func (s *Server) auditLog(ctx context.Context, in *auditQuery) (*body[Rows[AuditRow]], error) {
+	entries, err := s.cfg.Store.Audit(ctx, store.AuditQuery{Actor: in.Actor, Action: in.Action, Since: in.Since, Limit: in.Limit})
+	if err != nil {
+		return nil, err
+	}
+	out := Rows[AuditRow]{Rows: make([]AuditRow, 0, len(entries))}
+	for _, e := range entries {
+		out.Rows = append(out.Rows, AuditRow(e))
+	}
+	return &body[Rows[AuditRow]]{out}, nil
+}
+
+// fan sends a request to a service on every node and gives back the answers that came; without any the first refusal.
+func fan[Req, Res any](ctx context.Context, s *Server, service, verb string, req Req) ([]Res, error) {
+	answers, err := bus.AskAll[Req, Res](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(service, verb), req, s.cfg.Nodes...)
+	if err != nil {
+		return nil, err
+	}
+	var out []Res
+	var first error
+	for _, a := range answers {
+		if a.Err == nil {
+			out = append(out, a.Value)
+		} else if first == nil {
+			first = a.Err
+		}
+	}
+	if len(out) == 0 && first != nil {
+		return nil, first
+	}
+	return slices.Clip(out), nil
+}

@@ -1,0 +1,160 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/trace"
+)
+
+// Record is a trace record in the API's description; its JSON is [trace.Record]'s.
+type Record struct{ trace.Record }
+
+// Schema implements huma.SchemaProvider: the form is written by hand, in package trace.
+func (Record) Schema(huma.Registry) *huma.Schema {
+	text := &huma.Schema{Type: huma.TypeString}
+	properties := map[string]*huma.Schema{
+		"seq": {Type: huma.TypeInteger}, "time": {Type: huma.TypeString, Format: "date-time"},
+		"fields": {Type: huma.TypeObject, AdditionalProperties: text}, "body64": {Type: huma.TypeString, ContentEncoding: "base64"},
+	}
+	for _, name := range []string{"node", "service", "kind", "level", "call", "sip", "leg", "device", "user", "peer", "flow", "net", "local", "remote", "summary", "body"} {
+		properties[name] = text
+	}
+	return &huma.Schema{Type: huma.TypeObject, Properties: properties, Required: []string{"seq", "time", "kind"}, Description: "one thing that happened; members that are empty are left out"}
+}
+
+// callPath names a call by its global id or a SIP Call-ID.
+type callPath struct {
+	Call string `path:"call" minLength:"1" maxLength:"512" doc:"global call id, or a SIP Call-ID"`
+}
+
+type ladderInput struct {
+	callPath
+	Width  int  `query:"width" minimum:"0" maximum:"1000" default:"120" doc:"characters; 0: as wide as needed"`
+	Engine bool `query:"engine" doc:"also the engine's inputs and outputs"`
+}
+
+func (s *Server) traceOperations(api huma.API) {
+	add(s, api, get("calls", "/v1/calls", RoleViewer, "Calls that live or ended lately, the newest first"), s.calls)
+	add(s, api, get("call-ladder", "/v1/calls/{call}/ladder", RoleViewer, "A call as a ladder: columns, rows, and as text"), s.ladder)
+	add(s, api, get("call-records", "/v1/calls/{call}/records", RoleOperator, "Every record of a call, in order, of all services it went through"), s.callRecords)
+	add(s, api, get("records", "/v1/trace/records", RoleOperator, "The newest records that match, oldest first"), s.records)
+	add(s, api, get("levels", "/v1/trace/levels", RoleViewer, "How much is recorded"), s.levels)
+	add(s, api, operation{
+		id: "set-level", method: http.MethodPut, path: "/v1/trace/levels", role: RoleOperator, action: "trace-level",
+		summary: "Change how much is recorded of a service, device or user",
+	}, s.setLevel)
+	s.streamOperations(api)
+}
+
+func (s *Server) calls(_ context.Context, in *struct {
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+}) (*body[Rows[trace.CallInfo]], error) {
+	list := s.cfg.Trace.Calls(in.Limit)
+	if list == nil {
+		list = []trace.CallInfo{}
+	}
+	return &body[Rows[trace.CallInfo]]{Rows[trace.CallInfo]{Rows: list}}, nil
+}
+
+// callOf gathers a call's records; none is an error.
+func (s *Server) callOf(ctx context.Context, id string) ([]trace.Record, error) {
+	recs, err := s.cfg.Trace.Call(ctx, id)
+	if err == nil && len(recs) == 0 {
+		err = problem(bus.CodeNotFound, fmt.Sprintf("no call %q is in the traces; it may be older than they are kept, or recording is off", id))
+	}
+	return recs, err
+}
+
+// LadderAnswer is a ladder as data and as text.
+type LadderAnswer struct {
+	Ladder *trace.Ladder `json:"ladder"`
+	Text   string        `json:"text"`
+}
+
+func (s *Server) ladder(ctx context.Context, in *ladderInput) (*body[LadderAnswer], error) {
+	recs, err := s.callOf(ctx, in.Call)
+	if err != nil {
+		return nil, err
+	}
+	l := trace.NewLadder(recs, trace.LadderOptions{Engine: in.Engine})
+	return &body[LadderAnswer]{LadderAnswer{l, l.Text(in.Width)}}, nil
+}
+
+func (s *Server) callRecords(ctx context.Context, in *callPath) (*body[Rows[Record]], error) {
+	recs, err := s.callOf(ctx, in.Call)
+	return &body[Rows[Record]]{Rows[Record]{Rows: wrap(recs)}}, err
+}
+
+func wrap(recs []trace.Record) []Record {
+	out := make([]Record, len(recs))
+	for i := range recs {
+		out[i].Record = recs[i]
+	}
+	return out
+}
+
+// filterInput selects records.
+type filterInput struct {
+	Service string    `query:"service" maxLength:"64"`
+	Device  string    `query:"device" maxLength:"128"`
+	User    string    `query:"user" maxLength:"128"`
+	Call    string    `query:"call" maxLength:"512"`
+	Level   string    `query:"level" enum:"error,info,detail,debug" doc:"the most verbose level wanted"`
+	Since   time.Time `query:"since"`
+	After   uint64    `query:"after" doc:"only sequence numbers above this"`
+}
+
+func (f *filterInput) filter() trace.Filter {
+	level, _ := trace.ParseLevel(f.Level) // the enumeration was checked; "" wants all
+	return trace.Filter{Service: f.Service, Device: f.Device, User: f.User, Call: f.Call, Level: level, Since: f.Since, After: f.After}
+}
+
+func (s *Server) records(_ context.Context, in *struct {
+	filterInput
+	Limit int `query:"limit" minimum:"1" maximum:"10000" default:"200"`
+}) (*body[Rows[Record]], error) {
+	return &body[Rows[Record]]{Rows[Record]{Rows: wrap(s.cfg.Trace.Recent(in.filter(), in.Limit))}}, nil
+}
+
+func (s *Server) levels(context.Context, *none) (*body[Rows[trace.LevelRule]], error) {
+	return &body[Rows[trace.LevelRule]]{Rows[trace.LevelRule]{Rows: s.cfg.Trace.Levels().Rules()}}, nil
+}
+
+// levelInput changes one rule.
+type levelInput struct {
+	Body struct {
+		Service string `json:"service,omitempty" maxLength:"64"`
+		Device  string `json:"device,omitempty" maxLength:"128"`
+		User    string `json:"user,omitempty" maxLength:"128"`
+		Level   string `json:"level" enum:"inherit,off,error,info,detail,debug" doc:"inherit removes the rule"`
+	}
+}
+
+func (l *levelInput) object() string {
+	return fmt.Sprintf("service=%s device=%s user=%s level=%s", l.Body.Service, l.Body.Device, l.Body.User, l.Body.Level)
+}
+
+func (s *Server) setLevel(_ context.Context, in *levelInput) (*body[Rows[trace.LevelRule]], error) {
+	level, err := trace.ParseLevel(in.Body.Level)
+	if err == nil {
+		err = s.cfg.Trace.SetLevel(trace.Scope{Service: in.Body.Service, Device: in.Body.Device, User: in.Body.User}, level)
+	}
+	if err != nil {
+		return nil, problem(bus.CodeInvalid, err.Error())
+	}
+	return s.levels(context.Background(), nil)
+}
+
+func notFoundIfMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return problem(bus.CodeNotFound, err.Error())
+	}
+	return err
+}
