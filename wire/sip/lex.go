@@ -152,9 +152,14 @@ func parseHost(s string) (string, bool) {
 	}
 	top := s[strings.LastIndexByte(s, '.')+1:]
 	if allIn(top, cdigit) { // RFC 3261, 25.1: a toplabel is never all digits, so this must be an IPv4address
-		return s, isIPv4(s)
+		if !isIPv4(s) {
+			return "", false
+		}
 	}
-	return s, len(s) <= 253
+	if len(s) > 253 {
+		return "", false
+	}
+	return s, true
 }
 
 // isIPv4 is 1*3DIGIT four times, each up to 255. RFC 3261, 25.1.
@@ -180,7 +185,10 @@ func parseIPv6(s string) (string, bool) {
 		}
 		s = fixed
 	}
-	return s, a.Is6() && a.Zone() == ""
+	if !a.Is6() || a.Zone() != "" {
+		return "", false
+	}
+	return s, true
 }
 
 // Unquote takes the quotes off a quoted-string and resolves its escapes; any other string is returned as it is.
