@@ -102,6 +102,9 @@ func frequency(x []float64) float64 {
 		period /= k
 	}
 	hz := sharpen(x, period)
+	if !(hz >= Rate/maxLag && hz <= Rate/2) {
+		return 0
+	}
 	if share(x, hz) < purity {
 		return 0 // two tones have a common period as well
 	}
@@ -147,7 +150,7 @@ func crossings(x []float64) float64 {
 
 // sharpen follows the period to ever larger multiples.
 func sharpen(x []float64, period float64) float64 {
-	for k := 2.0; k*period < Rate/20; k *= 2 {
+	for k := 2.0; k < Rate && period > 1 && k*period < Rate/20; k *= 2 {
 		lag := int(math.Round(k * period))
 		best := lag
 		for n := lag - 1; n <= lag+1; n++ {
@@ -164,6 +167,9 @@ func sharpen(x []float64, period float64) float64 {
 
 // correlate is the normalised correlation of x with itself n samples later.
 func correlate(x []float64, n int) float64 {
+	if n < 0 || n >= len(x) {
+		return 0
+	}
 	var xy, xx, yy float64
 	a, b := x[:len(x)-n], x[n:]
 	for i := range a {

@@ -151,3 +151,24 @@ func BenchmarkMusic(b *testing.B) {
 		_, _ = m.ReadPCM(pcm)
 	}
 }
+
+// FuzzDetector: whatever is heard, there is an answer, and it lies in the band.
+func FuzzDetector(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3}, uint16(8000), uint16(20))
+	f.Add([]byte{200, 0, 0, 0, 0, 0, 0, 0}, uint16(3000), uint16(0))
+	f.Fuzz(func(t *testing.T, pattern []byte, n, silence uint16) {
+		if len(pattern) == 0 {
+			return
+		}
+		var d Detector
+		pcm := make([]int16, n)
+		for i := range pcm {
+			pcm[i] = int16(int(pattern[i%len(pattern)])<<8 - 1<<15)
+		}
+		_ = d.WritePCM(pcm)
+		_ = d.WritePCM(make([]int16, silence))
+		if hz, l := d.Result(); hz != 0 && (hz < 79 || hz > 4000) || l < NoLevel || l > 6.2 || math.IsNaN(hz+l) {
+			t.Errorf("%v Hz, %v dBm0", hz, l)
+		}
+	})
+}
