@@ -51,6 +51,7 @@ type Site struct {
 	CA    *pki.CA
 	Calls *callmanager.Service
 
+	listen     []netip.Addr // of the call manager
 	identities []served
 	admin      *admin.Server
 	metrics    *prometheus.Registry
@@ -76,7 +77,7 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 	}
 	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.openBus, s.loadSite, s.openPKI, s.startServices, s.writePhones} {
+	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.openBus, s.loadSite, s.place, s.openPKI, s.startServices, s.writePhones} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
@@ -160,6 +161,35 @@ func (s *Site) loadSite(ctx context.Context) error {
 	return err
 }
 
+// place decides where the call manager listens: where the site says, else at the default of a one-machine site.
+func (s *Site) place(ctx context.Context) error {
+	now, err := s.Store.Site(ctx)
+	if err != nil {
+		return err
+	}
+	s.listen = []netip.Addr{s.opt.CallManager}
+	for _, n := range now.Site.Nodes {
+		if n.Name != s.node.Node {
+			continue
+		}
+		for _, svc := range n.Services {
+			if svc.Service != config.ServiceCallManager || svc.Address == "" {
+				continue
+			}
+			s.listen = s.listen[:0]
+			for _, text := range append([]string{svc.Address}, svc.AlsoAddresses...) {
+				addr, err := netip.ParseAddr(text)
+				if err != nil {
+					return fmt.Errorf("nodes[%s].services[callmanager]: address %q: a listener needs an IP address: %w", n.Name, text, err)
+				}
+				s.listen = append(s.listen, addr)
+			}
+			s.opt.CallManager, s.opt.Localhost = s.listen[0], false
+		}
+	}
+	return nil
+}
+
 // openPKI opens the authority and the services' identities, made at the first start.
 func (s *Site) openPKI(ctx context.Context) error {
 	keys, err := pki.OpenDir(filepath.Join(s.opt.Home, "pki"))
@@ -181,7 +211,7 @@ func (s *Site) openPKI(ctx context.Context) error {
 	}
 	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	specs := []pki.ServiceSpec{
-		{Name: callmanager.Name, Host: "cm." + cluster.Domain, DNSNames: []string{"localhost", cluster.Domain}, IPs: []netip.Addr{s.opt.CallManager, local}, SIPDomain: cluster.Domain},
+		{Name: callmanager.Name, Host: "cm." + cluster.Domain, DNSNames: []string{"localhost", cluster.Domain}, IPs: append([]netip.Addr{local}, s.listen...), SIPDomain: cluster.Domain},
 		{Name: "admin", Host: "admin." + cluster.Domain, DNSNames: []string{"localhost"}, IPs: []netip.Addr{local}},
 	}
 	certificates, err := s.CA.Services(ctx, specs)
@@ -225,7 +255,7 @@ func (s *Site) trust() (*pki.Trust, error) {
 
 // startServices starts what this node runs.
 func (s *Site) startServices(ctx context.Context) error {
-	cm := callmanager.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: []netip.Addr{s.opt.CallManager}, Store: s.Store, Bus: s.Bus, Trace: s.Trace,
+	cm := callmanager.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: s.listen, Store: s.Store, Bus: s.Bus, Trace: s.Trace,
 		Identity: s.identities[0].identity}
 	cm.Media.Bind = s.opt.CallManager
 	if s.opt.Localhost {
