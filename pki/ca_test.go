@@ -53,7 +53,14 @@ func TestServiceLife(t *testing.T) {
 	if c := must(again.Service(t.Context(), spec("callmanager")))(t); !c.Server[0].Leaf().Equal(first.Server[0].Leaf()) {
 		t.Error("a restart made new certificates")
 	}
+	id := must(NewIdentity("callmanager", Snapshot{first, must(ca.Trust())(t)}, nil))(t)
+	if changed := must(ca.Refresh(t.Context(), id, spec("callmanager")))(t); changed {
+		t.Error("refreshed on the first day")
+	}
 	now = now.Add(300 * 24 * time.Hour)
+	if changed := must(ca.Refresh(t.Context(), id, spec("callmanager")))(t); !changed || id.Snapshot().Certificates.Generation != 2 {
+		t.Error("not refreshed after 300 days")
+	}
 	second := must(ca.Service(t.Context(), spec("callmanager")))(t)
 	if second.Generation != 2 || second.Client[1].Leaf().Subject.CommonName != "callmanager.lab.test-client-g2" {
 		t.Errorf("after 300 days: generation %d, %v", second.Generation, cns(second))
@@ -408,6 +415,28 @@ func TestLoadCredential(t *testing.T) {
 	} {
 		if _, err := LoadCredential([]byte(c.in)); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%v; want %q", err, c.says)
+		}
+	}
+}
+
+// TestUntidyChainsAreNotRemembered: one certificate sent with ever different company does not fill the memory.
+func TestUntidyChainsAreNotRemembered(t *testing.T) {
+	k := newGoKit(t)
+	trust := must(NewTrust(Anchor{k.root.Leaf(), AllKinds()}))(t)
+	good := k.made["via-ica"].Chain
+	for _, c := range []struct {
+		chain []*x509.Certificate
+		want  int
+	}{
+		{append(slices.Clone(good), k.made["selfsigned"].Leaf()), 0},
+		{[]*x509.Certificate{good[0], k.made["good"].Leaf(), good[1]}, 0},
+		{good, 1},
+		{append(slices.Clone(good), k.root.Leaf()), 2},
+		{k.made["expired"].Chain, 2},
+	} {
+		trust.Verify(c.chain, PeerIsClient, PeerPolicy{Kinds: AllKinds()}, at())
+		if got := len(trust.paths.paths); got != c.want {
+			t.Errorf("%d paths remembered, want %d", got, c.want)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (f Finding) Sentence(peer string) string {
 // String is the sentence about an unnamed peer.
 func (f Finding) String() string { return f.Sentence("") }
 
-// Findings is the outcome of one verification, gravest first within the chain's order.
+// Findings is the outcome of one verification, in the order in which the rules are applied: leaf before issuers.
 type Findings []Finding
 
 // OK reports whether nothing among the findings refuses.

@@ -8,6 +8,9 @@ import (
 	"unicode"
 )
 
+// The seeds are made anew in every process, so the coverage of the cryptography varies: fuzz these with
+// -fuzzminimizetime 10x, or the time goes into minimizing what cannot be reproduced.
+
 func FuzzParseCertificates(f *testing.F) {
 	k := newGoKit(f)
 	f.Add(k.made["via-ica"].CertificatePEM())

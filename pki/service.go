@@ -112,6 +112,21 @@ func (ca *CA) Renew(ctx context.Context, spec ServiceSpec) (Certificates, error)
 	return ca.renew(ctx, spec, have.generation+1)
 }
 
+// Refresh renews a running service's certificates when Service would, and puts them in use. Call it daily, and after
+// the spec or the register changed. changed tells whether the next handshakes show other certificates.
+func (ca *CA) Refresh(ctx context.Context, id *Identity, spec ServiceSpec) (changed bool, err error) {
+	c, err := ca.Service(ctx, spec)
+	if err != nil {
+		return false, err
+	}
+	s := id.Snapshot()
+	if s.Certificates.Generation == c.Generation && s.Certificates.Server[0].Leaf().Equal(c.Server[0].Leaf()) {
+		return false, nil
+	}
+	s.Certificates = c
+	return true, id.Replace(s)
+}
+
 // loadService returns what custody has, generation 0 when it has nothing.
 func (ca *CA) loadService(ctx context.Context, spec ServiceSpec) (sealed, error) {
 	if !plainName(spec.Name) {

@@ -173,7 +173,7 @@ func (pc *pathCache) put(key [32]byte, paths [][]*x509.Certificate) {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
 	if len(pc.paths) >= maxPaths {
-		for k := range pc.paths { // any one: an attacker without our issuers' signatures cannot fill it
+		for k := range pc.paths { // any one: to fill it takes as many certificates of our issuers
 			delete(pc.paths, k)
 			break
 		}

@@ -166,7 +166,9 @@ func (v *verification) path() ([]*x509.Certificate, error) {
 		if paths, err = v.build(v.report.Presented); err != nil {
 			return nil, err
 		}
-		v.trust.paths.put(key, paths)
+		if tidy(v.report.Presented, paths[0]) {
+			v.trust.paths.put(key, paths)
+		}
 	}
 	for _, p := range paths { // cross-signed: prefer the anchor that serves the kinds asked for
 		if a, own, ok := v.trust.anchorOf(p[len(p)-1]); ok && (own || a.Kinds&v.policy.Kinds != 0) {
@@ -174,6 +176,17 @@ func (v *verification) path() ([]*x509.Certificate, error) {
 		}
 	}
 	return paths[0], nil
+}
+
+// tidy reports whether the peer sent its path and nothing else. Only that is remembered: a holder of one certificate
+// could otherwise fill the memory by sending it with ever different company.
+func tidy(presented, path []*x509.Certificate) bool {
+	for i, c := range presented {
+		if i >= len(path) || !path[i].Equal(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // build asks crypto/x509. Extended key usages are our own check, so that they get a finding of their own.

@@ -83,11 +83,31 @@ func Dial(ctx context.Context, address string, o Options) (*Result, error) {
 	if o.Trust, err = trust(o); err != nil {
 		return nil, err
 	}
-	p := &probe{Options: o, result: &Result{Address: address, At: o.At}}
+	p := &probe{Options: o, result: &Result{Address: address, At: o.At, Findings: pki.Findings{}}}
 	start := time.Now()
 	p.run(ctx)
 	p.result.Took = time.Since(start)
 	p.result.Accepted = p.result.Handshake && p.result.Findings.OK()
+	return p.result, nil
+}
+
+// Chain applies the verifier to a chain from a file, leaf first, as if the named peer had presented it on that side.
+// Unlike Dial it asks for no name unless the policy does.
+func Chain(peer string, chain []*x509.Certificate, side pki.Side, o Options) (*Result, error) {
+	if o.At.IsZero() {
+		o.At = time.Now()
+	}
+	names := o.Policy.Peer.Names
+	o.Policy = withDefaults(o.Policy, "", peer)
+	o.Policy.Peer.Names = names
+	t, err := trust(o)
+	if err != nil {
+		return nil, err
+	}
+	o.Trust = t
+	p := &probe{Options: o, result: &Result{Address: peer, At: o.At, Findings: pki.Findings{}}}
+	p.verify(chain, side)
+	p.result.Accepted = p.result.Findings.OK()
 	return p.result, nil
 }
 
@@ -270,9 +290,14 @@ func (p *probe) describe(cs *tls.ConnectionState) {
 	case p.asked:
 		r.ClientCertificate = "asked for, none sent"
 	}
-	report := p.Trust.Verify(cs.PeerCertificates, pki.PeerIsServer, p.Policy.Peer, p.At)
+	p.verify(cs.PeerCertificates, pki.PeerIsServer)
+}
+
+func (p *probe) verify(chain []*x509.Certificate, side pki.Side) {
+	r := p.result
+	report := p.Trust.Verify(chain, side, p.Policy.Peer, p.At)
 	r.Findings = append(r.Findings, report.Findings...)
-	for _, c := range cs.PeerCertificates {
+	for _, c := range chain {
 		r.Chain = append(r.Chain, Describe(c))
 	}
 	if n := len(report.Chain); n > 0 {

@@ -184,3 +184,25 @@ func TestSendsNothing(t *testing.T) {
 		t.Errorf("sent %q", b)
 	}
 }
+
+// TestChain: a chain from a file gets the verdict it would get in a handshake, today and later.
+func TestChain(t *testing.T) {
+	s := newSite(t)
+	c := s.issue("sbc.lab.test", pki.UsageServer)
+	for _, k := range []struct {
+		side     pki.Side
+		at       time.Time
+		accepted bool
+		rule     pki.Rule
+	}{
+		{pki.PeerIsServer, time.Time{}, true, ""},
+		{pki.PeerIsClient, time.Time{}, false, pki.RuleEKU},
+		{pki.PeerIsServer, time.Now().AddDate(3, 0, 0), false, pki.RuleExpired},
+	} {
+		r, err := Chain("sbc", c.Chain, k.side, Options{Trust: s.trust, At: k.at})
+		check(t, err)
+		if f, _ := r.Findings.First(); r.Accepted != k.accepted || f.Rule != k.rule {
+			t.Errorf("%v: %s", k, r.Text())
+		}
+	}
+}
