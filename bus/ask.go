@@ -30,6 +30,7 @@ type Responder struct {
 	sub    *nats.Subscription
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	once   sync.Once
 }
 
 // maxInFlight bounds the requests one responder works on at the same time;
@@ -67,11 +68,16 @@ func Serve[Req, Res any](b *Bus, s Subject, h Handler[Req, Res]) (*Responder, er
 }
 
 // Close stops answering and waits for handlers that run.
-func (r *Responder) Close() {
+func (r *Responder) Close() { r.once.Do(r.close) }
+
+func (r *Responder) close() {
 	drained := make(chan struct{})
 	r.sub.SetClosedHandler(func(string) { close(drained) })
 	if r.sub.Drain() == nil { // after it no callback starts, so Wait cannot race with Add
-		<-drained
+		select {
+		case <-drained:
+		case <-time.After(askTimeout): // the connection went away meanwhile
+		}
 	}
 	r.cancel()
 	r.wg.Wait()
@@ -104,12 +110,20 @@ func asError(err error) *Error {
 func reply[Res any](m *nats.Msg, a Answer[Res]) {
 	data, err := json.Marshal(a)
 	if err != nil {
-		data, _ = json.Marshal(Answer[struct{}]{Node: a.Node, Err: &Error{CodeInternal, "encode answer: " + err.Error()}})
+		data = refusal(a.Node, "the answer cannot be encoded: "+err.Error())
 	}
 	if err := m.Respond(data); errors.Is(err, nats.ErrMaxPayload) {
-		data, _ = json.Marshal(Answer[struct{}]{Node: a.Node, Err: &Error{CodeInternal, "the answer is larger than the bus carries; ask for less"}})
-		_ = m.Respond(data)
+		_ = m.Respond(refusal(a.Node, "the answer is larger than the bus carries; ask for less"))
 	}
+}
+
+// refusal is an answer without a value.
+func refusal(node, why string) []byte {
+	data, _ := json.Marshal(struct { // strings always encode
+		Node string `json:"node"`
+		Err  *Error `json:"error"`
+	}{node, &Error{CodeInternal, why}})
+	return data
 }
 
 // Ask asks one node and waits for its answer until ctx ends (at most 5 s when

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 )
@@ -32,15 +31,15 @@ func Publish[T any](b *Bus, s Subject, v T) error {
 // Flush waits until the server has taken everything published before.
 func (b *Bus) Flush() error { return b.conn.FlushTimeout(defaultConnectTimeout) }
 
-// Subscription is a bounded queue of values. It owns one goroutine until Close.
+// Subscription is a bounded queue of values. It is filled by one goroutine of
+// the client, which never waits for the reader.
 type Subscription[T any] struct {
-	c       chan Message[T]
 	sub     *nats.Subscription
-	in      chan *nats.Msg
-	stop    chan struct{}
-	done    chan struct{}
-	once    sync.Once
-	dropped atomic.Int64
+	mu      sync.Mutex // guards c against being closed while it is filled
+	c       chan Message[T]
+	closed  bool
+	lagged  bool
+	dropped int64
 }
 
 // Subscribe queues up to pending values (0: 256) of a subject. When the reader
@@ -50,15 +49,13 @@ func Subscribe[T any](b *Bus, s Subject, pending int) (*Subscription[T], error) 
 	if pending <= 0 {
 		pending = 256
 	}
-	u := &Subscription[T]{c: make(chan Message[T], pending), in: make(chan *nats.Msg, 64),
-		stop: make(chan struct{}), done: make(chan struct{})}
-	sub, err := b.conn.ChanSubscribe(s.String(), u.in)
-	if err != nil {
-		return nil, fmt.Errorf("bus: subscribe %s: %w", s, err)
+	u := &Subscription[T]{c: make(chan Message[T], pending)}
+	sub, err := b.conn.Subscribe(s.String(), u.put)
+	if err == nil {
+		u.sub = sub
+		err = b.conn.FlushTimeout(defaultConnectTimeout) // the server knows of it when we return
 	}
-	u.sub = sub
-	go u.run()
-	if err := b.conn.FlushTimeout(defaultConnectTimeout); err != nil { // the server knows of it when we return
+	if err != nil {
 		u.Close()
 		return nil, fmt.Errorf("bus: subscribe %s: %w", s, err)
 	}
@@ -69,54 +66,43 @@ func Subscribe[T any](b *Bus, s Subject, pending int) (*Subscription[T], error) 
 func (u *Subscription[T]) C() <-chan Message[T] { return u.c }
 
 // Dropped is the number of values that did not fit or were not of type T.
-func (u *Subscription[T]) Dropped() int64 { return u.dropped.Load() + u.lost() }
-
-// lost counts what the client dropped in front of us.
-func (u *Subscription[T]) lost() int64 {
-	n, err := u.sub.Dropped()
-	if err != nil {
-		return 0
-	}
-	return int64(n)
+func (u *Subscription[T]) Dropped() int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.dropped
 }
 
 // Close ends the subscription and closes C; values still queued can be read.
 func (u *Subscription[T]) Close() {
-	u.once.Do(func() {
+	if u.sub != nil {
 		_ = u.sub.Unsubscribe() // fails only when the connection is closed, which ends it as well
-		close(u.stop)
-	})
-	<-u.done
-}
-
-func (u *Subscription[T]) run() {
-	defer close(u.done)
-	defer close(u.c)
-	var seen int64
-	lagged := false
-	for {
-		select {
-		case <-u.stop:
-			return
-		case m := <-u.in:
-			if n := u.lost(); n > seen {
-				seen, lagged = n, true
-			}
-			lagged = !u.put(m, lagged)
-		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.closed {
+		u.closed = true
+		close(u.c)
 	}
 }
 
-// put queues one message and reports whether it fitted.
-func (u *Subscription[T]) put(m *nats.Msg, lagged bool) bool {
-	v := Message[T]{Subject: m.Subject, Lagged: lagged}
-	if json.Unmarshal(m.Data, &v.Value) == nil {
+// put queues one message.
+func (u *Subscription[T]) put(m *nats.Msg) {
+	v := Message[T]{Subject: m.Subject}
+	err := json.Unmarshal(m.Data, &v.Value)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return
+	}
+	v.Lagged = u.lagged
+	if err == nil {
 		select {
 		case u.c <- v:
-			return true
+			u.lagged = false
+			return
 		default:
 		}
 	}
-	u.dropped.Add(1)
-	return false
+	u.lagged = true
+	u.dropped++
 }
