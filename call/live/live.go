@@ -8,9 +8,9 @@
 // # Overload
 //
 // The mailbox has two lanes. Signals of legs that exist, releases, state changes, configuration and ticks take the first;
-// Setup and MakeCall take the second, which is served when the first is empty or its turn has come. When the second lane's head
-// has waited longer than 20 ms, new calls are refused at the door with call.Overloaded until it is under 8 ms again: a
-// refused call costs next to nothing and calls that exist do not feel the flood.
+// Setup and MakeCall take the second, which is served when the first is empty or its turn has come (every eighth input). When
+// the oldest input has waited longer than 20 ms, new calls are refused at the door with call.Overloaded until it is under
+// 8 ms again: a refused call costs next to nothing and calls that exist do not feel the flood.
 //
 // # Values only
 //
@@ -21,6 +21,8 @@ package live
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/locktone/locktone/call"
@@ -35,7 +37,7 @@ type Options struct {
 	// RefuseAfter and AcceptUnder are the overload marks; zero means 20 ms and 8 ms.
 	RefuseAfter time.Duration
 	AcceptUnder time.Duration
-	// Now replaces the clock in tests.
+	// Now replaces the clock; nil is time.Now. Timers run on the real one.
 	Now func() time.Time
 }
 
@@ -71,69 +73,6 @@ func (e *RefusedError) Error() string {
 	return "live: new call refused: " + e.Cause.String() + "; calls that exist go on"
 }
 
-// A Host runs one engine.
-type Host struct{}
-
-// Start starts a host. Close ends it.
-func Start(o Options) *Host { return &Host{} }
-
-// Close stops the engine and waits for its goroutine. Drivers see their Commands channel closed.
-func (h *Host) Close() {}
-
-// Configure gives the engine a new configuration; calls that exist keep what they have.
-func (h *Host) Configure(c *call.Config) error { return nil }
-
-// Request hands a request to the engine and waits for the reply. by says who asks.
-func (h *Host) Request(ctx context.Context, by string, r call.Request) (call.Reply, error) {
-	return call.Reply{}, nil
-}
-
-// Calls returns pictures of all calls as of now.
-func (h *Host) Calls(ctx context.Context) ([]*call.View, error) { return nil, nil }
-
-// Attach connects a driver under the name that call.Device.Driver and call.Trunk.Driver use. queue bounds its commands;
-// zero means 4,096.
-func (h *Host) Attach(name string, queue int) (*Driver, error) { return &Driver{}, nil }
-
-// A Driver is one driver's connection to the engine. Its methods may be called from any goroutine; signals of one leg must
-// come from one goroutine at a time, so that they have an order.
-type Driver struct{}
-
-// NewLeg gives the id for a leg that comes in.
-func (d *Driver) NewLeg() call.LegID { return 0 }
-
-// Signal hands a signal to the engine. It does not wait. A *RefusedError comes for Setup alone: the engine will not hear of that leg
-// and the driver turns it away itself.
-func (d *Driver) Signal(s call.Signal) error { return nil }
-
-// Commands delivers the driver's commands in order; it is closed when the driver is detached, disconnected or the host stops.
-func (d *Driver) Commands() <-chan call.Command { return nil }
-
-// Detach ends the connection; all legs of the driver end with call.DriverGone.
-func (d *Driver) Detach() {}
-
-// Watch starts a watcher. buffer bounds what it may be behind; zero means 1,024 notes.
-func (h *Host) Watch(buffer int) *Watcher { return &Watcher{} }
-
-// A Watcher receives the engine's events.
-type Watcher struct{}
-
-// Notes delivers what happened, in order; it is closed by Close and when the host stops. The first note is a snapshot.
-func (w *Watcher) Notes() <-chan Note { return nil }
-
-// Close ends the watcher.
-func (w *Watcher) Close() {}
-
-// A Note is one event; or, at the start and after a lag, a picture of all calls: every event with Seq up to AsOf is in it.
-type Note struct {
-	Event  call.Event
-	Lagged bool
-	// Snapshot is set when AsOf counts, even if there are no calls.
-	Snapshot bool
-	AsOf     uint64
-	Calls    []*call.View
-}
-
 // Stats are the host's counters.
 type Stats struct {
 	Inputs, Refused, Disconnected, Lagged uint64
@@ -142,7 +81,162 @@ type Stats struct {
 	Wait time.Duration
 	// Busy is the time spent in Step so far.
 	Busy time.Duration
+	// Refusing says whether new calls are being refused.
+	Refusing bool
+}
+
+// A Host runs one engine.
+type Host struct {
+	opts Options
+	box  *mailbox
+	done chan struct{} // closed when the engine's goroutine has ended
+	legs atomic.Uint64 // ids given to legs that come in
+
+	// Only the engine's goroutine uses these.
+	engine   *call.Engine
+	drivers  map[string]*Driver
+	watchers []*Watcher
+	seq      uint64
+
+	mu    sync.Mutex
+	stats Stats
+}
+
+// Start starts a host. Close ends it.
+func Start(o Options) *Host {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	h := &Host{opts: o, box: newMailbox(o), done: make(chan struct{}), engine: call.New(), drivers: map[string]*Driver{}}
+	go h.run()
+	return h
+}
+
+// Close stops the engine and waits for its goroutine. Drivers see their Commands channel closed, watchers their Notes.
+func (h *Host) Close() {
+	h.box.close()
+	<-h.done
+}
+
+// Configure gives the engine a new configuration; calls that exist keep what they have.
+func (h *Host) Configure(c *call.Config) error {
+	return h.post(entry{in: call.Input{Config: c}})
+}
+
+// Request hands a request to the engine and waits for the reply. by says who asks. New calls can be refused with a *RefusedError.
+func (h *Host) Request(ctx context.Context, by string, r call.Request) (call.Reply, error) {
+	reply := make(chan call.Reply, 1)
+	e := entry{in: call.Input{Request: r, By: by}, reply: reply}
+	var err error
+	if _, fresh := r.(call.MakeCall); fresh {
+		err = h.postNew(e)
+	} else {
+		err = h.post(e)
+	}
+	if err != nil {
+		return call.Reply{}, err
+	}
+	return await(ctx, h, reply)
+}
+
+// await waits for an answer of the engine's goroutine.
+func await[T any](ctx context.Context, h *Host, c <-chan T) (T, error) {
+	var none T
+	select {
+	case v := <-c:
+		return v, nil
+	case <-ctx.Done():
+		return none, ctx.Err()
+	case <-h.done:
+		select {
+		case v := <-c:
+			return v, nil
+		default:
+			return none, ErrClosed
+		}
+	}
+}
+
+// Calls returns pictures of all calls as of now.
+func (h *Host) Calls(ctx context.Context) ([]*call.View, error) {
+	c := make(chan []*call.View, 1)
+	if err := h.post(entry{calls: c}); err != nil {
+		return nil, err
+	}
+	return await(ctx, h, c)
 }
 
 // Stats returns the counters.
-func (h *Host) Stats() Stats { return Stats{} }
+func (h *Host) Stats() Stats {
+	h.mu.Lock()
+	s := h.stats
+	h.mu.Unlock()
+	s.Refused, s.Refusing = h.box.refusals()
+	return s
+}
+
+// post puts an entry into the first lane.
+func (h *Host) post(e entry) error {
+	e.at = h.opts.Now()
+	return h.box.push(e)
+}
+
+// postNew puts a new call into the second lane, unless the engine is behind.
+func (h *Host) postNew(e entry) error {
+	e.at = h.opts.Now()
+	return h.box.pushNew(e)
+}
+
+// Attach connects a driver under the name that call.Device.Driver and call.Trunk.Driver use. queue bounds its commands;
+// zero means 4,096.
+func (h *Host) Attach(name string, queue int) (*Driver, error) {
+	if queue <= 0 {
+		queue = 4096
+	}
+	d := &Driver{host: h, name: name, commands: make(chan call.Command, queue)}
+	ok := make(chan error, 1)
+	if err := h.post(entry{attach: d, err: ok}); err != nil {
+		return nil, err
+	}
+	err, closed := await(context.Background(), h, ok)
+	if closed != nil {
+		err = closed
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// A Driver is one driver's connection to the engine. Its methods may be called from any goroutine; signals of one leg must
+// come from one goroutine at a time, so that they have an order.
+type Driver struct {
+	host     *Host
+	name     string
+	commands chan call.Command // closed by the engine's goroutine
+	gone     atomic.Bool
+}
+
+// NewLeg gives the id for a leg that comes in.
+func (d *Driver) NewLeg() call.LegID { return call.LegID(2*d.host.legs.Add(1) - 1) }
+
+// Signal hands a signal to the engine. It does not wait. A *RefusedError comes for Setup alone: the engine will not hear of that leg
+// and the driver turns it away itself.
+func (d *Driver) Signal(s call.Signal) error {
+	if d.gone.Load() {
+		return ErrDisconnected
+	}
+	e := entry{in: call.Input{Signal: s, Driver: d.name}, driver: d}
+	if _, fresh := s.(call.Setup); fresh {
+		return d.host.postNew(e)
+	}
+	return d.host.post(e)
+}
+
+// Commands delivers the driver's commands in order; it is closed when the driver is detached, disconnected or the host stops.
+func (d *Driver) Commands() <-chan call.Command { return d.commands }
+
+// Detach ends the connection; all legs of the driver end with call.DriverGone.
+func (d *Driver) Detach() {
+	_ = d.host.post(entry{detach: d}) // a host that has stopped has detached it already
+}

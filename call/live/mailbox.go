@@ -1,0 +1,180 @@
+package live
+
+import (
+	"sync"
+	"time"
+
+	"github.com/locktone/locktone/call"
+)
+
+// An entry is one thing in the mailbox: an input for the engine, or an errand for its goroutine.
+type entry struct {
+	at     time.Time
+	in     call.Input
+	driver *Driver // who sent the signal
+	reply  chan<- call.Reply
+
+	attach, detach *Driver
+	err            chan<- error
+	watch, refresh *Watcher
+	unwatch        *Watcher
+	calls          chan<- []*call.View
+}
+
+// mailbox is the bounded queue in front of the engine, in two lanes. Anybody puts in, the engine's goroutine takes out.
+type mailbox struct {
+	limit                    int
+	refuseAfter, acceptUnder time.Duration
+	// ready has a token when something was put in or the box was closed.
+	ready chan struct{}
+
+	mu       sync.Mutex
+	urgent   lane
+	fresh    lane
+	turn     int // inputs of the first lane since one of the second
+	closed   bool
+	refusing bool
+	refused  uint64
+}
+
+// turns is how many inputs of the first lane may pass before a new call has its turn.
+const turns = 7
+
+func newMailbox(o Options) *mailbox {
+	b := &mailbox{limit: o.Mailbox, refuseAfter: o.RefuseAfter, acceptUnder: o.AcceptUnder, ready: make(chan struct{}, 1)}
+	if b.limit <= 0 {
+		b.limit = 1 << 16
+	}
+	if b.refuseAfter <= 0 {
+		b.refuseAfter = 20 * time.Millisecond
+	}
+	if b.acceptUnder <= 0 {
+		b.acceptUnder = 8 * time.Millisecond
+	}
+	return b
+}
+
+// push puts an entry into the first lane. A full lane costs the driver whose signal does not fit its connection: to lose one
+// signal in silence would be worse.
+func (b *mailbox) push(e entry) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return ErrClosed
+	case b.urgent.n >= b.limit && e.driver != nil:
+		e.driver.gone.Store(true)
+		b.urgent.put(entry{at: e.at, detach: e.driver})
+		b.wake()
+		return ErrDisconnected
+	}
+	b.urgent.put(e)
+	b.wake()
+	return nil
+}
+
+// pushNew puts a new call into the second lane, unless the engine is behind.
+func (b *mailbox) pushNew(e entry) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return ErrClosed
+	}
+	b.measure(e.at)
+	if b.refusing || b.fresh.n >= b.limit {
+		b.refused++
+		return &RefusedError{Cause: call.Overloaded, RetryAfter: time.Second}
+	}
+	b.fresh.put(e)
+	b.wake()
+	return nil
+}
+
+// measure says whether new calls are refused, by how long the oldest entry has waited.
+func (b *mailbox) measure(now time.Time) {
+	var wait time.Duration
+	for _, l := range []*lane{&b.urgent, &b.fresh} {
+		if l.n > 0 {
+			wait = max(wait, now.Sub(l.head().at))
+		}
+	}
+	switch {
+	case wait > b.refuseAfter:
+		b.refusing = true
+	case wait < b.acceptUnder:
+		b.refusing = false
+	}
+}
+
+func (b *mailbox) wake() {
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take takes the next entry; ok is false when there is none.
+func (b *mailbox) take() (e entry, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.urgent.n > 0 && (b.fresh.n == 0 || b.turn < turns):
+		b.turn++
+		return b.urgent.take(), true
+	case b.fresh.n > 0:
+		b.turn = 0
+		return b.fresh.take(), true
+	}
+	return entry{}, false
+}
+
+func (b *mailbox) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.wake()
+}
+
+func (b *mailbox) isClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
+
+func (b *mailbox) refusals() (n uint64, refusing bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.refused, b.refusing
+}
+
+// lane is a queue in a ring that grows.
+type lane struct {
+	ring  []entry
+	first int
+	n     int
+}
+
+func (l *lane) head() *entry { return &l.ring[l.first] }
+
+func (l *lane) put(e entry) {
+	if l.n == len(l.ring) {
+		bigger := make([]entry, max(16, 2*l.n))
+		for i := range l.n {
+			bigger[i] = l.ring[(l.first+i)%len(l.ring)]
+		}
+		l.ring, l.first = bigger, 0
+	}
+	l.ring[(l.first+l.n)%len(l.ring)] = e
+	l.n++
+}
+
+func (l *lane) take() entry {
+	e := l.ring[l.first]
+	l.ring[l.first] = entry{}
+	l.first = (l.first + 1) % len(l.ring)
+	l.n--
+	if l.n == 0 && len(l.ring) > 1024 {
+		*l = lane{} // a flood is over: give its memory back
+	}
+	return e
+}

@@ -1,0 +1,168 @@
+package live
+
+import (
+	"slices"
+	"time"
+
+	"github.com/locktone/locktone/call"
+)
+
+// run is the engine's goroutine: it alone touches the engine, closes driver queues and tells watchers.
+func (h *Host) run() {
+	defer close(h.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		last := h.box.isClosed() // nothing is put in after that: what is there now is all
+		for e, ok := h.box.take(); ok; e, ok = h.box.take() {
+			h.handle(e)
+		}
+		if last {
+			h.shutDown()
+			return
+		}
+		h.arm(timer)
+		select {
+		case <-h.box.ready:
+		case <-timer.C:
+			h.tick()
+		}
+	}
+}
+
+// arm sets the timer to the engine's deadline.
+func (h *Host) arm(timer *time.Timer) {
+	wait := time.Hour
+	if d := h.engine.Deadline(); !d.IsZero() {
+		wait = max(0, d.Sub(h.opts.Now()))
+	}
+	timer.Reset(wait)
+}
+
+// tick steps the engine if its deadline has come.
+func (h *Host) tick() {
+	now := h.opts.Now()
+	if d := h.engine.Deadline(); !d.IsZero() && !d.After(now) {
+		h.step(now, "", call.Input{})
+	}
+}
+
+// handle does what one entry asks for.
+func (h *Host) handle(e entry) {
+	now := h.opts.Now()
+	h.mu.Lock()
+	h.stats.Wait = now.Sub(e.at)
+	h.mu.Unlock()
+	switch {
+	case e.attach != nil:
+		e.err <- h.attach(e.attach)
+	case e.detach != nil:
+		h.disconnect(now, e.detach)
+	case e.watch != nil:
+		h.watchers = append(h.watchers, e.watch)
+		e.watch.snapshot(h.engine)
+	case e.refresh != nil:
+		e.refresh.snapshot(h.engine)
+	case e.unwatch != nil:
+		h.watchers = slices.DeleteFunc(h.watchers, func(w *Watcher) bool { return w == e.unwatch })
+	case e.calls != nil:
+		e.calls <- h.engine.Calls()
+	case e.driver != nil && h.drivers[e.driver.name] != e.driver:
+		// The driver was disconnected after it had sent this; its legs are gone.
+	default:
+		h.input(now, e)
+	}
+}
+
+// input steps the engine with the entry's input.
+func (h *Host) input(now time.Time, e entry) {
+	out := h.step(now, e.in.Driver, e.in)
+	if e.reply != nil && out.Reply != nil {
+		e.reply <- *out.Reply
+	}
+}
+
+// step runs the engine once and hands out what came of it: the record first, then commands, then events.
+func (h *Host) step(now time.Time, driver string, in call.Input) call.Output {
+	begin := time.Now()
+	out := h.engine.Step(now, in)
+	h.seq++
+	h.count(time.Since(begin))
+	if h.opts.Recorder != nil {
+		h.opts.Recorder.Record(Record{Seq: h.seq, At: now, Driver: driver, Input: in, Output: out})
+	}
+	var lost []*Driver
+	for _, o := range out.Commands {
+		if d := h.deliver(o); d != nil && !slices.Contains(lost, d) {
+			lost = append(lost, d)
+		}
+	}
+	for _, w := range h.watchers {
+		w.tell(out.Events)
+	}
+	for _, d := range lost {
+		h.disconnect(now, d)
+	}
+	return out
+}
+
+func (h *Host) count(busy time.Duration) {
+	calls, legs := h.engine.Load()
+	h.mu.Lock()
+	h.stats.Inputs++
+	h.stats.Busy += busy
+	h.stats.Calls, h.stats.Legs = calls, legs
+	h.mu.Unlock()
+}
+
+// deliver puts a command into its driver's queue. It returns the driver if the queue is full. A leg that is to ring on a driver that
+// is not there fails at once.
+func (h *Host) deliver(o call.Order) *Driver {
+	d := h.drivers[o.Driver]
+	if d == nil {
+		if r, ok := o.Command.(call.Ring); ok {
+			_ = h.post(entry{in: call.Input{Driver: o.Driver, Signal: call.Released{Leg: r.Leg, Cause: call.DriverGone}}})
+		}
+		return nil
+	}
+	select {
+	case d.commands <- o.Command:
+		return nil
+	default:
+		return d
+	}
+}
+
+func (h *Host) attach(d *Driver) error {
+	if h.drivers[d.name] != nil {
+		return ErrNameTaken
+	}
+	h.drivers[d.name] = d
+	return nil
+}
+
+// disconnect ends a driver: its queue is closed and its legs end.
+func (h *Host) disconnect(now time.Time, d *Driver) {
+	if h.drivers[d.name] != d {
+		return
+	}
+	d.gone.Store(true)
+	delete(h.drivers, d.name)
+	close(d.commands)
+	h.mu.Lock()
+	h.stats.Disconnected++
+	h.mu.Unlock()
+	h.step(now, d.name, call.Input{Driver: d.name, Signal: call.DriverLost{Driver: d.name}})
+}
+
+// shutDown closes all queues.
+func (h *Host) shutDown() {
+	for _, d := range h.drivers {
+		d.gone.Store(true)
+		close(d.commands)
+	}
+	clear(h.drivers)
+	for _, w := range h.watchers {
+		w.stop()
+	}
+}

@@ -1,0 +1,134 @@
+package live
+
+import (
+	"sync"
+
+	"github.com/locktone/locktone/call"
+)
+
+// A Note is one event; or, at the start and after a lag, a picture of all calls.
+type Note struct {
+	Event call.Event
+	// Snapshot says that Calls is the picture of all calls with every event up to AsOf in it (Event is empty then). The first note
+	// is one.
+	Snapshot bool
+	// Lagged says that events were lost before this snapshot.
+	Lagged bool
+	AsOf   uint64
+	Calls  []*call.View
+}
+
+// A Watcher receives the engine's events. A goroutine of its own carries notes from a bounded queue to the channel; when the
+// queue is full, it is thrown away and a fresh picture of all calls takes its place, so a slow reader costs nobody but itself.
+type Watcher struct {
+	host  *Host
+	notes chan Note
+	limit int
+	ready chan struct{} // a token: something was put in
+	quit  chan struct{}
+	once  sync.Once
+
+	mu     sync.Mutex
+	queue  []Note
+	lagged bool
+}
+
+// Watch starts a watcher. buffer bounds what it may be behind; zero means 1,024 notes.
+func (h *Host) Watch(buffer int) *Watcher {
+	if buffer <= 0 {
+		buffer = 1024
+	}
+	w := &Watcher{host: h, notes: make(chan Note), limit: buffer, ready: make(chan struct{}, 1), quit: make(chan struct{})}
+	if h.post(entry{watch: w}) != nil {
+		w.stop()
+	}
+	go w.carry()
+	return w
+}
+
+// Notes delivers what happened, in order; it is closed by Close and when the host stops. The first note is a snapshot.
+func (w *Watcher) Notes() <-chan Note { return w.notes }
+
+// Close ends the watcher.
+func (w *Watcher) Close() {
+	w.stop()
+	_ = w.host.post(entry{unwatch: w}) // a host that has stopped has no watchers
+}
+
+func (w *Watcher) stop() { w.once.Do(func() { close(w.quit) }) }
+
+// tell adds events; the engine's goroutine calls it.
+func (w *Watcher) tell(events []call.Event) {
+	if len(events) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lagged {
+		return // a snapshot is on its way and will have them
+	}
+	if len(w.queue)+len(events) > w.limit {
+		w.queue, w.lagged = nil, true
+		w.host.lag()
+	}
+	for _, ev := range events {
+		if !w.lagged {
+			w.queue = append(w.queue, Note{Event: ev})
+		}
+	}
+	w.wake()
+}
+
+// snapshot adds a picture of all calls; the engine's goroutine calls it.
+func (w *Watcher) snapshot(e *call.Engine) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = append(w.queue, Note{Snapshot: true, Lagged: w.lagged, AsOf: e.LastEvent(), Calls: e.Calls()})
+	w.lagged = false
+	w.wake()
+}
+
+func (w *Watcher) wake() {
+	select {
+	case w.ready <- struct{}{}:
+	default:
+	}
+}
+
+// carry moves notes to the reader until the watcher ends.
+func (w *Watcher) carry() {
+	defer close(w.notes)
+	for {
+		batch, lagged := w.takeAll()
+		for _, n := range batch {
+			select {
+			case w.notes <- n:
+			case <-w.quit:
+				return
+			}
+		}
+		if lagged && w.host.post(entry{refresh: w}) != nil {
+			return
+		}
+		select {
+		case <-w.ready:
+		case <-w.quit:
+			return
+		}
+	}
+}
+
+// takeAll empties the queue; lagged says that it was thrown away and a snapshot must be asked for.
+func (w *Watcher) takeAll() (batch []Note, lagged bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	batch, w.queue = w.queue, nil
+	return batch, w.lagged
+}
+
+// lag counts a watcher that was too slow.
+func (h *Host) lag() {
+	h.mu.Lock()
+	h.stats.Lagged++
+	h.mu.Unlock()
+}
