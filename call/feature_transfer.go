@@ -169,7 +169,7 @@ func (e *Engine) replaced(l *Leg) {
 	}
 	c := l.party.call
 	e.transferred(c, old.party, nil)
-	e.dropParty(old.party, NormalClearing)
+	e.leave(old.party, NormalClearing) // who was to be taken over may have gone in the meantime
 	for _, o := range c.talkers(l.party) {
 		e.tell(o, Identify{o.id, l.party.identity})
 	}

@@ -31,6 +31,7 @@ type Watcher struct {
 	mu     sync.Mutex
 	queue  []Note
 	lagged bool
+	asked  bool // a snapshot has been asked for
 }
 
 // Watch starts a watcher. buffer bounds what it may be behind; zero means 1,024 notes.
@@ -84,7 +85,7 @@ func (w *Watcher) snapshot(e *call.Engine) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.queue = append(w.queue, Note{Snapshot: true, Lagged: w.lagged, AsOf: e.LastEvent(), Calls: e.Calls()})
-	w.lagged = false
+	w.lagged, w.asked = false, false
 	w.wake()
 }
 
@@ -99,7 +100,7 @@ func (w *Watcher) wake() {
 func (w *Watcher) carry() {
 	defer close(w.notes)
 	for {
-		batch, lagged := w.takeAll()
+		batch, ask := w.takeAll()
 		for _, n := range batch {
 			select {
 			case w.notes <- n:
@@ -107,7 +108,7 @@ func (w *Watcher) carry() {
 				return
 			}
 		}
-		if lagged && w.host.post(entry{refresh: w}) != nil {
+		if ask && w.host.post(entry{refresh: w}) != nil {
 			return
 		}
 		select {
@@ -118,12 +119,14 @@ func (w *Watcher) carry() {
 	}
 }
 
-// takeAll empties the queue; lagged says that it was thrown away and a snapshot must be asked for.
-func (w *Watcher) takeAll() (batch []Note, lagged bool) {
+// takeAll empties the queue; ask says that it was thrown away and a snapshot must be asked for.
+func (w *Watcher) takeAll() (batch []Note, ask bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	batch, w.queue = w.queue, nil
-	return batch, w.lagged
+	ask = w.lagged && !w.asked
+	w.asked = w.lagged
+	return batch, ask
 }
 
 // lag counts a watcher that was too slow.
