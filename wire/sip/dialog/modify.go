@@ -175,7 +175,7 @@ func (s *Session) changeFailed(what change, status int, m *sip.Message) {
 // glare plans the next attempt after a 491 (RFC 3261, 14.1), in units of 10 ms: the owner of the Call-ID waits 2.1 to
 // 4 s, the other side 0 to 2 s, so that they do not meet again.
 func (s *Session) glare(what change) {
-	if s.pending == nil {
+	if s.pending == nil || s.pending.refresh {
 		s.pending = &what
 	}
 	wait := time.Duration(s.cfg.Random()%201) * 10 * time.Millisecond

@@ -88,6 +88,9 @@ func (s *Session) sendReliable(in Ring) {
 	res.Add("Require", "100rel")
 	res.Set("RSeq", strconv.FormatUint(uint64(r.next), 10))
 	r.next++
+	if s.neg.State() == Stable {
+		in.Body = nil // RFC 6337, 2.2: after the answer, a provisional response carries nothing new
+	}
 	r.body = s.say(res, in.Body, CarrierReliable1xx)
 	r.tx, r.msg, r.wait = s.srv.tx, res, s.cfg.t1()
 	r.at, r.until = s.now.Add(r.wait), s.now.Add(64*s.cfg.t1())

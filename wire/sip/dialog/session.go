@@ -270,8 +270,10 @@ type Session struct {
 	endSeq  uint32    // CSeq of our BYE
 	giveUp  time.Time // an ending session is dropped then
 
-	localSDP   []byte // what we said last
-	remoteSDP  uint64 // hash of what the peer said last
+	localSDP   []byte // what we said, of the pair that is in force
+	remoteSDP  uint64 // hash of what the peer said in it
+	offeredSDP []byte // what we said last, perhaps still unanswered
+	heardSDP   uint64 // the same of the peer
 	peerUpdate bool   // the peer's Allow has UPDATE
 }
 
@@ -281,7 +283,7 @@ func New(cfg *Config) *Session { return &Session{cfg: cfg} }
 // Phase is where the session stands.
 func (s *Session) Phase() Phase { return s.phase }
 
-// LocalSDP is the session description we sent last, nil before the first.
+// LocalSDP is our session description of the pair in force, nil before the first pair.
 func (s *Session) LocalSDP() []byte { return s.localSDP }
 
 // Exchange is the offer/answer state.
@@ -489,21 +491,27 @@ func (s *Session) say(m *sip.Message, body []byte, c Carrier) bool {
 	if len(body) == 0 {
 		return false
 	}
-	if _, err := s.neg.Send(c); err != nil {
+	offer, err := s.neg.Send(c)
+	if err != nil {
 		return false
 	}
 	m.SetBody(ContentSDP, body)
-	s.localSDP = body
+	if s.offeredSDP = body; !offer {
+		s.localSDP, s.remoteSDP = body, s.heardSDP
+	}
 	return true
 }
 
 // hear records a session description of the peer. It says whether it was an offer; ok is false when none may come here.
 func (s *Session) hear(body []byte, c Carrier) (offer, ok bool) {
 	offer, err := s.neg.Receive(c)
-	if err == nil {
-		s.remoteSDP = fingerprint(body)
+	if err != nil {
+		return offer, false
 	}
-	return offer, err == nil
+	if s.heardSDP = fingerprint(body); !offer {
+		s.localSDP, s.remoteSDP = s.offeredSDP, s.heardSDP
+	}
+	return offer, true
 }
 
 func fingerprint(b []byte) uint64 {
