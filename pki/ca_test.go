@@ -313,7 +313,14 @@ func TestDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := OpenDir(root); err == nil {
-		t.Error("a folder that others may read is taken")
+		t.Error("a folder with keys that others may read is taken")
+	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.Mkdir(empty, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenDir(empty); err != nil || must(os.Stat(empty))(t).Mode().Perm() != 0o700 {
+		t.Errorf("an empty folder: %v", err)
 	}
 }
 

@@ -18,7 +18,8 @@ type Dir struct{ root string }
 
 const secretSuffix = ".pem"
 
-// OpenDir opens or makes the folder. A folder that others may enter is refused: keys would be readable.
+// OpenDir opens or makes the folder. One that others may enter is closed to them while it is empty, and refused when it
+// is not: its keys may have been read.
 func OpenDir(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("pki: key folder: %w", err)
@@ -27,8 +28,17 @@ func OpenDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pki: key folder: %w", err)
 	}
-	if st.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("pki: key folder %s has mode %v: private keys are kept there, chmod 700 it", path, st.Mode().Perm())
+	if st.Mode().Perm()&0o077 == 0 {
+		return &Dir{root: path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err == nil && len(entries) == 0 {
+		err = os.Chmod(path, 0o700)
+	} else if err == nil {
+		err = fmt.Errorf("pki: key folder %s has mode %v: private keys are kept there, chmod 700 it", path, st.Mode().Perm())
+	}
+	if err != nil {
+		return nil, err
 	}
 	return &Dir{root: path}, nil
 }
