@@ -122,6 +122,7 @@ type Endpoint struct {
 	sent    *sdp.Session             // the last description sent, whatever became of it
 	stream  Stream
 	active  bool
+	recode  bool // the codecs were set anew: the next offer does not repeat those in force
 }
 
 // NewEndpoint makes an endpoint whose descriptions carry the session id.

@@ -55,6 +55,10 @@ func (e *Endpoint) again(suites []sdp.Suite) (*sdp.Session, []sdp.Suite) {
 			suites = append(suites, c.Suite)
 		}
 	}
+	if e.recode {
+		m.SetCodecs(e.caps.codecs())
+		m.Ptime = e.ptime()
+	}
 	m.Direction, m.HasDir = e.want, true
 	return s, suites
 }
