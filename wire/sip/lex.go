@@ -31,7 +31,7 @@ const (
 	paramMarks   = "[]/:&+$"
 	headerMarks  = "[]/?:+$"
 	valueMarks   = tokenMarks + "[]:/@?&=$#|^"
-	wordMarks    = tokenMarks + "()<>:\\\"/[]?{}@"
+	wordMarks    = tokenMarks + "()<>:\\\"/[]?{}@" + "=&$#|^" // the last ones are what base64 and other generators put there
 	opaqueMarks  = uriMarks + ";/?:@&=+$,%#[]"
 	hostNameMark = "-._"
 )

@@ -159,8 +159,11 @@ func (m *Message) TopVia() Via { return m.via }
 func (m *Message) Vias() []Via {
 	var vias []Via
 	for _, f := range m.fields {
-		if f.id == idVia {
-			if v, err := ParseVia(f.Value); err == nil {
+		if f.id != idVia {
+			continue
+		}
+		for element := range listElements(f.Value) {
+			if v, err := ParseVia(element); err == nil {
 				vias = append(vias, v)
 			}
 		}

@@ -192,7 +192,7 @@ func (h *head) requestLine(line string) {
 	}
 	h.m.version = line[last+1:]
 	u := value{s: line[first+1 : last], params: h.params}
-	if len(trimmed) != len(line) || strings.IndexAny(u.s, " \t") >= 0 || u.s == "" {
+	if len(trimmed) != len(line) || strings.ContainsAny(u.s, " \t") || u.s == "" {
 		h.fail(first, "", "a request line is method, URI and version with one space between them and none at the end")
 	} else if !u.uri(&h.m.uri, 0, len(u.s)) {
 		h.fail(first+1+u.at, "Request-URI", u.what)

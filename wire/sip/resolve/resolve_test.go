@@ -85,10 +85,10 @@ func TestResolve(t *testing.T) {
 		{"tls tcp udp", "sip:plain.example;transport=tcp", "tcp 192.0.2.9:5060"},
 		{"tls tcp udp", "sip:plain.example;transport=tls", "tls 192.0.2.9:5061"},
 		// only a name: NAPTR
-		{"tls tcp udp", "sip:example.com", "tls 192.0.2.1:5061, tls [2001:db8::1]:5061, tls 192.0.2.2:5071, tls 192.0.2.3:5071, tcp 192.0.2.1:5060, tcp [2001:db8::1]:5060"},
+		{"tls tcp udp", "sip:example.com", "tls 192.0.2.1:5061, tls [2001:db8::1]:5061, tls 192.0.2.2:5071, tls 192.0.2.3:5071"},
 		{"udp", "sip:example.com", "udp 192.0.2.1:5070, udp [2001:db8::1]:5070"},
 		{"tls tcp udp", "sips:example.com", "tls 192.0.2.1:5061, tls [2001:db8::1]:5061, tls 192.0.2.2:5071, tls 192.0.2.3:5071"},
-		{"tls tcp udp", "sip:EXAMPLE.com.", "tls 192.0.2.1:5061, tls [2001:db8::1]:5061, tls 192.0.2.2:5071, tls 192.0.2.3:5071, tcp 192.0.2.1:5060, tcp [2001:db8::1]:5060"},
+		{"tls tcp udp", "sip:EXAMPLE.com.", "tls 192.0.2.1:5061, tls [2001:db8::1]:5061, tls 192.0.2.2:5071, tls 192.0.2.3:5071"},
 		// no NAPTR: the SRVs in our order of preference
 		{"tcp udp tls", "sip:nonaptr.example", "udp 192.0.2.1:5080, udp [2001:db8::1]:5080"},
 		{"tls udp", "sip:nonaptr.example", "tls 192.0.2.1:5081, tls [2001:db8::1]:5081"},
@@ -110,6 +110,38 @@ func TestResolve(t *testing.T) {
 		if got := all(t, targets, err); got != test.want {
 			t.Errorf("%s with %s:\n got %s\nwant %s", test.uri, test.networks, got, test.want)
 		}
+	}
+}
+
+// TestClearFallback: a domain that offers TLS is not tried in clear after TLS failed, unless the exception says so.
+func TestClearFallback(t *testing.T) {
+	server := startDNS(t, &dnsServer{zone: example})
+	for fallback, want := range map[bool]bool{false: false, true: true} {
+		r := New(Config{DNS: &Client{Servers: []netip.AddrPort{server.addr}}, ClearFallback: fallback})
+		targets, err := r.Resolve(t.Context(), mustURI(t, "sip:example.com"))
+		got := all(t, targets, err)
+		if strings.Contains(got, "tcp 192.0.2.1:5060") != want {
+			t.Errorf("ClearFallback %v: got %s", fallback, got)
+		}
+	}
+}
+
+// brokenNAPTR is a resolver in the way that knows A and SRV only.
+type brokenNAPTR struct{ Exchanger }
+
+func (b brokenNAPTR) Exchange(ctx context.Context, name string, t Type) (Answer, error) {
+	if t == TypeNAPTR {
+		return Answer{}, errors.New("not implemented")
+	}
+	return b.Exchanger.Exchange(ctx, name, t)
+}
+
+func TestWithoutNAPTR(t *testing.T) {
+	server := startDNS(t, &dnsServer{zone: example})
+	r := New(Config{DNS: brokenNAPTR{&Client{Servers: []netip.AddrPort{server.addr}}}, Networks: []string{TLS}})
+	targets, err := r.Resolve(t.Context(), mustURI(t, "sip:nonaptr.example"))
+	if got := all(t, targets, err); !strings.HasPrefix(got, "tls 192.0.2.1:5081") {
+		t.Errorf("a resolver that refuses NAPTR: got %s, want the SRV record", got)
 	}
 }
 
@@ -231,7 +263,7 @@ func TestFailover(t *testing.T) {
 			t.Fatal(err)
 		}
 		var busy *UnavailableError
-		if _, err := targets.Next(t.Context()); !errors.As(err, &busy) || busy.Until.Sub(time.Now()) != time.Minute {
+		if _, err := targets.Next(t.Context()); !errors.As(err, &busy) || time.Until(busy.Until) != time.Minute {
 			t.Errorf("everybody said Retry-After: got %v, want unavailable for one minute", err)
 		}
 		time.Sleep(time.Minute)

@@ -55,7 +55,10 @@ type Config struct {
 	Networks []string      // spoken here, most wanted first; empty = tls, tcp, udp
 	Penalty  time.Duration // how long a target that failed comes last; 0 = 30 seconds
 	IPv6     bool          // try AAAA before A
-	Entries  int           // DNS answers and failed targets remembered, each; 0 = 4,096
+	// ClearFallback is a named exception: go on in clear when a domain that offers TLS cannot be reached by it. Without it,
+	// nobody can turn a call into clear text by breaking the TLS connection.
+	ClearFallback bool
+	Entries       int // DNS answers and failed targets remembered, each; 0 = 4,096
 }
 
 // Resolver finds targets. It is safe for concurrent use. It owns a cache of DNS answers and one of failed targets.
@@ -146,20 +149,9 @@ func (r *Resolver) services(ctx context.Context, p *plan) ([]step, error) {
 	if p.fixed != "" {
 		return r.srvOrHost(ctx, p.domain, p.fixed)
 	}
-	answer, err := r.ask(ctx, p.domain, TypeNAPTR)
-	if err != nil {
-		return nil, err
-	}
-	var steps []step
-	for _, s := range p.fromNAPTR(answer.NAPTR) {
-		more, err := r.srv(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		steps = append(steps, more...)
-	}
-	if len(steps) > 0 {
-		return steps, nil
+	steps, err := r.naptr(ctx, p)
+	if err != nil || len(steps) > 0 {
+		return steps, err
 	}
 	for _, network := range p.networks {
 		if steps, err = r.srv(ctx, step{network: network, name: srvName(network, p.domain)}); err != nil || len(steps) > 0 {
@@ -168,6 +160,27 @@ func (r *Resolver) services(ctx context.Context, p *plan) ([]step, error) {
 	}
 	network := p.standard()
 	return []step{{network: network, name: p.domain, port: defaultPort(network)}}, nil
+}
+
+// naptr follows the NAPTR records. A resolver on the way that refuses the type (some forwarders do) is as good as none: if it
+// is out of order altogether, the SRV question will say so.
+func (r *Resolver) naptr(ctx context.Context, p *plan) ([]step, error) {
+	answer, err := r.ask(ctx, p.domain, TypeNAPTR)
+	if err != nil {
+		return nil, nil
+	}
+	var steps []step
+	for _, s := range p.fromNAPTR(answer.NAPTR) {
+		if !r.config.ClearFallback && s.network != TLS && len(steps) > 0 && steps[len(steps)-1].network == TLS {
+			break
+		}
+		more, err := r.srv(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, more...)
+	}
+	return steps, nil
 }
 
 func (r *Resolver) srvOrHost(ctx context.Context, domain, network string) ([]step, error) {
