@@ -39,7 +39,9 @@ func BenchmarkCall(b *testing.B) {
 func benchmarkCalls(b *testing.B, rate int) {
 	ca := newAuthority(b)
 	server := &answerer{}
-	_, ls := start(b, Config{User: server, Transport: ca.transportConfig(ca.issue(b, "server"))}, ca.listenTLS(ca.issue(b, "server")))
+	unlimited := Limits{RequestRate: -1, ShedAbove: time.Hour}
+	_, ls := start(b, Config{User: server, Transport: ca.transportConfig(ca.issue(b, "server")), Limits: unlimited},
+		ca.listenTLS(ca.issue(b, "server")))
 	cert := ca.issue(b, "client")
 	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
 	if err != nil {
@@ -186,12 +188,16 @@ func (c *rawCaller) await(status, method string) ([]byte, error) {
 			if len(c.have) >= i+4+length {
 				m := c.have[:i+4+length]
 				c.have = c.have[i+4+length:]
+				if !bytes.HasPrefix(m, []byte("SIP/2.0 180")) && !bytes.HasPrefix(m, []byte("SIP/2.0 200")) {
+					return nil, fmt.Errorf("unexpected answer:\n%s", m)
+				}
 				if bytes.HasPrefix(m, []byte("SIP/2.0 "+status)) && bytes.Contains(m, []byte(" "+method+"\r\n")) {
 					return m, nil
 				}
 				continue
 			}
 		}
+		_ = c.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		n, err := c.conn.Read(c.buf)
 		if err != nil {
 			return nil, err
