@@ -2,11 +2,13 @@ package media
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/media/relay"
 	"github.com/locktone/locktone/media/rtpport"
+	"github.com/locktone/locktone/media/tone"
 	"github.com/locktone/locktone/wire/sdp"
 )
 
@@ -117,18 +119,262 @@ func (e *NeedsAnchor) Error() string { return "media: cannot go direct: " + e.Wh
 type PlaneConfig struct {
 	Bind     netip.Addr     // address of our media sockets; zero: 127.0.0.1
 	Announce netip.Addr     // address written into descriptions; zero: Bind
-	Ports    *rtpport.Range // zero: rtpport.Default()
+	Ports    *rtpport.Range // nil: rtpport.Default()
 	Relay    *relay.Engine  // shared forwarding engine; nil: the plane starts its own when first needed
 	Keys     desc.KeySource // nil: crypto/rand
 }
 
-// Plane is a node's table of session descriptions and what hangs on them. It is safe for concurrent use; legs are
-// independent of each other except through Render. It owns every relay port and source it makes and releases them with
-// the leg.
+// Plane is a node's table of session descriptions and what hangs on them. It is safe for concurrent use. It owns every
+// relay port and source it makes and releases them with the leg.
+//
+// Of each leg it keeps the offer/answer state of RFC 3264 as the leg's peer sees it: one o= line, whose version grows
+// with every change, and a list of m= lines that only grows, whoever is at the other end of the call.
 type Plane struct {
-	cfg  PlaneConfig
-	mu   sync.Mutex
-	legs map[LegID]*leg
-	refs map[Ref]*entry
-	next Ref
+	cfg PlaneConfig
+
+	mu      sync.Mutex
+	engine  *relay.Engine // our own, or cfg.Relay
+	own     bool          // the engine is ours to close
+	legs    map[LegID]*leg
+	refs    map[Ref]*entry
+	next    Ref
+	closing []*Stream // to be closed once mu is released
+	over    bool
+}
+
+// entry is one description received.
+type entry struct {
+	ref     Ref
+	leg     *leg
+	text    string       // as received, to recognise it when it comes again
+	s       *sdp.Session // as allowed by the leg's guard
+	summary Summary
+	offer   Ref   // of an answer: the offer passed on that it answers, 0 if that was made by us
+	match   []int // of such an answer: its lines to those of the offer
+}
+
+// leg is what the plane knows of one leg. Everything is guarded by the plane's lock.
+type leg struct {
+	id     LegID
+	prof   Profile
+	origin sdp.Origin
+	sent   *sdp.Session // last description sent, whatever became of it
+	local  *sdp.Session // last description sent that is in force
+	in     *entry       // last description received that is in force
+	open   *entry       // the peer's offer that has no answer yet
+	out    *outgoing    // our offer that has no answer yet
+	refs   []Ref        // oldest first
+	how    way          // how media goes now
+	peer   LegID        // with whom it is, or will be, connected
+
+	port   *relay.Port // when anchored
+	portE  *desc.Endpoint
+	source *Stream // when it hears us
+	name   string  // of the source
+}
+
+// way is how a leg's media goes.
+type way uint8
+
+const (
+	wayNone way = iota
+	wayDirect
+	wayAnchored
+	waySourced
+)
+
+func (w way) String() string { return [...]string{"none", "direct", "anchored", "source"}[w] }
+
+// outgoing is an offer of ours.
+type outgoing struct {
+	s     *sdp.Session
+	match []int // its lines to those of the description it was made of
+	lines int   // how many lines that description has
+	from  Ref
+	how   way
+	peer  LegID
+	name  string // of the source
+}
+
+// maxRefs is how many descriptions of one leg are remembered: those of exchanges under way, and some for good measure.
+const maxRefs = 16
+
+// NewPlane makes an empty table.
+func NewPlane(cfg PlaneConfig) *Plane {
+	if !cfg.Bind.IsValid() {
+		cfg.Bind = loopback
+	}
+	if !cfg.Announce.IsValid() {
+		cfg.Announce = cfg.Bind
+	}
+	if cfg.Ports == nil {
+		cfg.Ports = rtpport.Default()
+	}
+	if cfg.Keys == nil {
+		cfg.Keys = CryptoKeys{}
+	}
+	return &Plane{cfg: cfg, engine: cfg.Relay, legs: map[LegID]*leg{}, refs: map[Ref]*entry{}}
+}
+
+// AddLeg makes a leg known. To call it again changes its profile from the next exchange on.
+func (p *Plane) AddLeg(id LegID, prof Profile) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := p.legs[id]; l != nil {
+		l.prof = prof
+		return
+	}
+	if p.over {
+		return
+	}
+	n := sessionID()
+	p.legs[id] = &leg{id: id, prof: prof, origin: sdp.Origin{Username: "-", ID: n, Version: n, Conn: sdp.ConnOf(p.cfg.Announce)}}
+}
+
+// RemoveLeg releases everything the leg holds: ports, sources, keys, descriptions. Refs of it become invalid.
+func (p *Plane) RemoveLeg(id LegID) {
+	defer p.closeStreams()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := p.legs[id]; l != nil {
+		p.release(l)
+		delete(p.legs, id)
+	}
+}
+
+func (p *Plane) release(l *leg) {
+	p.releasePort(l)
+	p.releaseSource(l)
+	for _, r := range l.refs {
+		delete(p.refs, r)
+	}
+	l.refs, l.in, l.open, l.out = nil, nil, nil, nil
+}
+
+func (p *Plane) releasePort(l *leg) {
+	if l.port != nil {
+		l.port.Close()
+		l.port, l.portE = nil, nil
+	}
+}
+
+func (p *Plane) releaseSource(l *leg) {
+	if l.source != nil {
+		p.closing = append(p.closing, l.source)
+		l.source = nil
+	}
+}
+
+// closeStreams closes what release has put aside; a stream waits for its goroutines, which nobody should do under a lock.
+func (p *Plane) closeStreams() {
+	p.mu.Lock()
+	all := p.closing
+	p.closing = nil
+	p.mu.Unlock()
+	for _, s := range all {
+		_ = s.Close()
+	}
+}
+
+// Close releases everything. Nothing can be added afterwards.
+func (p *Plane) Close() {
+	p.mu.Lock()
+	for id, l := range p.legs {
+		p.release(l)
+		delete(p.legs, id)
+	}
+	p.over = true
+	engine := p.engine
+	if !p.own {
+		engine = nil
+	}
+	p.engine = nil
+	p.mu.Unlock()
+	p.closeStreams()
+	if engine != nil {
+		_ = engine.Close()
+	}
+}
+
+func (p Profile) guard() desc.Guard {
+	return desc.Guard{Security: p.Security, Suites: p.Suites, Codecs: p.Codecs}
+}
+
+// Evidence is what the plane's own ports and sources have seen of a leg; ok is false when its media goes direct.
+func (p *Plane) Evidence(id LegID) (e Evidence, ok bool) {
+	p.mu.Lock()
+	l := p.legs[id]
+	if l == nil {
+		p.mu.Unlock()
+		return e, false
+	}
+	how, port, source := l.how, l.port, l.source
+	p.mu.Unlock()
+	switch {
+	case how == wayAnchored && port != nil:
+		e = Evidence{Local: netip.AddrPortFrom(p.cfg.Announce, port.Number()).String(), Suite: port.Suite(), LevelDBm: tone.NoLevel}
+		if to := port.Remote(); to.IsValid() {
+			e.Remote = to.String()
+		}
+		e.Rx, e.Tx = port.Counters()
+		return e, true
+	case how == waySourced && source != nil:
+		return source.Evidence(), true
+	}
+	return e, false
+}
+
+// LegMedia is how a leg's media goes now, for `show calls` and the trace.
+type LegMedia struct {
+	Treatment  string     `json:"treatment"` // "none", "direct", "anchored", "source"
+	Protection Protection `json:"protection"`
+	Suite      string     `json:"suite,omitempty"`
+	Codec      string     `json:"codec,omitempty"`
+	Peer       LegID      `json:"peer,omitempty"`   // the leg it is connected with
+	Source     string     `json:"source,omitempty"` // what it hears from us
+}
+
+// Show says how the leg's media goes now.
+func (p *Plane) Show(id LegID) (LegMedia, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.legs[id]
+	if l == nil {
+		return LegMedia{}, false
+	}
+	m := LegMedia{Treatment: l.how.String()}
+	if l.local == nil || l.in == nil {
+		return m, true
+	}
+	if l.how == waySourced {
+		m.Source = l.name
+	} else {
+		m.Peer = l.peer
+	}
+	ours, theirs := desc.Audio(l.local), desc.Audio(l.in.s)
+	if ours == nil || theirs == nil {
+		return m, true
+	}
+	if len(ours.Crypto) > 0 && len(theirs.Crypto) > 0 {
+		m.Protection, m.Suite = Protected, agreedSuite(ours, theirs).String()
+	}
+	for _, c := range theirs.Codecs {
+		if !c.IsEvent() && slices.ContainsFunc(ours.Codecs, c.SameAs) {
+			m.Codec = c.Name
+			break
+		}
+	}
+	return m, true
+}
+
+// agreedSuite is the suite both lines name; the answer names one only.
+func agreedSuite(a, b *sdp.Media) sdp.Suite {
+	for _, x := range a.Crypto {
+		for _, y := range b.Crypto {
+			if x.Suite == y.Suite && (len(a.Crypto) == 1 || len(b.Crypto) == 1) {
+				return x.Suite
+			}
+		}
+	}
+	return sdp.NoSuite
 }
