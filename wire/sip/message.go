@@ -173,7 +173,9 @@ func (m *Message) Vias() []Via {
 
 // PrependVia puts v on top.
 func (m *Message) PrependVia(v Via) {
-	m.Prepend("Via", v.String())
+	at := max(m.index(idVia), 0)
+	m.fields = slices.Insert(m.fields, at, builtField(idVia, "", v.String()))
+	m.via = v
 }
 
 // SetTopVia replaces the topmost Via (a server adds received and rport this way); it adds one when there is none.
@@ -257,7 +259,17 @@ func (m *Message) Contacts() []Address { return m.Addresses("Contact") }
 func (m *Message) Contact() (Address, bool) { return m.contact, !m.contact.URI.IsZero() }
 
 // SetContact replaces all Contact values.
-func (m *Message) SetContact(a ...Address) { m.SetAddresses("Contact", a) }
+func (m *Message) SetContact(a ...Address) {
+	if len(a) != 1 {
+		m.SetAddresses("Contact", a)
+		return
+	}
+	if i := m.index(idContact); i < 0 || slices.ContainsFunc(m.fields[i+1:], func(f Field) bool { return f.id == idContact }) {
+		m.Del("Contact")
+	}
+	m.put(idContact, a[0].String())
+	m.contact = a[0]
+}
 
 // Routes are the Route values, next hop first.
 func (m *Message) Routes() []Address { return m.Addresses("Route") }

@@ -145,6 +145,13 @@ func TestEditing(t *testing.T) {
 	equal(t, "received", c.Header("v"), "SIP/2.0/UDP h;branch=z9hG4bK1;received=192.0.2.1")
 	c.SetContact(Address{URI: URI{Scheme: "sip", Host: "a"}}, Address{URI: URI{Scheme: "sip", Host: "b"}})
 	equal(t, "contacts", len(c.Contacts()), 2)
+	c.SetContact(Address{URI: URI{Scheme: "sips", Host: "c"}})
+	first, _ := c.Contact()
+	equal(t, "one contact", len(c.Contacts()), 1)
+	equal(t, "the contact", first.URI.String()+" "+c.Header("m"), "sips:c <sips:c>")
+	c.SetContact()
+	_, has := c.Contact()
+	equal(t, "no contact", has || c.Has("Contact"), false)
 	c.SetBody("text/plain", []byte("hi"))
 	equal(t, "with body", strings.HasSuffix(c.String(), "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"), true)
 }
