@@ -39,6 +39,7 @@ type Engine struct {
 	legs    map[LegID]*Leg // legs on the wire
 	devices map[string]*deviceState
 	trunks  map[string]*trunkState
+	turns   map[string]int // calls a group of a route list has had, by its name
 
 	lastCall  CallID
 	lastParty PartyID
@@ -74,6 +75,7 @@ func New() *Engine {
 		legs:    map[LegID]*Leg{},
 		devices: map[string]*deviceState{},
 		trunks:  map[string]*trunkState{},
+		turns:   map[string]int{},
 	}
 }
 

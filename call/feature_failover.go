@@ -30,7 +30,7 @@ func (failover) expired(e *Engine, t *timer) bool {
 
 func (failover) failed(e *Engine, p *Party, cause Cause) bool {
 	o := p.offering
-	if !cause.Reroutes() || len(o.choices) == 0 {
+	if !o.reroutes(cause) {
 		return false
 	}
 	o.cause = CauseNone

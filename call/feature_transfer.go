@@ -134,7 +134,7 @@ func (transfer) answered(e *Engine, l *Leg, s Answered) {
 // failed: the target cannot be reached. A transferor that is still there gets the call back.
 func (transfer) failed(e *Engine, p *Party, cause Cause) bool {
 	by := transferor(p)
-	if by == nil || cause.Reroutes() && len(p.offering.choices) > 0 && e.reachTrunk(p.call, p) == CauseNone {
+	if by == nil || p.offering.reroutes(cause) && e.reachTrunk(p.call, p) == CauseNone {
 		return by != nil
 	}
 	e.tell(by, TransferResult{by.id, cause.SIP(), true})

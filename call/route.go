@@ -1,6 +1,10 @@
 package call
 
-import "github.com/locktone/locktone/dialplan"
+import (
+	"slices"
+
+	"github.com/locktone/locktone/dialplan"
+)
 
 // A dialling is a wish to reach a number on behalf of a party of the call.
 type dialling struct {
@@ -17,6 +21,7 @@ type dialling struct {
 type offering struct {
 	dialling
 	choices []RouteMember // route list members not tried yet
+	causes  []Cause       // of the route list: these lead to the next choice; empty: those of the network
 	cause   Cause         // the most telling failure so far
 	ring    timer
 }
@@ -42,13 +47,48 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 	case dialplan.ToTrunk:
 		p.offering.choices = []RouteMember{{Trunk: res.Pattern.To}}
 	case dialplan.ToRouteList:
-		p.offering.choices = e.config.lists[res.Pattern.To].Members
+		list := e.config.lists[res.Pattern.To]
+		p.offering.choices, p.offering.causes = e.inTurn(list.Members), list.Causes
 	}
 	cause := e.reachTrunk(c, p)
 	if cause != CauseNone && p.call != nil {
 		e.dropParty(p, cause)
 	}
 	return cause
+}
+
+// inTurn is the order in which the members are tried by this call: each group that takes turns begins one further than
+// for the call before.
+func (e *Engine) inTurn(members []RouteMember) []RouteMember {
+	out := members
+	for from := 0; from < len(members); {
+		to := from + 1
+		for to < len(members) && members[to].Turns == members[from].Turns {
+			to++
+		}
+		if group := members[from].Turns; group != "" {
+			if &out[0] == &members[0] {
+				out = slices.Clone(members) // the configuration's own list stays as it is
+			}
+			first := e.turns[group] % (to - from)
+			e.turns[group]++
+			copy(out[from:to], members[from+first:to])
+			copy(out[to-first:to], members[from:from+first])
+		}
+		from = to
+	}
+	return out
+}
+
+// reroutes says whether a failure with this cause leads to the next choice.
+func (o *offering) reroutes(cause Cause) bool {
+	if len(o.choices) == 0 {
+		return false
+	}
+	if len(o.causes) > 0 {
+		return slices.Contains(o.causes, cause)
+	}
+	return cause.Reroutes()
 }
 
 func routeCause(res dialplan.Result) Cause {

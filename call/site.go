@@ -81,6 +81,8 @@ type MediaPolicy struct {
 type RouteList struct {
 	Name    string        `json:"name"`
 	Members []RouteMember `json:"members"`
+	// Causes lead to the next member; empty means those that say the network failed (Cause.Reroutes).
+	Causes []Cause `json:"causes,omitempty"`
 }
 
 // A RouteMember is one choice of a route list.
@@ -88,6 +90,8 @@ type RouteMember struct {
 	Trunk   string             `json:"trunk"`
 	Called  dialplan.Transform `json:"called,omitzero"`
 	Calling dialplan.Transform `json:"calling,omitzero"`
+	// Turns names a group of neighbouring members that take turns at being first, call by call; empty keeps the order.
+	Turns string `json:"turns,omitempty"`
 }
 
 // An Applet is a program of ours that can be called.

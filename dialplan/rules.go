@@ -50,7 +50,8 @@ const (
 
 // A Transform rewrites a number: first Discard, then Mask, then Prefix.
 type Transform struct {
-	// Discard cuts digits off the front: "" none, "predot" what the pattern matched before its dot, "all", or a count ("3").
+	// Discard cuts digits off the front: "" none, "predot" what the pattern matched before its dot, "all", or a count ("3"). "pound"
+	// cuts a trailing # off the end, "predot pound" does both.
 	Discard string `json:"discard,omitempty"`
 	// Mask is laid over the number from the right: X keeps the digit, anything else replaces it; digits beyond the mask go.
 	Mask string `json:"mask,omitempty"`

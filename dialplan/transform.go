@@ -17,7 +17,11 @@ func (t Transform) apply(number string, dot int) string {
 	if t.IsZero() {
 		return number
 	}
-	number = number[t.cut(len(number), dot):]
+	discard, pound := strings.CutSuffix(t.Discard, "pound")
+	if pound {
+		number = strings.TrimSuffix(number, "#")
+	}
+	number = number[cut(strings.TrimSpace(discard), len(number), dot):]
 	if t.Mask != "" {
 		number = overlay(t.Mask, number)
 	}
@@ -25,8 +29,8 @@ func (t Transform) apply(number string, dot int) string {
 }
 
 // cut is how many digits go off the front.
-func (t Transform) cut(length, dot int) int {
-	switch t.Discard {
+func cut(discard string, length, dot int) int {
+	switch discard {
 	case "":
 		return 0
 	case "all":
@@ -34,7 +38,7 @@ func (t Transform) cut(length, dot int) int {
 	case "predot":
 		return min(max(dot, 0), length)
 	}
-	n, err := strconv.Atoi(t.Discard)
+	n, err := strconv.Atoi(discard)
 	if err != nil {
 		return 0 // Validate refuses it
 	}
@@ -59,12 +63,12 @@ func overlay(mask, number string) string {
 // Validate checks the transform; hasDot says whether it belongs to a pattern with a dot.
 func (t Transform) Validate(hasDot bool) error {
 	switch n, err := strconv.Atoi(t.Discard); {
-	case t.Discard == "" || t.Discard == "all":
-	case t.Discard == "predot" && !hasDot:
-		return fmt.Errorf(`discard "predot" needs a dot in the pattern`)
-	case t.Discard == "predot":
+	case t.Discard == "" || t.Discard == "all" || t.Discard == "pound":
+	case strings.HasPrefix(t.Discard, "predot") && !hasDot:
+		return fmt.Errorf(`discard %q needs a dot in the pattern`, t.Discard)
+	case t.Discard == "predot" || t.Discard == "predot pound":
 	case err != nil || n < 0:
-		return fmt.Errorf(`%q is no discard; expected "predot", "all" or a number of digits`, t.Discard)
+		return fmt.Errorf(`%q is no discard; expected "predot", "pound", "predot pound", "all" or a number of digits`, t.Discard)
 	}
 	if bad := strings.Trim(t.Mask, alphabet+"X"); bad != "" {
 		return fmt.Errorf("mask %q has %q in it; expected digits, *, #, + and X", t.Mask, bad)

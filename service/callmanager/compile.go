@@ -67,13 +67,20 @@ func trunkOf(t *directory.Trunk) call.Trunk {
 // routeList flattens groups into the order in which trunks are tried.
 func routeList(c *config.Site, l config.RouteList) call.RouteList {
 	out := call.RouteList{Name: l.Name}
+	for _, cause := range l.WithDefaults().FailoverCauses {
+		out.Causes = append(out.Causes, call.CauseFromQ850(cause))
+	}
 	for _, name := range l.Groups {
 		at := slices.IndexFunc(c.RouteGroups, func(g config.RouteGroup) bool { return g.Name == name })
 		if at < 0 {
 			continue // the site was checked; a name that fits nothing cannot be here
 		}
+		turns := ""
+		if c.RouteGroups[at].Distribution == config.Circular {
+			turns = name
+		}
 		for _, t := range c.RouteGroups[at].Trunks {
-			out.Members = append(out.Members, call.RouteMember{Trunk: t})
+			out.Members = append(out.Members, call.RouteMember{Trunk: t, Turns: turns})
 		}
 	}
 	return out
@@ -125,8 +132,13 @@ func routePattern(p config.RoutePattern) dialplan.Pattern {
 
 func transforms(t config.Transform) (called, calling dialplan.Transform) {
 	called = dialplan.Transform{Mask: t.CalledMask, Prefix: t.Prefix}
-	if t.Discard == config.DiscardPreDot || t.Discard == config.DiscardPreDotTrailingPound {
+	switch t.Discard {
+	case config.DiscardPreDot:
 		called.Discard = "predot"
+	case config.DiscardTrailingPound:
+		called.Discard = "pound"
+	case config.DiscardPreDotTrailingPound:
+		called.Discard = "predot pound"
 	}
 	return called, dialplan.Transform{Mask: t.CallingMask, Prefix: t.CallingPrefix}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -197,8 +198,9 @@ func (engineTrace) body(r live.Record, rec *trace.Record) []byte {
 		rec.Summary += ": output not recorded: " + err.Error()
 		return nil
 	}
-	body := make([]byte, 0, len(in)+len(out)+24)
-	body = append(append(append(body, `{"input":`...), in...), `,"output":`...)
+	body := make([]byte, 0, len(in)+len(out)+48)
+	body = strconv.AppendUint(append(body, `{"n":`...), r.Seq, 10) // 1 is where an engine's life begins
+	body = append(append(append(body, `,"input":`...), in...), `,"output":`...)
 	return append(append(body, out...), '}')
 }
 

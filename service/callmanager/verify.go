@@ -3,6 +3,7 @@ package callmanager
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"net/netip"
 
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/wire/sip"
@@ -12,17 +13,9 @@ import (
 // verifyPeer answers the transport's question about a TLS peer: may it be here, and who is it? What it may do here is
 // decided later, by the device or trunk it claims to be.
 func (s *Service) verifyPeer(c transport.Check) (transport.PeerIdentity, error) {
-	side, policy := pki.PeerIsClient, pki.PeerPolicy{Peer: c.Remote.Addr().String(), Kinds: pki.KindsOf(pki.KindDevice, pki.KindPeer, pki.KindService)}
+	side, policy := pki.PeerIsClient, pki.PeerPolicy{Peer: c.Remote.Addr().String(), Kinds: inboundKinds}
 	if !c.Inbound {
-		side = pki.PeerIsServer
-		policy.Kinds = pki.KindsOf(pki.KindPeer, pki.KindService)
-		policy.Names = pki.Names{Host: c.ServerName}
-		if t := s.site.Load().trunk(c.Policy); t != nil {
-			policy.Peer = t.Name
-			if len(t.Security.AcceptedSubjects) > 0 {
-				policy.Names = pki.Names{Subjects: t.Security.AcceptedSubjects}
-			}
-		}
+		side, policy = pki.PeerIsServer, s.dialPolicy(c.Policy, c.ServerName)
 	}
 	report := s.identity.Inspect(*c.State, side, policy)
 	if err := report.Err(); err != nil {
@@ -31,12 +24,28 @@ func (s *Service) verifyPeer(c transport.Check) (transport.PeerIdentity, error) 
 	return identityOf(report), nil
 }
 
+// inboundKinds are the holders that may connect; what each may do is decided by what it asks for.
+var inboundKinds = pki.KindsOf(pki.KindDevice, pki.KindPeer, pki.KindService)
+
+// dialPolicy says whom a dialled peer must prove to be: one of its trunk's accepted subjects; without a list the name that
+// was dialled, as a SIP domain (RFC 5922, 7.2: no wildcards) or as an address.
+func (s *Service) dialPolicy(trunk, serverName string) pki.PeerPolicy {
+	p := pki.PeerPolicy{Peer: trunk, Kinds: pki.KindsOf(pki.KindPeer, pki.KindService), Names: pki.Names{SIPDomain: serverName}}
+	if _, err := netip.ParseAddr(serverName); err == nil {
+		p.Names = pki.Names{Host: serverName}
+	}
+	if t := s.site.Load().trunk(trunk); t != nil && len(t.Security.AcceptedSubjects) > 0 {
+		p.Names = pki.Names{Subjects: t.Security.AcceptedSubjects}
+	}
+	return p
+}
+
 // identityOf puts a verification's result into the transport's words.
 func identityOf(r *pki.Report) transport.PeerIdentity {
 	leaf := r.Leaf()
 	ref := pki.RefOf(leaf)
 	id := transport.PeerIdentity{
-		Key: ref.Issuer + "#" + ref.Serial, Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(), Serial: ref.Serial,
+		Key: pki.Fingerprint(leaf), Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(), Serial: ref.Serial,
 		Names: namesOf(leaf), Detail: r,
 	}
 	for _, f := range r.Findings {
@@ -68,16 +77,13 @@ func reportOf(f *transport.Flow) *pki.Report {
 // serverTLS is the listener's TLS: mutual, with the identity's present certificates at every handshake. The peer's chain
 // is verified by verifyPeer, whose findings the operator reads.
 func (s *Service) serverTLS() func(*tls.ClientHelloInfo) (*tls.Config, error) {
-	cfg := s.identity.ServerConfig(pki.ServerPolicy{Peers: pki.PeerPolicy{Kinds: pki.KindsOf(pki.KindDevice, pki.KindPeer, pki.KindService)}})
-	return func(*tls.ClientHelloInfo) (*tls.Config, error) { return cfg, nil }
+	cfg := s.identity.ServerConfig(pki.ServerPolicy{Peers: pki.PeerPolicy{Kinds: inboundKinds}})
+	return cfg.GetConfigForClient
 }
 
 // dialTLS is the configuration for dialling a trunk.
 func (s *Service) dialTLS(d transport.Dest) (*tls.Config, error) {
-	policy := pki.PeerPolicy{Peer: d.Policy, Kinds: pki.KindsOf(pki.KindPeer, pki.KindService), Names: pki.Names{Host: d.ServerName}}
-	if t := s.site.Load().trunk(d.Policy); t != nil && len(t.Security.AcceptedSubjects) > 0 {
-		policy.Names = pki.Names{Subjects: t.Security.AcceptedSubjects}
-	}
+	policy := s.dialPolicy(d.Policy, d.ServerName)
 	key := dialKey{policy: d.Policy, serverName: d.ServerName, revision: s.site.Load().Revision()}
 	return s.clients.get(key, func() *tls.Config {
 		return s.identity.ClientConfig(pki.ClientPolicy{ServerName: d.ServerName, Peer: policy})

@@ -312,11 +312,12 @@ func (s *Site) Renew(ctx context.Context) error {
 		return err
 	}
 	for _, x := range s.identities {
-		certificates, err := s.CA.Service(ctx, x.spec)
-		if err != nil {
+		now := x.identity.Snapshot()
+		now.Trust = trust
+		if err := x.identity.Replace(now); err != nil {
 			return err
 		}
-		if err := x.identity.Replace(pki.Snapshot{Certificates: certificates, Trust: trust}); err != nil {
+		if _, err := s.CA.Refresh(ctx, x.identity, x.spec); err != nil {
 			return err
 		}
 	}
