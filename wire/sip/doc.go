@@ -12,7 +12,7 @@
 //
 //	bytes --Parse/Framer--> *Message --Validate--> trusted values --Screen--> the core
 //	            |                        |                          |
-//	            400, 413.. or silence    400, 505 or silence        405, 406, 415, 416, 420, 501
+//	            400, 513 or silence      400, 505 or silence        405, 406, 415, 416, 420, 501
 //
 // Each refusal is a value with the answer ready in it (ParseError.Reply, Reject.Response); a malformed response or ACK has
 // none. torture_test.go holds the whole of RFC 4475 and RFC 5118 against this.

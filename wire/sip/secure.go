@@ -1,7 +1,7 @@
 package sip
 
 // NeedsSecureContact says whether the Contact a client puts into req must be a sips URI.
-// RFC 3261, 8.1.1.8: when the Request-URI or the topmost Route is sips. RFC 5630, 5.1.1.1 keeps it.
+// RFC 3261, 8.1.1.8: when the Request-URI or the topmost Route is sips.
 func NeedsSecureContact(req *Message) bool {
 	if req.uri.IsSecure() {
 		return true
@@ -34,7 +34,7 @@ const (
 )
 
 // ScreenSecure applies the sips rules to a request that came over TLS or not. agent names this server in Warning.
-// RFC 5630, 5.3 and 6.3: the warn-codes 380 (SIPS Not Allowed) and 381 (SIPS Required) go with a 480. A sips Request-URI that
+// RFC 5630: the warn-codes 380 (SIPS Not Allowed) and 381 (SIPS Required) go with a 480. A sips Request-URI that
 // did not come over TLS, or whose dialog would leave sips by its Contact, is refused: someone on the way broke the rule.
 func ScreenSecure(req *Message, overTLS bool, policy SecurityPolicy, agent string) *Reject {
 	if req.method == ACK || req.method == CANCEL {
