@@ -42,6 +42,12 @@ func readMessage(text []byte) message {
 	return m
 }
 
+// Label is a SIP message on one line: "INVITE sdp SAVP CM_128_80", "180 Ringing".
+func Label(text []byte) string {
+	m := readMessage(text)
+	return m.label()
+}
+
 func (m *message) startLine() {
 	a, rest, _ := strings.Cut(m.first, " ")
 	b, c, _ := strings.Cut(rest, " ")

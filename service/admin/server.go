@@ -10,7 +10,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path"
+	"reflect"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,17 +85,17 @@ func (s *Server) Close(ctx context.Context) error {
 
 // listenUnix listens on the socket. A socket left by a killed run is replaced; one that answers is somebody else's.
 func (s *Server) listenUnix(handler http.Handler) error {
-	path := s.cfg.Socket
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+	socket := s.cfg.Socket
+	if c, err := net.DialTimeout("unix", socket, time.Second); err == nil {
 		c.Close()
-		return fmt.Errorf("admin: a node is already running in this home folder (%s answers); stop it, or choose another with --home", path)
+		return fmt.Errorf("admin: a node is already running in this home folder (%s answers); stop it, or choose another with --home", socket)
 	}
-	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
-		os.Remove(path)
+	if info, err := os.Lstat(socket); err == nil && info.Mode()&os.ModeSocket != 0 {
+		os.Remove(socket)
 	}
-	l, err := listenPrivate(path)
+	l, err := listenPrivate(socket)
 	if err != nil {
-		return fmt.Errorf("admin: listening on %s: %w", path, err)
+		return fmt.Errorf("admin: listening on %s: %w", socket, err)
 	}
 	s.serve(l, nil, handler, func(ctx context.Context, c net.Conn) context.Context {
 		p := principal{name: "somebody", source: "unix"}
@@ -103,7 +106,7 @@ func (s *Server) listenUnix(handler http.Handler) error {
 		}
 		return context.WithValue(ctx, principalKey{}, p)
 	})
-	s.addresses = append(s.addresses, path)
+	s.addresses = append(s.addresses, socket)
 	return nil
 }
 
@@ -209,6 +212,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", nil
 	c.OpenAPIPath = "/openapi"
 	c.Transformers = []huma.Transformer{fromHuma}
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	c.Security = []map[string][]string{{"token": {}}}
 	c.Info.Description = "One API for everything an operator does with a node. Roles include each other: viewer, operator, administrator; x-role says what an operation needs."
@@ -219,4 +223,15 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.controlOperations(api)
 	s.certOperations(api)
 	return api
+}
+
+// schemaName names a type in the API's description: those of other packages carry their package's name, since several
+// have a Status.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	pkg := path.Base(t.PkgPath())
+	if t.Name() == "" || pkg == "." || pkg == "admin" || strings.Contains(t.Name(), "[") {
+		return name
+	}
+	return strings.ToUpper(pkg[:1]) + pkg[1:] + name
 }

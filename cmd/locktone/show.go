@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/service/admin"
+)
+
+// showCmd is `locktone show`.
+type showCmd struct {
+	Registrations registrationsCmd `cmd:"" help:"Devices that are registered."`
+	Trunks        trunksCmd        `cmd:"" help:"State of every trunk destination."`
+	Connections   connectionsCmd   `cmd:"" help:"Connections with TLS version, cipher, subject, failures and bytes."`
+	Exceptions    exceptionsCmd    `cmd:"" help:"Everything that is weaker than the defaults."`
+	Certificates  certificatesCmd  `cmd:"" help:"Certificates the cluster issued."`
+}
+
+type (
+	registrationsCmd struct{ byName }
+	trunksCmd        struct{ byName }
+	connectionsCmd   struct{ byName }
+	exceptionsCmd    struct{ byName }
+	certificatesCmd  struct{}
+)
+
+// byName selects one row's owner.
+type byName struct {
+	Name string `arg:"" optional:"" help:"Only this device, trunk or peer."`
+}
+
+// rows asks for a list and prints it.
+func rows[T any](a *app, path, name string, head []string, empty string, cells func(T) []string) error {
+	if name != "" {
+		path += "?name=" + url.QueryEscape(name)
+	}
+	var list admin.Rows[T]
+	if err := a.api.Do(a.ctx, http.MethodGet, path, nil, &list); err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(list)
+	}
+	var out [][]string
+	for _, r := range list.Rows {
+		out = append(out, cells(r))
+	}
+	a.table(head, out, empty)
+	a.problems(list.Problems)
+	return nil
+}
+
+// Run lists registrations.
+func (c *registrationsCmd) Run(a *app) error {
+	return rows(a, "/v1/registrations", c.Name, []string{"DEVICE", "LINES", "MODE", "STATE", "ADDRESS", "SINCE", "EXPIRES", "CERTIFICATE", "AGENT", "NOTE"}, "no device is registered",
+		func(r bus.Registration) []string {
+			return []string{r.Device, strings.Join(r.Lines, ","), r.Mode, r.State, r.Remote, clock(r.Since), clock(r.Expires), r.Subject, r.Agent, r.Reason}
+		})
+}
+
+// Run lists trunks.
+func (c *trunksCmd) Run(a *app) error {
+	return rows(a, "/v1/trunks", c.Name, []string{"TRUNK", "DESTINATION", "STATE", "MODE", "SRTP", "CALLS", "SINCE", "PING", "ROUND TRIP", "NOTE"}, "no trunk is configured",
+		func(r bus.TrunkState) []string {
+			ping, trip := "", ""
+			if r.LastStatus > 0 {
+				ping, trip = strconv.Itoa(r.LastStatus), fmt.Sprintf("%.1f ms", r.RoundTripMS)
+			}
+			return []string{r.Trunk, r.Destination, r.State, r.Mode, yes(r.SRTP), strconv.Itoa(r.Calls), clock(r.Since), ping, trip, r.Reason}
+		})
+}
+
+// Run lists connections.
+func (c *connectionsCmd) Run(a *app) error {
+	return rows(a, "/v1/connections", c.Name, []string{"PEER", "REMOTE", "LOCAL", "WAY", "STATE", "TLS", "CIPHER", "VERIFIED", "SUBJECT", "FAILED", "IN", "OUT", "SINCE", "LAST FAILURE"}, "no connections",
+		func(r bus.Connection) []string {
+			version, verified := r.TLSVersion, yes(r.Verified)
+			if r.Transport != "tls" {
+				version, verified = r.Transport, ""
+			}
+			return []string{r.Peer, r.Remote, r.Local, r.Direction, r.State, version, r.Cipher, verified, r.Subject,
+				strconv.FormatInt(r.Failures, 10), bytesText(r.BytesIn), bytesText(r.BytesOut), clock(r.Since), r.LastFailure}
+		})
+}
+
+// Run lists exceptions.
+func (c *exceptionsCmd) Run(a *app) error {
+	return rows(a, "/v1/exceptions", c.Name, []string{"KIND", "NAME", "SETTING", "VALUE", "DEFAULT", "FROM", "RISK"}, "no exceptions: everything is as secure as the defaults",
+		func(r bus.Exception) []string {
+			return []string{r.Kind, r.Name, r.Setting, r.Value, r.Default, r.From, r.Risk}
+		})
+}
+
+// Run lists certificates.
+func (c *certificatesCmd) Run(a *app) error {
+	return rows(a, "/v1/certificates", "", []string{"KIND", "NAME", "SUBJECT", "KEY", "SERIAL", "ENDS", "REVOKED", "REASON"}, "no certificate was issued",
+		func(e pki.Entry) []string {
+			return []string{e.Kind.String(), e.Name, e.Subject, e.Algorithm, e.Serial, e.NotAfter.Format(time.DateOnly), clock(e.Revoked), e.Reason}
+		})
+}
+
+// auditCmd is `locktone audit`.
+type auditCmd struct {
+	Limit int `help:"Most entries." default:"50"`
+}
+
+// Run lists audit entries.
+func (c *auditCmd) Run(a *app) error {
+	return rows(a, fmt.Sprintf("/v1/audit?limit=%d", c.Limit), "", []string{"TIME", "WHO", "FROM", "ACTION", "OBJECT", "RESULT", "DETAIL"}, "nothing was changed yet",
+		func(e admin.AuditRow) []string {
+			return []string{clock(e.Time), e.Actor, e.Source, e.Action, e.Object, e.Result, e.Detail}
+		})
+}
+
+// controlCmd is `locktone reset device|trunk NAME`.
+type controlCmd struct {
+	Kind   string `arg:"" enum:"device,trunk" help:"device or trunk."`
+	Name   string `arg:"" help:"Its name."`
+	Action string `enum:"reset,restart,apply" default:"reset" help:"reset: start over. restart: register again. apply: take new configuration into use."`
+}
+
+// Run presses one of the three buttons.
+func (c *controlCmd) Run(a *app) error {
+	var out admin.Rows[bus.ResetResult]
+	if err := a.api.Do(a.ctx, http.MethodPost, "/v1/"+c.Kind+"s/"+url.PathEscape(c.Name)+"/"+c.Action, nil, &out); err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(out)
+	}
+	for _, r := range out.Rows {
+		fmt.Fprintf(a.out, "%s %s: %d asked to register again, %d connections closed, %d calls ended %s\n", c.Kind, c.Name, r.Registrations, r.Connections, r.Calls, r.Note)
+	}
+	return nil
+}
