@@ -9,6 +9,7 @@ import (
 
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/media/g711"
+	"github.com/locktone/locktone/wire/sdp"
 )
 
 // Evidence is what this phone can prove about a call: from its own handshake and its own counters.
@@ -40,7 +41,7 @@ func (c *Call) Evidence() Evidence {
 	}
 	c.mu.Unlock()
 	e := Evidence{
-		Phone: c.p.cfg.Number, Far: far, Protocol: "SIP", Suite: string(m.Suite), Media: m, ToneHz: m.ToneHz,
+		Phone: c.p.cfg.Number, Far: far, Protocol: "SIP", Suite: suite(m.Suite), Media: m, ToneHz: m.ToneHz,
 		RxAuth: m.Rx.Authenticated, TxAuth: m.Tx.Authenticated, Failed: m.Rx.Failed + m.Rx.Replayed + m.Rx.PlainDropped,
 	}
 	if c.p.cfg.Misbehave.PlainMedia {
@@ -56,6 +57,14 @@ func (c *Call) Evidence() Evidence {
 		e.Peer, e.Chain, e.Verified = peer.Subject, subjects(peer.Detail), peer.Verified()
 	}
 	return e
+}
+
+// suite is the name of a suite, "" for plain RTP.
+func suite(s sdp.Suite) string {
+	if s == sdp.NoSuite {
+		return ""
+	}
+	return s.String()
 }
 
 // WaitTone waits until a tone of that frequency, within 2 %, is heard, and returns what is heard. Zero waits for silence.

@@ -104,7 +104,7 @@ func (p *Phone) registered(m *sip.Message) {
 func granted(m *sip.Message, asked time.Duration) time.Duration {
 	for _, c := range m.Contacts() {
 		if e := c.Binding().Expires; e >= 0 {
-			return time.Duration(e) * time.Second
+			return e
 		}
 	}
 	if e, ok := m.Expires(); ok {

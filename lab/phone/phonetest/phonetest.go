@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -108,6 +109,11 @@ type Exchange struct {
 	bindings map[string]binding // device
 	profiles map[string]*sipleg.Profile
 	lines    map[string]call.LineID // device -> its line
+	grant    time.Duration
+	refuse   int
+	warning  string
+	count    int           // REGISTERs answered with 200
+	news     chan struct{} // closed and replaced with each
 }
 
 type binding struct {
@@ -122,7 +128,7 @@ func Device(n int) string { return fmt.Sprintf("SEP%012d", n) }
 func Open(t testing.TB, engine sipleg.Engine, plane *media.Plane) *Exchange {
 	t.Helper()
 	x := &Exchange{t: t, CA: NewAuthority(t, "Test CA"), Plane: plane, engine: engine, bindings: map[string]binding{},
-		profiles: map[string]*sipleg.Profile{}, lines: map[string]call.LineID{}}
+		profiles: map[string]*sipleg.Profile{}, lines: map[string]call.LineID{}, grant: time.Hour, news: make(chan struct{})}
 	var err error
 	x.Driver, err = sipleg.New(sipleg.Config{Directory: x, Engine: engine, Plane: plane, Outside: outside{x}, Domain: "locktone.test", Agent: "test"})
 	if err != nil {
@@ -218,17 +224,77 @@ func (o outside) Request(tx *endpoint.ServerTx, m *sip.Message) {
 		_ = tx.Reply(400, "")
 		return
 	}
-	name := tx.Flow().Peer().Names[0]
-	o.x.mu.Lock()
-	o.x.bindings[name] = binding{c.URI, tx.Flow()}
-	o.x.mu.Unlock()
-	_ = o.x.engine.Signal(call.DeviceState{Device: name, Up: true})
-	res := sip.NewResponse(m, 200, "")
+	res := sip.NewResponse(m, o.x.register(tx.Flow(), m, c), "")
 	res.SetToTag(tx.LocalTag())
-	c.Params = c.Params.With("expires", "3600")
-	res.SetContact(c)
+	if res.Status() == 200 {
+		if e, _ := m.Expires(); e > 0 {
+			c.Params = c.Params.With("expires", strconv.Itoa(int(o.x.grant.Seconds())))
+			res.SetContact(c)
+		}
+	} else {
+		res.Set("Warning", o.x.warning)
+	}
 	_ = tx.Respond(res)
 }
+
+// register takes a binding and says how it is answered.
+func (x *Exchange) register(f *transport.Flow, m *sip.Message, c sip.Address) int {
+	name := f.Peer().Names[0]
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.refuse != 0 {
+		return x.refuse
+	}
+	e, _ := m.Expires()
+	if x.bindings[name] = (binding{c.URI, f}); e == 0 {
+		delete(x.bindings, name)
+	}
+	x.count++
+	close(x.news)
+	x.news = make(chan struct{})
+	_ = x.engine.Signal(call.DeviceState{Device: name, Up: e > 0})
+	return 200
+}
+
+// Grant sets how long registrations last.
+func (x *Exchange) Grant(d time.Duration) {
+	x.mu.Lock()
+	x.grant = d
+	x.mu.Unlock()
+}
+
+// Refuse has every REGISTER refused.
+func (x *Exchange) Refuse(status int, warning string) {
+	x.mu.Lock()
+	x.refuse, x.warning = status, warning
+	x.mu.Unlock()
+}
+
+// Flow is the connection a device registered on last.
+func (x *Exchange) Flow(name string) *transport.Flow {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.bindings[name].flow
+}
+
+// WaitRegisters waits until n more REGISTERs were accepted.
+func (x *Exchange) WaitRegisters(ctx context.Context, n int) error {
+	x.mu.Lock()
+	want := x.count + n
+	for x.count < want {
+		news := x.news
+		x.mu.Unlock()
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		x.mu.Lock()
+	}
+	x.mu.Unlock()
+	return nil
+}
+
 func (o outside) Cancelled(*endpoint.ServerTx)              {}
 func (o outside) Response(*endpoint.ClientTx, *sip.Message) {}
 func (o outside) Failed(*endpoint.ClientTx, error)          {}

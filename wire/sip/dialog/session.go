@@ -448,12 +448,15 @@ func (s *Session) capabilities(m *sip.Message) {
 }
 
 func (s *Session) supported() string {
+	rel := s.cfg.Reliable != ReliableOff && !s.plain1xx
 	v := "timer"
-	if s.cfg.Reliable != ReliableOff && !s.plain1xx {
-		v += ", 100rel"
-	}
-	if s.cfg.Replaces {
-		v += ", replaces"
+	switch { // ready-made: this is in every INVITE and its answers
+	case rel && s.cfg.Replaces:
+		v = "timer, 100rel, replaces"
+	case rel:
+		v = "timer, 100rel"
+	case s.cfg.Replaces:
+		v = "timer, replaces"
 	}
 	for _, t := range s.cfg.Supported {
 		v += ", " + t
