@@ -223,6 +223,7 @@ func (r receiver) Message(f *transport.Flow, m *sip.Message) {
 		if full || !e.buckets.allow(f.Remote().Addr(), m, now) {
 			e.limited.Add(1)
 			e.refuse(f, m)
+			f.Processed()
 			return
 		}
 	}

@@ -61,7 +61,7 @@ func (u *orderUser) Posted(string, any)      {}
 func misordered(t *testing.T, n int, want string, segment func(i int) string) int {
 	t.Helper()
 	u := &orderUser{seen: map[string]string{}, done: make(chan struct{}), want: n}
-	_, ls := start(t, Config{User: u, Shards: 4, Limits: Limits{RequestRate: -1, ShedAbove: time.Hour}}, listenOn(transport.TCP))
+	e, ls := start(t, Config{User: u, Shards: 4, Limits: Limits{RequestRate: -1, ShedAbove: time.Hour}}, listenOn(transport.TCP))
 	conn, err := net.Dial("tcp", ls[0].Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func misordered(t *testing.T, n int, want string, segment func(i int) string) in
 	select {
 	case <-u.done:
 	case <-time.After(30 * time.Second):
-		t.Errorf("%d of %d ended", u.n, n)
+		t.Errorf("%d of %d ended; flows %+v, listener %+v, stats %+v", u.n, n, e.Flows(), ls[0].Info(), e.Stats())
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()

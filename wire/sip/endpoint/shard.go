@@ -95,6 +95,7 @@ func (s *shard) put(i item) {
 	for i.kind == wire && !s.dead && len(s.in) >= 4*s.e.cfg.Limits.Mailbox {
 		if i.flow.Network() == transport.UDP {
 			s.mu.Unlock()
+			i.flow.Processed()
 			return
 		}
 		s.blocked++
@@ -170,6 +171,9 @@ func (s *shard) batch() bool {
 		s.one(&batch[i])
 		s.waiting.Add(-1)
 		s.asks()
+		if batch[i].kind == wire {
+			batch[i].flow.Processed()
+		}
 		if i%64 == 63 {
 			s.flush()
 		}

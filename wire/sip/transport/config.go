@@ -86,7 +86,8 @@ type Observer interface {
 
 // Handler receives what comes in. Calls for one flow come in wire order from one goroutine; they must not block for long.
 type Handler interface {
-	// Message hands over a valid message. The handler owns m from now on.
+	// Message hands over a valid message. The handler owns m from now on, and calls f.Processed when it is done with it:
+	// the reader waits when too many are open.
 	Message(f *Flow, m *sip.Message)
 	// Opened says that a connection we made is ready. It comes before any message.
 	Opened(f *Flow)

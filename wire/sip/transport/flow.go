@@ -60,6 +60,7 @@ type Flow struct {
 	partialSince atomic.Int64 // unix ns since when an incomplete message waits, 0 = none
 	writeSince   atomic.Int64 // unix ns since when a write runs, 0 = none
 	queued       atomic.Int64
+	pending      atomic.Int32 // messages handed on and not yet processed
 	bytesIn      atomic.Uint64
 	bytesOut     atomic.Uint64
 	messagesIn   atomic.Uint64
@@ -74,6 +75,7 @@ type Flow struct {
 	cancel   func()        // stops the dialling
 	ready    chan struct{} // dialled: closed when established or closed
 	drained  chan struct{} // closed by the writer when it finds nothing more to write
+	relief   chan struct{} // closed by the writer when the queue is short again
 	vouched  map[string]bool
 	badSince time.Time
 	bad      int
@@ -426,6 +428,7 @@ func (f *Flow) flush() {
 			f.writeFailed(err)
 			return
 		}
+		f.relieve()
 	}
 }
 
@@ -436,8 +439,60 @@ func (f *Flow) writeFailed(err error) {
 	f.abort(err)
 }
 
+// The reader of a flow stops reading at pendingMost messages that nobody has looked at yet, and goes on at pendingFew.
+const (
+	pendingMost = 512
+	pendingFew  = 128
+)
+
+// Processed says that a message of this flow was dealt with; the Handler calls it once for each.
+func (f *Flow) Processed() {
+	if f.pending.Add(-1) == pendingFew {
+		f.relieve()
+	}
+}
+
+// pace holds the reader up while messages of this peer wait, or what we have to say to it piles up, so that a peer which
+// sends faster than it is served, or than it reads, feels it in its own TCP window. The pause is bounded: two ends that
+// wait for each other go on.
+func (f *Flow) pace() {
+	if f.network == UDP || f.queued.Load() < int64(f.limits().QueueBytes)/4 && f.pending.Load() < pendingMost {
+		return
+	}
+	f.Flush()
+	relief := make(chan struct{})
+	f.mu.Lock()
+	f.relief = relief
+	f.mu.Unlock()
+	f.relieve()
+	patience := time.NewTimer(time.Second)
+	defer patience.Stop()
+	select {
+	case <-relief:
+	case <-patience.C:
+	}
+}
+
+// relieve lets a paced reader go on when there is room again.
+func (f *Flow) relieve() {
+	if f.pending.Load() > pendingFew || f.queued.Load() >= int64(f.limits().QueueBytes)/8 {
+		return
+	}
+	f.mu.Lock()
+	f.endRelief()
+	f.mu.Unlock()
+}
+
+func (f *Flow) endRelief() {
+	if f.relief != nil {
+		close(f.relief)
+		f.relief = nil
+	}
+}
+
 func (f *Flow) stopWriting() {
 	f.writing = false
+	f.endRelief()
 	if f.drained != nil {
 		close(f.drained)
 		f.drained = nil

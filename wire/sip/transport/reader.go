@@ -142,7 +142,9 @@ func (f *Flow) deliver(m *sip.Message, raw []byte) {
 	if m.IsRequest() {
 		stampVia(m, f.source, f.remote.Port())
 	}
+	f.pending.Add(1)
 	f.t.handler.Message(f, m)
+	f.pace()
 }
 
 // stampVia notes where a request really came from. RFC 3261, 18.2.1: received when sent-by does not say so;
