@@ -285,7 +285,7 @@ func listElements(s string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for {
 			n := elementEnd(s)
-			if !yield(strings.Trim(s[:n], " \t")) || n == len(s) {
+			if !yield(trim(s[:n])) || n == len(s) {
 				return
 			}
 			s = s[n+1:]
@@ -295,6 +295,9 @@ func listElements(s string) iter.Seq[string] {
 
 // elementEnd is the index of the first separating comma, or len(s).
 func elementEnd(s string) int {
+	if strings.IndexByte(s, ',') < 0 {
+		return len(s)
+	}
 	quoted, bracket := false, false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {

@@ -89,7 +89,7 @@ type RAck struct {
 func (m *Message) RAck() (RAck, bool) { return parseRAck(m.first(idRAck)) }
 
 func parseRAck(s string) (RAck, bool) {
-	i := strings.IndexAny(s, " \t")
+	i := indexEither(s, ' ', '\t')
 	if i < 0 {
 		return RAck{}, false
 	}
@@ -407,7 +407,7 @@ func (m *Message) Warnings() []Warning {
 func parseWarning(s string) (Warning, bool) {
 	code, rest, _ := strings.Cut(s, " ")
 	agent, text, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
-	text = strings.Trim(text, " \t")
+	text = trim(text)
 	n, ok := parseDigits(code, 999)
 	return Warning{int(n), agent, Unquote(text)}, ok && len(code) == 3 && agent != "" && text != "" && quotedEnd(text) == len(text)
 }

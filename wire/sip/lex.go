@@ -85,6 +85,31 @@ func allIn(s string, k class) bool {
 	return s != ""
 }
 
+// trim takes SP and HT off both ends.
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	return trimRight(s)
+}
+
+func trimRight(s string) string {
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// indexEither is the offset of the first a or b, or -1.
+func indexEither(s string, a, b byte) int {
+	for i := 0; i < len(s); i++ {
+		if s[i] == a || s[i] == b {
+			return i
+		}
+	}
+	return -1
+}
+
 // escapedIn is allIn for parts that may hold %HH escapes. It reports the offset of the first wrong octet, or -1.
 func escapedIn(s string, k class) int {
 	for i := 0; i < len(s); i++ {

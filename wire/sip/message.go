@@ -297,7 +297,7 @@ func (m *Message) MediaType() string {
 	t, _, _ := strings.Cut(m.ContentType(), ";")
 	t = strings.TrimSpace(t)
 	if main, sub, ok := strings.Cut(t, "/"); ok { // RFC 3261, 25.1: m-type SLASH m-subtype, SLASH with white space
-		main, sub = strings.TrimRight(main, " \t"), strings.TrimLeft(sub, " \t")
+		main, sub = trimRight(main), strings.TrimLeft(sub, " \t")
 		if len(main)+1+len(sub) != len(t) {
 			t = main + "/" + sub
 		}

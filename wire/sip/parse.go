@@ -179,7 +179,7 @@ func (h *head) requestLine(line string) {
 		return
 	}
 	h.m.method = Method(line[:first])
-	trimmed := strings.TrimRight(line, " \t")
+	trimmed := trimRight(line)
 	if i := strings.LastIndexByte(trimmed, ' '); i > first && len(trimmed) > i+4 && strings.EqualFold(trimmed[i+1:i+5], "SIP/") {
 		h.sip = true
 	}
@@ -227,7 +227,7 @@ func (h *head) line(text string, at int) int {
 		h.fail(at, "", "a header field without \":\"")
 		return next
 	}
-	name := strings.TrimRight(line[:colon], " \t")
+	name := trimRight(line[:colon])
 	if !IsToken(name) {
 		h.fail(at, "", "a header field name must be a token")
 		return next
@@ -236,7 +236,7 @@ func (h *head) line(text string, at int) int {
 	if folded {
 		val = unfold(val)
 	}
-	val = strings.Trim(val, " \t")
+	val = trim(val)
 	id := lookupField(name)
 	if bad := controlAt(val); bad >= 0 {
 		h.fail(at+colon+1+bad, name, "control character outside a quoted pair; lines end with CR LF")
@@ -302,7 +302,7 @@ func (h *head) store(at int, id fieldID, name, val string) {
 		if n == len(val) {
 			break
 		}
-		h.add(at, id, name, strings.TrimRight(val[:n], " \t"))
+		h.add(at, id, name, trimRight(val[:n]))
 		val = strings.TrimLeft(val[n+1:], " \t")
 	}
 	h.add(at, id, name, val)

@@ -108,7 +108,7 @@ func (v *value) parameterValue() string {
 // address reads ( name-addr / addr-spec ) *( SEMI generic-param ), without what follows. RFC 3261, 20.10.
 func (v *value) address() (a Address, ok bool) {
 	v.skip()
-	if v.peek() == '*' && strings.Trim(v.s[v.i+1:], " \t") == "" {
+	if v.peek() == '*' && trim(v.s[v.i+1:]) == "" {
 		v.i = len(v.s)
 		a.URI.Opaque = "*"
 		return a, true
@@ -143,7 +143,7 @@ func (v *value) nameAddr(a *Address) bool {
 	if semi := strings.IndexByte(v.s[v.i:], ';'); semi >= 0 && semi < lt {
 		return v.addrSpec(a)
 	}
-	a.Display = strings.TrimRight(v.s[v.i:v.i+lt], " \t")
+	a.Display = trimRight(v.s[v.i : v.i+lt])
 	for i := 0; i < len(a.Display); i++ { // *( token LWS ); UTF-8 is let pass
 		if c := a.Display[i]; classes[c]&ctoken == 0 && c != ' ' && c != '\t' && c < 0x80 {
 			v.i += i
@@ -235,7 +235,7 @@ func (v *value) sipURI(u *URI, i, to int) bool {
 		i += at + 1
 	}
 	end := to
-	if n := strings.IndexAny(v.s[i:to], ";?"); n >= 0 {
+	if n := indexEither(v.s[i:to], ';', '?'); n >= 0 {
 		end = i + n
 	}
 	if !v.hostPort(&u.Host, &u.Port, i, end) {
@@ -257,10 +257,10 @@ func (v *value) hostPort(host *string, port *int, i, to int) bool {
 		n = colon
 	}
 	var ok bool
-	if *host, ok = parseHost(strings.TrimRight(s[:n], " \t")); !ok {
+	if *host, ok = parseHost(trimRight(s[:n])); !ok {
 		return v.failAt(i, "the host is no name, no IPv4 address and no IPv6 address in brackets")
 	}
-	if rest := strings.Trim(s[n:], " \t"); rest != "" {
+	if rest := trim(s[n:]); rest != "" {
 		if rest[0] == ':' {
 			*port = parsePort(strings.TrimLeft(rest[1:], " \t"))
 		}
@@ -275,7 +275,7 @@ func (v *value) hostPort(host *string, port *int, i, to int) bool {
 func (v *value) uriParams(u *URI, i, to int) int {
 	start := len(v.params)
 	for i < to && v.s[i] == ';' {
-		n := strings.IndexAny(v.s[i+1:to], ";?")
+		n := indexEither(v.s[i+1:to], ';', '?')
 		if n < 0 {
 			n = to - i - 1
 		}
@@ -334,7 +334,7 @@ func (v *value) via() (out Via, ok bool) {
 		return out, v.fail("white space must follow the transport of Via")
 	}
 	end := len(v.s)
-	if n := strings.IndexAny(v.s[v.i:], ";,"); n >= 0 {
+	if n := indexEither(v.s[v.i:], ';', ','); n >= 0 {
 		end = v.i + n
 	}
 	if !v.hostPort(&out.Host, &out.Port, v.i, end) {
