@@ -39,7 +39,7 @@ func Open(ctx context.Context, dsn string, opt Options) (*Store, error) {
 	}
 	s.certs.s = s
 	s.current.Store(&Snapshot{Site: &config.Site{}})
-	if err := s.certs.load(ctx); err == nil {
+	if err = s.certs.load(ctx); err == nil {
 		_, err = s.refresh(ctx)
 	}
 	if err != nil {

@@ -177,6 +177,19 @@ func TestNewerSchema(t *testing.T) {
 	}
 }
 
+// TestUnreadableContent: a store whose content this program cannot read is not opened.
+func TestUnreadableContent(t *testing.T) {
+	dsn := filepath.Join(t.TempDir(), "odd.db")
+	s := open(t, dsn)
+	apply(t, s, config.Default("node1"))
+	if _, err := s.e.write.Exec("UPDATE entity SET kind = 'hologram' WHERE key = 'alice' AND kind = 'device'"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), dsn, Options{}); err == nil || !strings.Contains(err.Error(), `holds a "hologram" (alice)`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestFileMode(t *testing.T) {
 	dsn := filepath.Join(t.TempDir(), "mode.db")
 	apply(t, open(t, dsn), config.Default("node1"))
