@@ -101,8 +101,28 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, s := range r.Steps {
 		fmt.Fprintf(&b, "  %s %-34s %s\n", mark(s.Proven), s.Name, s.Detail)
 	}
-	b.WriteString("\nEvidence, from the receiving ends:\n\n")
-	t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	b.WriteString("\n")
+	if len(r.Legs) > 0 {
+		if err := r.table(&b); err != nil {
+			return err
+		}
+	}
+	for _, m := range r.Missing {
+		fmt.Fprintf(&b, "  not proven: %s\n", m)
+	}
+	verdict := "PROVEN: the call was protected on every hop"
+	if !r.Proven {
+		verdict = "NOT PROVEN"
+	}
+	fmt.Fprintf(&b, "%s (%.1f s)\n", verdict, r.Seconds)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// table writes a column for each leg.
+func (r *Report) table(b *strings.Builder) error {
+	b.WriteString("Evidence, from the receiving ends:\n\n")
+	t := tabwriter.NewWriter(b, 0, 0, 3, ' ', 0)
 	row := func(name string, value func(Leg) string) {
 		fmt.Fprintf(t, "  %s", name)
 		for _, l := range r.Legs {
@@ -125,16 +145,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		return err
 	}
 	b.WriteString("\n")
-	for _, m := range r.Missing {
-		fmt.Fprintf(&b, "  not proven: %s\n", m)
-	}
-	verdict := "PROVEN: the call was protected on every hop"
-	if !r.Proven {
-		verdict = "NOT PROVEN"
-	}
-	fmt.Fprintf(&b, "%s (%.1f s)\n", verdict, r.Seconds)
-	_, err := io.WriteString(w, b.String())
-	return err
+	return nil
 }
 
 func mark(ok bool) string {

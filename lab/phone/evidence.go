@@ -181,3 +181,9 @@ func (c *Call) WaitNoTone(ctx context.Context, hz float64) error {
 	_, err := c.watch(ctx, func(e media.Evidence) bool { return e.ToneHz < hz*0.98 || e.ToneHz > hz*1.02 })
 	return err
 }
+
+// WaitPackets waits until at least n packets were received and authenticated since the call began.
+func (c *Call) WaitPackets(ctx context.Context, n uint64) error {
+	_, err := c.watch(ctx, func(e media.Evidence) bool { return e.Rx.Authenticated >= n })
+	return err
+}
