@@ -58,13 +58,13 @@ func applyForEver(dsn string) {
 // the next one finds is a whole generation, at least as new as the last that
 // was acknowledged.
 func TestKill(t *testing.T) {
-	t.Run("SQLite", func(t *testing.T) { kill(t, filepath.Join(t.TempDir(), "kill.db")) })
-	t.Run("PostgreSQL", func(t *testing.T) { kill(t, postgres(t).database(t)) })
+	t.Run("SQLite", func(t *testing.T) { kill(t, filepath.Join(t.TempDir(), "kill.db"), 12) })
+	t.Run("PostgreSQL", func(t *testing.T) { kill(t, postgres(t).database(t), 5) })
 }
 
-func kill(t *testing.T, dsn string) {
+func kill(t *testing.T, dsn string, rounds int) {
 	var inFlight int
-	for round := range 12 {
+	for round := range rounds {
 		acknowledged := killOnce(t, dsn, time.Duration(rand.IntN(40_000))*time.Microsecond)
 		s, err := Open(t.Context(), dsn, Options{})
 		if err != nil {
@@ -92,7 +92,7 @@ func kill(t *testing.T, dsn string) {
 			return
 		}
 	}
-	t.Logf("12 kills, %d of them between commit and acknowledgement", inFlight)
+	t.Logf("%d kills, %d of them between commit and acknowledgement", rounds, inFlight)
 }
 
 // killOnce runs the child, kills it after it has applied at least once more and

@@ -202,8 +202,13 @@ func TestFileMode(t *testing.T) {
 }
 
 func TestNoGoroutineStays(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { leaves(t, filepath.Join(t.TempDir(), "leak.db")) })
+	t.Run("PostgreSQL", func(t *testing.T) { leaves(t, postgres(t).database(t)) })
+}
+
+func leaves(t *testing.T, dsn string) {
 	before := goleak.IgnoreCurrent()
-	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "leak.db"), Options{})
+	s, err := Open(t.Context(), dsn, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
