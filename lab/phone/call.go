@@ -342,6 +342,7 @@ func (c *Call) answered(o dialog.Output) {
 }
 
 func (c *Call) talk() {
+	c.noteHold()
 	c.set(func() {
 		c.state = Talking
 		if f := c.p.lastFlow(); c.flow == nil {

