@@ -45,6 +45,9 @@ type Config struct {
 	Limits   endpoint.Limits
 	Conns    transport.Limits
 	Now      func() time.Time // nil: time.Now
+	// KeyLog receives the session secrets of every TLS connection, so that a capture can be read: for laboratories only,
+	// listed by `show exceptions`. No site file can set it.
+	KeyLog pki.KeyLogWriter
 }
 
 // Store is what the call manager needs of the system of record; *store.Store is one.

@@ -158,6 +158,9 @@ func (s *Service) showExceptions(_ context.Context, q bus.Query) ([]bus.Exceptio
 	for _, text := range s.cfg.Trace.Status().Exceptions() {
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "trace", Risk: text})
 	}
+	for _, weakness := range s.tlsPolicy().Weaknesses() {
+		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "tls", Value: weakness, Risk: "whoever has the log can read everything that was recorded of these connections"})
+	}
 	return slices.DeleteFunc(rows, func(r bus.Exception) bool { return q.Name != "" && r.Name != q.Name }), nil
 }
 

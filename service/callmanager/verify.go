@@ -77,7 +77,7 @@ func reportOf(f *transport.Flow) *pki.Report {
 // serverTLS is the listener's TLS: mutual, with the identity's present certificates at every handshake. The peer's chain
 // is verified by verifyPeer, whose findings the operator reads.
 func (s *Service) serverTLS() func(*tls.ClientHelloInfo) (*tls.Config, error) {
-	cfg := s.identity.ServerConfig(pki.ServerPolicy{Peers: pki.PeerPolicy{Kinds: inboundKinds}})
+	cfg := s.identity.ServerConfig(pki.ServerPolicy{TLSPolicy: s.tlsPolicy(), Peers: pki.PeerPolicy{Kinds: inboundKinds}})
 	return cfg.GetConfigForClient
 }
 
@@ -86,6 +86,9 @@ func (s *Service) dialTLS(d transport.Dest) (*tls.Config, error) {
 	policy := s.dialPolicy(d.Policy, d.ServerName)
 	key := dialKey{policy: d.Policy, serverName: d.ServerName, revision: s.site.Load().Revision()}
 	return s.clients.get(key, func() *tls.Config {
-		return s.identity.ClientConfig(pki.ClientPolicy{ServerName: d.ServerName, Peer: policy})
+		return s.identity.ClientConfig(pki.ClientPolicy{TLSPolicy: s.tlsPolicy(), ServerName: d.ServerName, Peer: policy})
 	}), nil
 }
+
+// tlsPolicy is what both directions have in common.
+func (s *Service) tlsPolicy() pki.TLSPolicy { return pki.TLSPolicy{KeyLog: s.cfg.KeyLog} }
