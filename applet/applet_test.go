@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ type deck struct {
 	keys      chan media.Digit
 	signalled chan string
 	playing   chan media.Source
+	mu        sync.Mutex
 	done      chan struct{}
 	sink      media.Sink
 	answers   int
@@ -26,17 +28,27 @@ func newDeck() *deck {
 }
 
 func (d *deck) Start(src media.Source) <-chan struct{} {
+	d.end()
+	done := make(chan struct{})
+	if src != nil {
+		d.playing <- src
+		d.mu.Lock()
+		d.done = done
+		d.mu.Unlock()
+	}
+	return done
+}
+
+// end ends what is playing.
+func (d *deck) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.done != nil {
 		close(d.done)
 		d.done = nil
 	}
-	done := make(chan struct{})
-	if src != nil {
-		d.playing <- src
-		d.done = done
-	}
-	return done
 }
+
 func (d *deck) Record(s media.Sink) { d.sink = s }
 func (d *deck) SendDigits(string) (<-chan struct{}, error) {
 	c := make(chan struct{})
@@ -87,7 +99,7 @@ func TestPlayAndRecord(t *testing.T) {
 		if s.Answer(t.Context()) != nil || s.Answer(t.Context()) != nil || d.answers != 1 {
 			t.Errorf("answered %d times", d.answers)
 		}
-		time.AfterFunc(time.Second, func() { close(d.done); d.done = nil })
+		time.AfterFunc(time.Second, d.end)
 		if err := s.Play(t.Context(), silence{}); err != nil {
 			t.Error(err)
 		}

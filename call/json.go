@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"reflect"
-	"strings"
 	"time"
 )
 
@@ -63,31 +61,42 @@ func UnmarshalInput(line []byte) (time.Time, Input, error) {
 	return w.At, in, err
 }
 
-// The kinds that can be read, as zero values.
+// signalKinds and requestKinds read a body by the name of its type.
 var (
-	signalKinds = []Signal{Setup{}, Alerting{}, Progressing{}, Answered{}, Confirmed{}, Reoffered{}, ReofferAnswered{},
-		ReofferRejected{}, Digit{}, TransferAsked{}, Released{}, DeviceState{}, TrunkState{}, DriverLost{}}
-	requestKinds = []Request{MakeCall{}, Drop{}, Hold{}, Resume{}, Redirect{}}
+	signalKinds = map[string]func([]byte) (Signal, error){
+		"Setup": signalOf[Setup], "Alerting": signalOf[Alerting], "Progressing": signalOf[Progressing], "Answered": signalOf[Answered],
+		"Confirmed": signalOf[Confirmed], "Reoffered": signalOf[Reoffered], "ReofferAnswered": signalOf[ReofferAnswered],
+		"ReofferRejected": signalOf[ReofferRejected], "Digit": signalOf[Digit], "TransferAsked": signalOf[TransferAsked],
+		"Released": signalOf[Released], "DeviceState": signalOf[DeviceState], "TrunkState": signalOf[TrunkState], "DriverLost": signalOf[DriverLost],
+	}
+	requestKinds = map[string]func([]byte) (Request, error){
+		"MakeCall": requestOf[MakeCall], "Drop": requestOf[Drop], "Hold": requestOf[Hold], "Resume": requestOf[Resume], "Redirect": requestOf[Redirect],
+	}
 )
 
-// kindName is the name of a signal, request or command: its type's.
-func kindName(v any) string { return strings.TrimPrefix(fmt.Sprintf("%T", v), "call.") }
+func signalOf[T Signal](body []byte) (Signal, error)    { return strict[T](body) }
+func requestOf[T Request](body []byte) (Request, error) { return strict[T](body) }
 
-func decode[T any](what, name string, body []byte, kinds []T) (T, error) {
-	var none T
-	for _, k := range kinds {
-		if kindName(k) != name {
-			continue
-		}
-		v := reflect.New(reflect.TypeOf(k))
-		d := json.NewDecoder(bytes.NewReader(body))
-		d.DisallowUnknownFields()
-		if err := d.Decode(v.Interface()); err != nil {
-			return none, fmt.Errorf("call: reading %s %s: %w", what, name, err)
-		}
-		return v.Elem().Interface().(T), nil
+// strict reads a body that may have no fields but those of T.
+func strict[T any](body []byte) (T, error) {
+	var v T
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	err := d.Decode(&v)
+	return v, err
+}
+
+func decode[T any](what, name string, body []byte, kinds map[string]func([]byte) (T, error)) (T, error) {
+	read := kinds[name]
+	if read == nil {
+		var none T
+		return none, fmt.Errorf("call: there is no %s %q", what, name)
 	}
-	return none, fmt.Errorf("call: there is no %s %q", what, name)
+	v, err := read(body)
+	if err != nil {
+		return v, fmt.Errorf("call: reading %s %s: %w", what, name, err)
+	}
+	return v, nil
 }
 
 // wireOutput is an Output as a line of JSON.

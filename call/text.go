@@ -2,57 +2,241 @@ package call
 
 import (
 	"fmt"
-	"reflect"
+	"strconv"
 	"strings"
 )
 
-// Describe says a signal, request, command or reply in one line, for traces, ladders and the golden scripts: its name, then its
-// fields as name=value, leaving out what is zero.
-func Describe(v any) string {
-	if r, ok := v.(*Reply); ok {
-		v = *r
+// Describe says a signal, request, command, reply or event in one line, for traces, ladders and the golden scripts: its name,
+// then its fields as name=value, leaving out what is zero. It is called for every input of a busy engine, so it is
+// written out and does not look at types by reflection.
+func Describe(v any) string { return string(AppendText(nil, v)) }
+
+// AppendText appends what Describe says.
+func AppendText(b []byte, v any) []byte {
+	l := line(append(b, kindName(v)...))
+	switch v := v.(type) {
+	case Signal:
+		return l.signal(v)
+	case Command:
+		return l.command(v)
+	case Request:
+		return l.request(v)
+	case Reply:
+		return l.reply(v)
+	case *Reply:
+		return l.reply(*v)
+	case Event:
+		return append(b, v.String()...)
 	}
-	b := &strings.Builder{}
-	b.WriteString(kindName(v))
-	rv := reflect.ValueOf(v)
-	for i := 0; i < rv.NumField(); i++ {
-		if f := rv.Field(i); !f.IsZero() {
-			fmt.Fprintf(b, " %s=%s", strings.ToLower(rv.Type().Field(i).Name), describeField(f.Interface()))
-		}
-	}
-	return b.String()
+	return fmt.Appendf(l, " %+v", v)
 }
 
-func describeField(v any) string {
-	switch v := v.(type) {
-	case Desc:
-		return v.String()
-	case Media:
-		return v.String()
-	case Identity:
-		return v.String()
-	case []Redirection:
-		var parts []string
-		for _, r := range v {
-			parts = append(parts, r.From.String()+"/"+r.Reason.String())
-		}
-		return strings.Join(parts, ",")
-	case Target:
-		return strings.ReplaceAll(v.String(), " ", "/")
-	case string:
-		if v == "" || strings.ContainsAny(v, " \"=") {
-			return fmt.Sprintf("%q", v)
-		}
-		return v
-	case Cause:
-		return strings.ReplaceAll(v.String(), " ", "-")
+// kindName is the name of a signal, request or command: its type's.
+func kindName(v any) string {
+	switch v.(type) {
+	case Setup:
+		return "Setup"
+	case Alerting:
+		return "Alerting"
+	case Answered:
+		return "Answered"
+	case Released:
+		return "Released"
+	case Ring:
+		return "Ring"
+	case Alert:
+		return "Alert"
+	case Answer:
+		return "Answer"
+	case Release:
+		return "Release"
+	case *Reply:
+		return "Reply"
 	}
-	return fmt.Sprint(v)
+	return strings.TrimPrefix(fmt.Sprintf("%T", v), "call.") // the rare ones
+}
+
+// line is a line of text that grows by fields.
+type line []byte
+
+func (l line) key(name string) line { return append(append(append(l, ' '), name...), '=') }
+
+// str adds a string, quoted where a reader could mistake it.
+func (l line) str(name, v string) line {
+	switch {
+	case v == "":
+		return l
+	case strings.ContainsAny(v, " \"="):
+		return strconv.AppendQuote(l.key(name), v)
+	}
+	return append(l.key(name), v...)
+}
+
+func (l line) num(name string, v int) line {
+	if v == 0 {
+		return l
+	}
+	return strconv.AppendInt(l.key(name), int64(v), 10)
+}
+
+func (l line) id(name string, prefix byte, v uint64) line {
+	if v == 0 {
+		return l
+	}
+	return strconv.AppendUint(append(l.key(name), prefix), v, 10)
+}
+
+func (l line) leg(v LegID) line { return l.id("leg", 'l', uint64(v)) }
+
+func (l line) flag(name string, v bool) line {
+	if !v {
+		return l
+	}
+	return append(l.key(name), "true"...)
+}
+
+func (l line) desc(d Desc) line {
+	if d == (Desc{}) {
+		return l
+	}
+	return append(l.key("desc"), d.String()...)
+}
+
+func (l line) media(m Media) line {
+	if m.Kind == KindNone {
+		return l
+	}
+	return append(l.key("media"), m.String()...)
+}
+
+func (l line) cause(c Cause) line {
+	if c == CauseNone {
+		return l
+	}
+	return append(l.key("cause"), dashed(c.String())...)
+}
+
+func (l line) identity(name string, i Identity) line {
+	if i == (Identity{}) {
+		return l
+	}
+	return append(l.key(name), i.String()...)
+}
+
+func (l line) appearance(id LineID) line {
+	if id.IsZero() {
+		return l
+	}
+	return l.str("line", id.String())
+}
+
+func (l line) redirecting(list []Redirection) line {
+	for i, r := range list {
+		if i == 0 {
+			l = l.key("redirecting")
+		} else {
+			l = append(l, ',')
+		}
+		l = append(append(append(l, r.From.String()...), '/'), r.Reason.String()...)
+	}
+	return l
+}
+
+func dashed(s string) string { return strings.ReplaceAll(s, " ", "-") }
+
+func (l line) signal(s Signal) line {
+	l = l.leg(s.SignalLeg())
+	switch s := s.(type) {
+	case Setup:
+		l = l.str("device", s.Device).appearance(s.Line).str("trunk", s.Trunk).str("called", s.Called).identity("calling", s.Calling)
+		l = l.redirecting(s.Redirecting).desc(s.Desc).id("replaces", 'l', uint64(s.Replaces)).num("hops", s.Hops).flag("no_hops", s.NoHops)
+		return l.str("global_id", s.GlobalID)
+	case Alerting:
+		return l.identity("connected", s.Connected)
+	case Progressing:
+		return l.desc(s.Desc)
+	case Answered:
+		return l.desc(s.Desc).identity("connected", s.Connected)
+	case Confirmed:
+		return l.desc(s.Desc)
+	case Reoffered:
+		return l.desc(s.Desc)
+	case ReofferAnswered:
+		return l.desc(s.Desc)
+	case ReofferRejected:
+		return l.cause(s.Cause)
+	case Digit:
+		return l.str("digit", s.Digit).num("millis", s.Millis)
+	case TransferAsked:
+		return l.str("to", s.To).id("replaces", 'l', uint64(s.Replaces)).flag("unresolved", s.Unresolved)
+	case Released:
+		return l.cause(s.Cause).str("to_number", s.ToNumber)
+	case DeviceState:
+		return l.str("device", s.Device).flag("up", s.Up)
+	case TrunkState:
+		return l.str("trunk", s.Trunk).flag("up", s.Up)
+	case DriverLost:
+		return l.str("driver", s.Driver)
+	}
+	return l
+}
+
+func (l line) command(c Command) line {
+	l = l.leg(c.CommandLeg())
+	switch c := c.(type) {
+	case Ring:
+		l = l.id("call", 'c', uint64(c.Call)).str("target", strings.ReplaceAll(c.Target.String(), " ", "/")).identity("calling", c.Calling)
+		l = l.identity("called", c.Called).redirecting(c.Redirecting).num("hops", c.Hops).media(c.Media)
+		return l.str("global_id", c.GlobalID)
+	case Alert:
+		return l.identity("connected", c.Connected)
+	case Progress:
+		return l.media(c.Media)
+	case Answer:
+		return l.identity("connected", c.Connected).media(c.Media)
+	case Confirm:
+		return l.media(c.Media)
+	case Reoffer:
+		return l.media(c.Media)
+	case AnswerReoffer:
+		return l.media(c.Media)
+	case RejectReoffer:
+		return l.cause(c.Cause)
+	case Identify:
+		return l.identity("connected", c.Connected)
+	case SendDigit:
+		return l.str("digit", c.Digit).num("millis", c.Millis)
+	case TransferResult:
+		return l.num("status", c.Status).flag("final", c.Final)
+	case Release:
+		return l.cause(c.Cause).str("why", c.Why)
+	}
+	return l
+}
+
+func (l line) request(r Request) line {
+	switch r := r.(type) {
+	case MakeCall:
+		return l.str("device", r.Device).appearance(r.Line).str("called", r.Called)
+	case Drop:
+		return l.id("call", 'c', uint64(r.Call)).id("party", 'p', uint64(r.Party)).leg(r.Leg).cause(r.Cause)
+	case Hold:
+		return l.leg(r.Leg)
+	case Resume:
+		return l.leg(r.Leg)
+	case Redirect:
+		return l.leg(r.Leg).str("to", r.To)
+	}
+	return l
+}
+
+func (l line) reply(r Reply) line {
+	return l.str("id", r.ID).id("call", 'c', uint64(r.Call)).leg(r.Leg).cause(r.Cause).str("why", r.Why)
 }
 
 // String is kind:ref:direction:security, as the golden scripts write it.
 func (d Desc) String() string {
-	return fmt.Sprintf("%s:%d:%s:%s", d.Kind, d.Ref, d.Dir, orDefault(d.Security.String(), "unknown"))
+	return d.Kind.String() + ":" + strconv.FormatUint(d.Ref, 10) + ":" + d.Dir.String() + ":" + orDefault(d.Security.String(), "unknown")
 }
 
 // String says the media in the same shape: kind:treatment:what:direction:security.
@@ -60,21 +244,21 @@ func (m Media) String() string {
 	if m.Kind == KindNone {
 		return "none"
 	}
-	what := fmt.Sprintf("%d/%s", m.Ref, m.Peer)
+	what := strconv.FormatUint(m.Ref, 10) + "/" + m.Peer.String()
 	if m.Treatment == Source {
 		what = orDefault(m.Source, "silence")
 		if m.Ref != 0 {
-			what += fmt.Sprintf("/%d", m.Ref)
+			what += "/" + strconv.FormatUint(m.Ref, 10)
 		}
 	}
-	return fmt.Sprintf("%s:%s:%s:%s:%s", m.Kind, m.Treatment, what, m.Dir, orDefault(m.Security.String(), "unknown"))
+	return m.Kind.String() + ":" + m.Treatment.String() + ":" + what + ":" + m.Dir.String() + ":" + orDefault(m.Security.String(), "unknown")
 }
 
 // String is the number with the name behind it.
 func (i Identity) String() string {
 	s := i.Number
 	if i.Display != "" {
-		s += "(" + strings.ReplaceAll(i.Display, " ", "-") + ")"
+		s += "(" + dashed(i.Display) + ")"
 	}
 	if i.Domain != "" {
 		s += "@" + i.Domain
@@ -87,27 +271,19 @@ func (i Identity) String() string {
 
 // String is a line of a golden script: the event and what it is about.
 func (ev Event) String() string {
-	b := &strings.Builder{}
-	fmt.Fprintf(b, "%s %s", ev.Kind, ev.Call)
+	l := line(append([]byte(ev.Kind.String()), ' '))
+	l = append(l, ev.Call.String()...)
 	if ev.Party != 0 {
-		fmt.Fprintf(b, " %s", ev.Party)
+		l = append(append(l, ' '), ev.Party.String()...)
 	}
 	if ev.Leg != 0 {
-		fmt.Fprintf(b, " %s", ev.Leg)
+		l = append(append(l, ' '), ev.Leg.String()...)
 	}
-	if ev.Cause != CauseNone {
-		fmt.Fprintf(b, " cause=%s", describeField(ev.Cause))
-	}
-	if ev.Other != 0 {
-		fmt.Fprintf(b, " other=%s", ev.Other)
-	}
-	if ev.Digit != "" {
-		fmt.Fprintf(b, " digit=%s", ev.Digit)
-	}
+	l = l.cause(ev.Cause).id("other", 'c', uint64(ev.Other)).str("digit", ev.Digit)
 	if ev.Kind == MixChanged && ev.View != nil {
-		b.WriteString(" " + mixText(ev.View.Mix))
+		l = append(append(l, ' '), mixText(ev.View.Mix)...)
 	}
-	return b.String()
+	return string(l)
 }
 
 func mixText(mix []Edge) string {
@@ -120,7 +296,7 @@ func mixText(mix []Edge) string {
 		if m.From != 0 {
 			from = m.From.String()
 		}
-		parts = append(parts, fmt.Sprintf("%s->%s", from, m.To))
+		parts = append(parts, from+"->"+m.To.String())
 	}
 	return strings.Join(parts, " ")
 }

@@ -1,4 +1,5 @@
-// Package dialplan decides what dialled digits mean.
+// Package dialplan decides what dialled digits mean: digit analysis with partitions and calling search spaces, numbers in the
+// form of ITU-T E.164 or any private plan.
 //
 // The words are the field's: a pattern lives in a partition; a calling search space is an ordered list of partitions and says
 // what a caller may reach; a translation pattern rewrites the digits and asks again, with a search space of its own; a route
