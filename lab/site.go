@@ -22,8 +22,9 @@ import (
 
 // Options of a throw-away site. The zero value is the site of a first `locktone up`.
 type Options struct {
-	Home     string       // "": a temporary folder that Close removes
-	Config   *config.Site // nil: config.Default
+	Home     string            // "": a temporary folder that Close removes
+	Config   *config.Site      // nil: config.Default
+	Node     config.NodeConfig // what the node knows before it can read its store; zero: everything embedded
 	Progress func(string)
 	Tune     func(*callmanager.Config)
 }
@@ -44,7 +45,7 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 		}
 		o.Home, s.temporary = filepath.Join(dir, "home"), dir
 	}
-	opt := site.Options{Home: o.Home, Site: o.Config, Version: "lab", Progress: o.Progress, NoPhones: true, Tune: o.Tune}
+	opt := site.Options{Home: o.Home, Site: o.Config, Node: o.Node, Version: "lab", Progress: o.Progress, NoPhones: true, Tune: o.Tune}
 	opt.Node.Admin.Address = "127.0.0.1:0"
 	for {
 		addr, err := freeAddress()
