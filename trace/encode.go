@@ -121,7 +121,11 @@ func appendFields(dst []byte, fields []Field, p policy) []byte {
 
 // appendBody appends the body, redacted. A body without secrets is escaped from where it lies.
 func appendBody(dst []byte, r *Record, p policy) []byte {
-	body := r.Body[:min(len(r.Body), MaxBody)]
+	most := MaxBody
+	if r.Kind.Engine() {
+		most, p.patterns = MaxEngineBody, true
+	}
+	body := r.Body[:min(len(r.Body), most)]
 	if len(body) == 0 {
 		return dst
 	}
@@ -137,7 +141,7 @@ func appendBody(dst []byte, r *Record, p policy) []byte {
 		defer func() { release(room, body) }()
 		body = p.appendRedacted((*room)[:0], body, r.Kind.SIP())
 	}
-	if n := len(r.Body) - MaxBody; n > 0 {
+	if n := len(r.Body) - most; n > 0 {
 		body = append(slices.Clip(body), "[... "+strconv.Itoa(n)+" bytes more]"...)
 	}
 	if !utf8.Valid(body) {

@@ -50,7 +50,7 @@ type Reader struct {
 func NewReader(r io.Reader) *Reader { return &Reader{r: bufio.NewReaderSize(r, 64<<10)} }
 
 // maxLine is the longest line a reader accepts; longer ones are skipped.
-const maxLine = 1 << 20
+const maxLine = 3 * MaxEngineBody
 
 // nextLine returns the next line without its end; long lines are skipped and counted.
 func (d *Reader) nextLine() ([]byte, error) {

@@ -150,6 +150,10 @@ type Record struct {
 // MaxBody is the number of bytes of a body that are stored; what is longer is cut and says so.
 const MaxBody = 32 << 10
 
+// MaxEngineBody is the same for records of the engine, whose configuration of a large site is one input and must be
+// whole for a replay.
+const MaxEngineBody = 32 << 20
+
 // Field returns the value of the named field, or "".
 func (r *Record) Field(name string) string {
 	for _, f := range r.Fields {

@@ -87,7 +87,7 @@ func Open(cfg Config) (*Recorder, error) {
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), asked: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.levels.Store(NewLevels(cfg.Level))
-	r.ring.limit = cfg.Memory / blockSize
+	r.ring.limit = cfg.Memory
 	r.index.init()
 	if cfg.Dir != "" {
 		d, seq, err := openDisk(cfg)
@@ -214,11 +214,18 @@ const headRoom = 96
 
 // evicted is told by the ring that a block goes; records the disk has not seen are lost to it.
 func (r *Recorder) evicted(b *block) {
-	if n := b.unwritten(); n > 0 && r.disk != nil {
+	if b.gone = true; !b.busy { // what is being written is counted when that has ended
+		r.lose(b.unwritten())
+	}
+	r.index.evict(r.ring.first + 1)
+}
+
+// lose counts records that the disk will never have. The mutex is held.
+func (r *Recorder) lose(n uint64) {
+	if r.disk != nil {
 		r.lost += n
 		r.lagged.Add(n)
 	}
-	r.index.evict(r.ring.first + 1)
 }
 
 // stamp writes times; the part down to the second is kept, since most records share it with the one before.
@@ -288,16 +295,19 @@ func (r *Recorder) writePending() (retry time.Duration) {
 			return 0
 		}
 		if lost > 0 {
-			if err := r.disk.writeLine(r.lagLine(lost), span.firstSeq); err != nil {
+			err := r.disk.writeLine(r.lagLine(lost), span.firstSeq)
+			r.mu.Lock()
+			if err != nil {
+				r.lose(r.ring.written(span, 0))
+				r.mu.Unlock()
 				return diskRetry
 			}
-			r.mu.Lock()
 			r.lost -= lost
 			r.mu.Unlock()
 		}
 		n, err := r.disk.writeSome(span.bytes, span.firstSeq)
 		r.mu.Lock()
-		r.ring.written(span, n)
+		r.lose(r.ring.written(span, n))
 		r.mu.Unlock()
 		if err != nil {
 			return diskRetry
@@ -385,7 +395,7 @@ func (r *Recorder) Status() Status {
 		Dir: r.cfg.Dir, Records: r.total.Load(), Lagged: r.lagged.Load(), ShowDigits: r.cfg.ShowDigits,
 	}
 	r.mu.Lock()
-	s.Memory, s.Calls = len(r.ring.blocks)*blockSize, r.index.count
+	s.Memory, s.Calls = r.ring.bytes, r.index.count
 	r.mu.Unlock()
 	if r.disk != nil {
 		r.disk.status(&s)

@@ -546,3 +546,29 @@ func BenchmarkCall(b *testing.B) {
 		})
 	}
 }
+
+// TestEngineBody: an input of the engine comes back whole, for a replay, whatever its size; its patterns are no digits
+// that somebody keyed in.
+func TestEngineBody(t *testing.T) {
+	r := open(t, Config{Dir: t.TempDir(), Memory: 1})
+	body := []byte(`{"n":1,"input":{"digits":"9011"},"pad":"` + strings.Repeat("x", 3<<20) + `"}`)
+	r.Record(Record{Service: "s", Kind: KindTimer, Call: "c", Body: body})
+	if err := flush(t, r); err != nil {
+		t.Fatal(err)
+	}
+	r.Record(Record{Service: "s", Kind: KindSignal, Call: "c", Body: []byte(`{"digit":"5"}`)})
+	if err := flush(t, r); err != nil {
+		t.Fatal(err)
+	}
+	got, err := CallFromDir(r.cfg.Dir, "c")
+	if err != nil || len(got) != 2 || !bytes.Equal(got[0].Body, body) {
+		t.Fatalf("%d records, %v", len(got), err)
+	}
+	if want := `{"digit":"[redacted]"}`; string(got[1].Body) != want {
+		t.Errorf("%s, want %s", got[1].Body, want)
+	}
+	r.Record(Record{Service: "s", Kind: KindNote, Call: "d"})
+	if s := r.Status(); s.Memory > 6<<20 {
+		t.Errorf("%d bytes of memory", s.Memory)
+	}
+}

@@ -10,7 +10,8 @@ const redacted = "[redacted]"
 
 // policy is what the operator decided about redaction. The zero value is the strictest.
 type policy struct {
-	digits bool // store DTMF digits
+	digits   bool // store DTMF digits
+	patterns bool // "digits" is a dialled pattern of the engine's configuration, not what a caller keyed in
 }
 
 // Redact appends a copy of text to dst in which every secret is replaced by "[redacted]", and returns it. It knows:

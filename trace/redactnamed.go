@@ -59,7 +59,7 @@ func nameChar(c byte) bool {
 }
 
 func (p policy) secret(name []byte) bool {
-	return secretName(name) || !p.digits && digitName(name)
+	return secretName(name) || !p.digits && digitName(name) && !(p.patterns && hasFold(name, "digits"))
 }
 
 // secretName reports whether a name says that its value is a secret. Case, "_" and "-" do not matter.

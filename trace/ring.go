@@ -2,8 +2,8 @@ package trace
 
 import "bytes"
 
-// blockSize is the size of a memory block; a line always fits (see the bounds in encode.go: a body of 32 KiB whose
-// every byte needs a six-byte escape is 192 KiB).
+// blockSize is the size of a memory block; a line fits but for large records of the engine, which get a block of their
+// own size (see the bounds in encode.go: a body of 32 KiB whose every byte needs a six-byte escape is 192 KiB).
 const blockSize = 256 << 10
 
 // block is one piece of the ring. Bytes below len(data) never change again.
@@ -13,14 +13,17 @@ type block struct {
 	first uint64 // sequence number of the first line
 	disk  int    // bytes the disk has
 	seen  int    // lines the disk has, whole
+	busy  bool   // the disk goroutine is writing a part of it
+	gone  bool   // it left the ring meanwhile
 }
 
 // unwritten returns the number of lines the disk does not have.
 func (b *block) unwritten() uint64 { return uint64(b.lines - b.seen) }
 
-// ring is a queue of blocks with a bound on their number. The block with number first is blocks[0].
+// ring is a queue of blocks with a bound on their size. The block with number first is blocks[0].
 type ring struct {
-	limit  int
+	limit  int // bytes of all blocks
+	bytes  int
 	blocks []*block
 	first  uint64 // number of blocks[0]; numbers are never reused
 }
@@ -32,20 +35,23 @@ type place struct {
 }
 
 // begin returns the free end of the last block with room for need bytes. When the ring is full, evict is told of the
-// oldest block, and that block goes. Its memory is not used again, since a reader or the disk may hold a part of it.
+// oldest blocks, and they go. Their memory is not used again, since a reader or the disk may hold a part of it.
 func (g *ring) begin(need int, evict func(*block)) []byte {
 	if n := len(g.blocks); n > 0 {
 		if b := g.blocks[n-1]; len(b.data)+need <= cap(b.data) {
 			return b.data[len(b.data):len(b.data)]
 		}
 	}
-	if len(g.blocks) >= g.limit {
+	size := max(blockSize, need)
+	for len(g.blocks) > 0 && g.bytes+size > g.limit {
 		evict(g.blocks[0])
+		g.bytes -= cap(g.blocks[0].data)
 		g.blocks[0] = nil
 		g.blocks = g.blocks[1:]
 		g.first++
 	}
-	b := &block{data: make([]byte, 0, max(blockSize, need))}
+	b := &block{data: make([]byte, 0, size)}
+	g.bytes += size
 	g.blocks = append(g.blocks, b)
 	return b.data
 }
@@ -73,27 +79,31 @@ func (g *ring) line(at ref) []byte {
 
 // span is a range of one block that the disk has not seen.
 type span struct {
-	block    uint64
+	block    *block
 	bytes    []byte
 	firstSeq uint64
 }
 
 // nextUnwritten returns the oldest range the disk does not have.
 func (g *ring) nextUnwritten() (span, bool) {
-	for i, b := range g.blocks {
+	for _, b := range g.blocks {
 		if b.disk < len(b.data) {
-			return span{g.first + uint64(i), b.data[b.disk:len(b.data):len(b.data)], b.first}, true
+			b.busy = true
+			return span{b, b.data[b.disk:len(b.data):len(b.data)], b.first}, true
 		}
 	}
 	return span{}, false
 }
 
-// written notes that n bytes of the span are on the disk.
-func (g *ring) written(s span, n int) {
-	if s.block < g.first {
-		return
-	}
-	b := g.blocks[s.block-g.first]
+// written notes that n bytes of the span are on the disk. It returns the number of lines that are lost to the disk for
+// good, because their block left the ring while they were being written.
+func (g *ring) written(s span, n int) (lost uint64) {
+	b := s.block
+	b.busy = false
 	b.disk += n
 	b.seen += bytes.Count(s.bytes[:n], []byte("\n"))
+	if b.gone {
+		return b.unwritten()
+	}
+	return 0
 }
