@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -417,12 +416,6 @@ func TestNoAllocationPerPacket(t *testing.T) {
 	if n > 0 {
 		t.Errorf("%.1f allocations per packet", n)
 	}
-}
-
-func cpu() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkForward is one packet through Port.packet: checks, crypto and the sendto system call; the receiving system
