@@ -32,8 +32,11 @@ func Echo(ctx context.Context, s *Session) error {
 
 // Tone plays the 1004 Hz test tone at -10 dBm0 (the milliwatt lines of ITU-T O.6 and ANSI T1.506 avoid 1000 Hz, a
 // submultiple of the sampling rate) until # is pressed.
-func Tone(ctx context.Context, s *Session) error {
-	return playUntilHash(ctx, s, tone.NewSine(1004, -10))
+func Tone(ctx context.Context, s *Session) error { return ToneAt(1004)(ctx, s) }
+
+// ToneAt is Tone at another frequency, in hertz.
+func ToneAt(hz float64) Program {
+	return func(ctx context.Context, s *Session) error { return playUntilHash(ctx, s, tone.NewSine(hz, -10)) }
 }
 
 // Music plays the built-in music until # is pressed.

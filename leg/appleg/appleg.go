@@ -37,8 +37,8 @@ type Plane interface {
 type Config struct {
 	Engine Engine
 	Plane  Plane
-	// Programs are the applets by name; nil means applet.Tests().
-	Programs map[string]applet.Program
+	// Program finds an applet by name, nil where there is none; it is called by the driver's goroutine. nil means applet.Tests().
+	Program func(name string) applet.Program
 	// Stream is how media streams are opened; Caps.Security is set by the driver.
 	Stream media.StreamConfig
 	// MaxSessions bounds programs running at the same time; zero means 256. A call over it is refused with ResourceUnavailable.
@@ -59,8 +59,9 @@ type Driver struct {
 
 // Start starts the driver. It ends with Close, or when the engine closes its command queue.
 func Start(cfg Config) *Driver {
-	if cfg.Programs == nil {
-		cfg.Programs = applet.Tests()
+	if cfg.Program == nil {
+		tests := applet.Tests()
+		cfg.Program = func(name string) applet.Program { return tests[name] }
 	}
 	if cfg.MaxSessions <= 0 {
 		cfg.MaxSessions = 256
@@ -183,7 +184,7 @@ func (d *Driver) signal(s call.Signal) { _ = d.cfg.Engine.Signal(s) }
 
 // ring starts a session.
 func (d *Driver) ring(r call.Ring) {
-	program := d.cfg.Programs[r.Target.Applet]
+	program := d.cfg.Program(r.Target.Applet)
 	switch {
 	case program == nil:
 		d.signal(call.Released{Leg: r.Leg, Cause: call.UnallocatedNumber})

@@ -110,14 +110,20 @@ func (e *ear) hz() float64 {
 // hears waits until the phone hears the tone.
 func (r *rig) hears(hz float64) {
 	r.t.Helper()
-	deadline := time.After(5 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
+	hears(r.t, r.heard, hz)
+}
+
+// hears waits until an ear hears the tone. It does not ask often: to listen costs the ear time in which it is deaf.
+func hears(t *testing.T, e *ear, hz float64) {
+	t.Helper()
+	deadline := time.After(15 * time.Second)
+	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for math.Abs(r.heard.hz()-hz) > 10 {
+	for math.Abs(e.hz()-hz) > 10 {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			r.t.Fatalf("the phone hears %.0f Hz, not %.0f", r.heard.hz(), hz)
+			t.Fatalf("the phone hears %.0f Hz, not %.0f", e.hz(), hz)
 		}
 	}
 }
@@ -258,7 +264,7 @@ func TestLateOffer(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	ended := make(chan error, 8)
 	release := make(chan struct{})
-	r := open(t, Config{MaxSessions: 1, Ended: func(_ applet.Info, err error) { ended <- err }, Programs: map[string]applet.Program{
+	programs := map[string]applet.Program{
 		"busy": func(context.Context, *applet.Session) error { return &applet.Refused{Cause: call.UserBusy} },
 		"bad":  func(context.Context, *applet.Session) error { return fmt.Errorf("a fault") },
 		"wait": func(ctx context.Context, s *applet.Session) error {
@@ -269,7 +275,9 @@ func TestRefusals(t *testing.T) {
 			<-ctx.Done()
 			return context.Cause(ctx)
 		},
-	}})
+	}
+	r := open(t, Config{MaxSessions: 1, Ended: func(_ applet.Info, err error) { ended <- err },
+		Program: func(name string) applet.Program { return programs[name] }})
 	expect := func(leg call.LegID, want call.Cause) {
 		t.Helper()
 		if rel := next[call.Released](r); rel.Leg != leg || rel.Cause != want {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/call/live"
+	"github.com/locktone/locktone/leg/appleg"
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/pki"
@@ -73,7 +74,7 @@ type Service struct {
 	host   *live.Host
 	driver *live.Driver
 	sip    *sipleg.Driver
-	apps   any
+	apps   *appleg.Driver
 	plane  *media.Plane
 	screen sip.Capabilities
 
