@@ -123,7 +123,7 @@ func TestThroughEngine(t *testing.T) {
 	accept(next().(call.AnswerReoffer).Media)
 	phone.Start(tone.NewSine(440, -10))
 	hears(t, heard, 440)
-	if e := phone.Evidence(); e.Suite == 0 || e.Rx.Authenticated == 0 || e.Rx.Failed != 0 {
+	if e := phone.Evidence(); e.Suite == sdp.NoSuite || e.Rx.Authenticated == 0 || e.Rx.Failed != 0 {
 		t.Errorf("%+v", e)
 	}
 
