@@ -289,8 +289,9 @@ func TestSilentConnections(t *testing.T) {
 			h := newEcho()
 			cfg := ca.transportConfig(ca.issue(t, "server.test"))
 			cfg.Limits = Limits{FirstMessage: time.Second, HandshakeTimeout: time.Second, UnprovenPerIP: 200, AcceptRate: 1 << 20}
-			lc := listenOn(TCP)
+			lc, half := listenOn(TCP), "OPTIONS sip:"
 			if network == TLS {
+				half = "\x16\x03\x01"
 				lc = ca.listenTLS(ca.issue(t, "server.test"))
 			}
 			_, l := serve(t, cfg, h, lc)
@@ -303,7 +304,7 @@ func TestSilentConnections(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					_, _ = conn.Write([]byte{22, 3, 1})
+					_, _ = io.WriteString(conn, half)
 					batch = append(batch, conn)
 				}
 				most = max(most, l.Info().Open)
