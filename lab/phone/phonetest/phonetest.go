@@ -333,7 +333,7 @@ func (x *Exchange) Phone(n int, number string, edit func(*phone.Config)) *phone.
 
 // Wait is a context of a few seconds: what does not happen by then does not happen.
 func Wait(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
