@@ -64,7 +64,7 @@ var rings = []rule{
 	{path: "media", own: []string{"wire/sdp", "wire/srtp", "media"}, third: []string{"github.com/pion/rtp", "github.com/pion/rtcp", "github.com/pion/srtp/v3", "golang.org/x/sys"}},
 	{path: "applet", own: []string{"call", "media"}},
 	{path: "leg", own: []string{"wire", "call", "media", "trace", "applet"}},
-	{path: "pki", own: []string{"store", "wire/trustlist", "wire/sip"}},
+	{path: "pki", own: []string{"store", "wire/trustlist", "wire/sip"}, third: []string{"golang.org/x/sync"}},
 	{path: "store", own: []string{"config", "directory", "pki", "bus"}, third: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
 	{path: "bus", third: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2"}},
 	{path: "config", third: []string{"github.com/goccy/go-yaml", "golang.org/x/crypto"}},
