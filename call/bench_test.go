@@ -84,3 +84,53 @@ func TestMemoryPerCall(t *testing.T) {
 	}
 	runtime.KeepAlive(e)
 }
+
+// BenchmarkTraceOfCall is what writing the trace of a basic call costs: its inputs as JSON and as text.
+func BenchmarkTraceOfCall(b *testing.B) {
+	setup := Setup{Leg: 1, Device: "alice", Called: "2002", Desc: Desc{Ref: 1, Kind: KindOffer, Dir: SendRecv, Security: SRTP}, Hops: 70}
+	inputs := []Signal{setup, Alerting{Leg: 2}, Answered{Leg: 2, Desc: setup.Desc}, Released{Leg: 1, Cause: NormalClearing}}
+	b.Run("json", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			for _, s := range inputs {
+				if _, err := MarshalInput(start, Input{Driver: "sip", Signal: s}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
+	b.Run("text", func(b *testing.B) {
+		b.ReportAllocs()
+		buf := make([]byte, 0, 1024)
+		for b.Loop() {
+			for _, s := range inputs {
+				buf = AppendText(buf[:0], s)
+			}
+		}
+	})
+	b.Run("outputs as text", func(b *testing.B) { benchOutputs(b, func(buf []byte, o Output) []byte { return AppendOutput(buf, o) }) })
+	b.Run("outputs as JSON", func(b *testing.B) {
+		benchOutputs(b, func(buf []byte, o Output) []byte {
+			out, err := MarshalOutput(o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return append(buf, out...)
+		})
+	})
+}
+
+func benchOutputs(b *testing.B, write func([]byte, Output) []byte) {
+	offer := Desc{Ref: 1, Kind: KindOffer, Dir: SendRecv, Security: SRTP}
+	e := townEngine(b, 2)
+	outs := []Output{e.Step(start, Input{Driver: "sip", Signal: Setup{Leg: 1, Device: "phone0", Called: "100001", Desc: offer}}),
+		e.Step(start, Input{Signal: Answered{Leg: 2, Desc: Desc{Ref: 2, Kind: KindAnswer, Dir: SendRecv, Security: SRTP}}}), e.Step(start, Input{Signal: Released{Leg: 1}})}
+	b.ReportAllocs()
+	buf := make([]byte, 0, 8192)
+	for b.Loop() {
+		buf = buf[:0]
+		for _, o := range outs {
+			buf = write(buf, o)
+		}
+	}
+}

@@ -188,7 +188,7 @@ func (s *script) step(in Input) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.records = append(s.records, Recorded{line, rec})
+	s.records = append(s.records, Recorded{line, rec, AppendOutput(nil, out)})
 	s.lines(out)
 }
 

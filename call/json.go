@@ -20,26 +20,42 @@ type wireInput struct {
 }
 
 // MarshalInput writes an input and the time of its Step as one line of JSON, without the line feed.
-func MarshalInput(at time.Time, in Input) ([]byte, error) {
-	w := wireInput{At: at.UTC(), Driver: in.Driver, By: in.By, ID: in.RequestID}
+func MarshalInput(at time.Time, in Input) ([]byte, error) { return AppendInput(nil, at, in) }
+
+// AppendInput appends what MarshalInput writes. The envelope is written by hand: this runs once for every input of a busy engine.
+func AppendInput(b []byte, at time.Time, in Input) ([]byte, error) {
+	b = at.UTC().AppendFormat(append(b, `{"at":"`...), time.RFC3339Nano)
+	b = append(b, '"')
+	b = appendString(b, "driver", in.Driver)
+	b = appendString(b, "by", in.By)
+	b = appendString(b, "id", in.RequestID)
 	var body any
+	name := "body"
 	switch {
 	case in.Config != nil:
-		site := in.Config.Site()
-		w.Config = &site
+		name, body = "config", in.Config.Site()
 	case in.Signal != nil:
-		w.Signal, body = kindName(in.Signal), in.Signal
+		b, body = appendString(b, "signal", kindName(in.Signal)), in.Signal
 	case in.Request != nil:
-		w.Request, body = kindName(in.Request), in.Request
+		b, body = appendString(b, "request", kindName(in.Request)), in.Request
+	default:
+		return append(b, '}'), nil
 	}
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return nil, fmt.Errorf("call: writing %s: %w", kindName(body), err)
-		}
-		w.Body = b
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("call: writing %s: %w", kindName(body), err)
 	}
-	return json.Marshal(w)
+	b = append(append(append(b, `,"`...), name...), `":`...)
+	return append(append(b, text...), '}'), nil
+}
+
+// appendString appends a member that is a string, nothing for the empty one.
+func appendString(b []byte, name, v string) []byte {
+	if v == "" {
+		return b
+	}
+	text, _ := json.Marshal(v) // a string can always be written
+	return append(append(append(append(b, `,"`...), name...), `":`...), text...)
 }
 
 // UnmarshalInput reads what MarshalInput wrote.

@@ -26,9 +26,25 @@ func AppendText(b []byte, v any) []byte {
 	case *Reply:
 		return l.reply(*v)
 	case Event:
-		return append(b, v.String()...)
+		return v.appendText(b)
 	}
 	return fmt.Appendf(l, " %+v", v)
+}
+
+// AppendOutput appends an output as lines of text, in the shape of the golden scripts: "* " and an event, "DRIVER <- " and a
+// command, "= " and the reply; no views, they follow from the events. Equal outputs give equal bytes, at a tenth of what
+// MarshalOutput costs: this is what a trace keeps.
+func AppendOutput(b []byte, out Output) []byte {
+	for _, ev := range out.Events {
+		b = append(ev.appendText(append(b, "* "...)), '\n')
+	}
+	for _, o := range out.Commands {
+		b = append(AppendText(append(append(b, o.Driver...), " <- "...), o.Command), '\n')
+	}
+	if out.Reply != nil {
+		b = append(AppendText(append(b, "= "...), out.Reply), '\n')
+	}
+	return b
 }
 
 // kindName is the name of a signal, request or command: its type's.
@@ -270,20 +286,22 @@ func (i Identity) String() string {
 }
 
 // String is a line of a golden script: the event and what it is about.
-func (ev Event) String() string {
-	l := line(append([]byte(ev.Kind.String()), ' '))
-	l = append(l, ev.Call.String()...)
+func (ev Event) String() string { return string(ev.appendText(nil)) }
+
+func (ev *Event) appendText(b []byte) []byte {
+	l := line(append(append(b, ev.Kind.String()...), ' '))
+	l = strconv.AppendUint(append(l, 'c'), uint64(ev.Call), 10)
 	if ev.Party != 0 {
-		l = append(append(l, ' '), ev.Party.String()...)
+		l = strconv.AppendUint(append(l, " p"...), uint64(ev.Party), 10)
 	}
 	if ev.Leg != 0 {
-		l = append(append(l, ' '), ev.Leg.String()...)
+		l = strconv.AppendUint(append(l, " l"...), uint64(ev.Leg), 10)
 	}
 	l = l.cause(ev.Cause).id("other", 'c', uint64(ev.Other)).str("digit", ev.Digit)
 	if ev.Kind == MixChanged && ev.View != nil {
 		l = append(append(l, ' '), mixText(ev.View.Mix)...)
 	}
-	return string(l)
+	return l
 }
 
 func mixText(mix []Edge) string {

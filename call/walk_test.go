@@ -93,7 +93,7 @@ func (w *walker) step(in Input) {
 	if err != nil {
 		w.k.fault("an output cannot be written: %v", err)
 	}
-	w.records = append(w.records, Recorded{line, rec})
+	w.records = append(w.records, Recorded{line, rec, AppendOutput(nil, out)})
 }
 
 // walk makes n random moves and then ends everything.
