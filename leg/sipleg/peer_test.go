@@ -59,7 +59,7 @@ func connect(t testing.TB, x *phonetest.Exchange, n int, number string) *peer {
 	cert := x.CA.Issue(t, phonetest.Device(n))
 	p := &peer{t: t, name: phonetest.Device(n), number: number}
 	var err error
-	p.ep, err = endpoint.New(endpoint.Config{User: p, Shards: 1, Transport: transport.Config{
+	p.ep, err = endpoint.New(endpoint.Config{User: p, Shards: 1, Limits: phonetest.Patient(), Transport: transport.Config{
 		Verify: func(c transport.Check) (transport.PeerIdentity, error) {
 			return transport.PeerIdentity{Key: "cm", Names: []string{c.ServerName}}, nil // phones verify; this one measures
 		},
@@ -149,7 +149,7 @@ func answer(port int) string {
 // bridge is an exchange with the real engine, and two peers.
 func bridge(t testing.TB, edit func(*call.Site, *phonetest.Exchange)) (x *phonetest.Exchange, host *live.Host, a, b *peer) {
 	t.Helper()
-	host = live.Start(live.Options{})
+	host = live.Start(live.Options{RefuseAfter: 5 * time.Second, AcceptUnder: time.Second}) // overload is not what is tested
 	drv, err := host.Attach("sip", 1<<15)
 	if err != nil {
 		t.Fatal(err)
