@@ -58,7 +58,10 @@ func Read(b []byte) ([]int16, error) {
 			if format < 0 {
 				return nil, &ParseError{at, "the data chunk comes before the fmt chunk"}
 			}
-			return decode(body[:min(size, len(body))], format, at)
+			if size > len(body) || size == 0 && !complete(b) {
+				size = len(body)
+			}
+			return decode(body[:size], format, at)
 		}
 		if size > len(body) {
 			break
@@ -67,6 +70,9 @@ func Read(b []byte) ([]int16, error) {
 	}
 	return nil, &ParseError{len(b), "no data chunk"}
 }
+
+// complete says whether the recorder came back to write the length of the file into its header.
+func complete(b []byte) bool { return int(binary.LittleEndian.Uint32(b[4:]))+8 == len(b) }
 
 func readFormat(body []byte, at, size int) (int, error) {
 	if size < 16 || len(body) < 16 {

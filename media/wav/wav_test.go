@@ -84,3 +84,22 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestReadUnfinished reads what a recorder that is still at work, or was killed, left: a header that says zero.
+func TestReadUnfinished(t *testing.T) {
+	whole := Append(nil, []int16{1, -2, 3})
+	for _, size := range []byte{0, 200} {
+		b := append([]byte{}, whole...)
+		b[4], b[40] = 36, size // the lengths as written before the first sample
+		got, err := Read(b)
+		if err != nil || len(got) != 3 || got[1] != -2 {
+			t.Errorf("data length %d in the header: got %v, %v, want the three samples", size, got, err)
+		}
+	}
+	empty := Append(nil, nil)
+	listed := append(append([]byte{}, empty...), "LIST\x04\x00\x00\x00INFO"...)
+	listed[4] = byte(len(listed) - 8)
+	if got, err := Read(listed); err != nil || len(got) != 0 {
+		t.Errorf("an empty recording with a LIST behind it: got %v, %v", got, err)
+	}
+}
