@@ -86,6 +86,9 @@ type Cluster struct {
 	// Mixed: secure and non-secure devices as their profiles say. Non-secure: the
 	// cluster offers no device security at all.
 	SecurityMode SecurityMode `yaml:"securityMode" json:"securityMode,omitempty"`
+	// Whether a relay of ours may convert between SRTP and RTP where an encrypted device talks to one that takes plain
+	// RTP only. Refused: such a call gets 488. Allowed is listed by `show exceptions`.
+	MediaConversion MediaConversion `yaml:"mediaConversion" json:"mediaConversion,omitempty"`
 }
 
 // Node is a machine of the cluster.

@@ -235,6 +235,10 @@ func exceptions(node string, st *site) []bus.Exception {
 	if st.Cluster().SecurityMode != config.Mixed {
 		add("cluster", st.Cluster().Name, "securityMode", st.Cluster().SecurityMode.String(), config.Mixed.String(), "", "no device of the cluster is offered encryption")
 	}
+	if st.Cluster().MediaConversion == config.ConversionAllowed {
+		add("cluster", st.Cluster().Name, "mediaConversion", st.Cluster().MediaConversion.String(), config.ConversionRefused.String(), "",
+			"an encrypted device may be connected with one that takes plain RTP: half of such a call can be listened to")
+	}
 	for _, d := range st.Devices() {
 		p := d.Security
 		from := "phone-security-profile " + orDefault(d.PhoneSecurityProfile)
