@@ -78,6 +78,10 @@ func benchmarkCalls(b *testing.B, rate int) {
 	b.StopTimer()
 	cpu = processTime() - cpu
 	runtime.ReadMemStats(&after)
+	var live runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&live)
+	b.ReportMetric((float64(live.HeapAlloc)-float64(before.HeapAlloc))/float64(b.N), "lingering-bytes/call") // until Timer L
 	if got := server.byes.Load(); got != int64(b.N) {
 		b.Fatalf("%d calls ended, want %d", got, b.N)
 	}

@@ -179,7 +179,7 @@ func (s *shard) acknowledge(f *transport.Flow, m *sip.Message) {
 	}
 	tx := s.acks[ackKey{m.CallID(), m.ToTag(), m.CSeq().Seq}]
 	if tx != nil && tx.successMsg != nil && samePeer(f, tx.flow) {
-		tx.successMsg = nil
+		tx.successMsg, tx.last = nil, nil // what lingers until Timer L only absorbs: it need not hold the answer
 		tx.success.Step(s.now, transaction.Acknowledge)
 		tx.rearm()
 	}
@@ -195,7 +195,7 @@ func (s *shard) cancelled(f *transport.Flow, m *sip.Message) {
 		return
 	}
 	ok := sip.NewResponse(m, 200, "")
-	ok.SetToTag(tx.responseTag())
+	ok.SetToTag(tx.tag)
 	_ = s.send(f.ForReply(m.TopVia()), ok)
 	if !tx.final && !tx.cancelled {
 		tx.cancelled = true
@@ -222,18 +222,14 @@ func samePeer(a, b *transport.Flow) bool {
 	return p.Key == q.Key || slices.ContainsFunc(p.Names, q.Covers)
 }
 
-func (tx *ServerTx) responseTag() string {
-	if tx.last != nil && tx.last.ToTag() != "" {
-		return tx.last.ToTag()
-	}
-	return tx.tag
-}
-
 // respond is a response of the User.
 func (tx *ServerTx) respond(res *sip.Message) {
 	s, status := tx.s, res.Status()
 	if status > 100 {
 		res.SetToTag(tx.tag)
+		if own := res.ToTag(); own != tx.tag {
+			tx.tag = own
+		}
 	}
 	var do transaction.Action
 	if tx.invite {
