@@ -13,7 +13,7 @@ import (
 // reportInterval is the time between reports. RFC 3550, 6.2: at least five seconds.
 const reportInterval = 5 * time.Second
 
-// cname names the sender in reports. RFC 7022, 4.2: it should not tell who or where we are.
+// cname names the sender in reports; it should not tell who or where we are.
 const cname = "stream"
 
 // receiveRTCP takes one packet from the RTCP socket.

@@ -113,7 +113,7 @@ func (s *Stream) read(conn *net.UDPConn, receive func(time.Time, []byte, netip.A
 }
 
 // maxBehind is how many frames are made up for after the process has been stopped; beyond, they are skipped.
-const maxBehind = 5
+const maxBehind = 10
 
 // pace ticks every 20 ms of real time: a ticker that was late is made up for, so that the pace holds on average.
 func (s *Stream) pace() {
@@ -334,9 +334,10 @@ func (s *Stream) Digits() <-chan Digit { return s.digits }
 // Evidence is a snapshot of the counters and of what is heard.
 func (s *Stream) Evidence() Evidence {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.core.evidence()
+	e, heard := s.core.evidence(), s.core.detector
+	s.mu.Unlock()
 	e.Local = s.addr.String()
+	e.ToneHz, e.LevelDBm = heard.Result() // outside the lock: packets do not wait for it
 	return e
 }
 

@@ -9,7 +9,6 @@ type Detector struct {
 	buf  [Rate]int16 // ring of the last second
 	pos  int
 	have int
-	work [Rate]float64
 }
 
 // WritePCM listens. It never fails.
@@ -51,7 +50,7 @@ func (d *Detector) Result() (hz, dBm0 float64) {
 
 // recent is what was heard, oldest first, without its mean.
 func (d *Detector) recent() []float64 {
-	x := d.work[:d.have]
+	x := make([]float64, d.have)
 	start := d.pos - d.have
 	if start < 0 {
 		start += len(d.buf)
@@ -78,9 +77,61 @@ const (
 // of ten costs 0.05 with concealment.
 const purity = 0.9
 
-// frequency finds the period at the first lag whose correlation peaks above purity, then sharpens it at the largest
-// multiple of the period that fits, where an error of one sample is a small part of the whole.
+// piece is the unit in which sound is told from silence: 40 ms.
+const piece = Rate / 25
+
+// frequency looks at the longest stretch of sound, of at most half a second, and then asks of all the sound whether it is
+// that tone. Gaps, from lost packets or because the tone has just begun, are allowed to make up half of the whole.
 func frequency(x []float64) float64 {
+	loud := sounding(x)
+	from, to, count := longest(loud)
+	if to-from < minSamples/piece || 2*count < len(loud) {
+		return 0
+	}
+	run := x[from*piece : to*piece]
+	hz := pitch(run[len(run)-min(len(run), Rate/2):])
+	if !(hz >= Rate/maxLag && hz <= Rate/2) || share(x, loud, hz) < purity {
+		return 0 // two tones have a common period as well, but neither has all the energy
+	}
+	return hz
+}
+
+// sounding says of every piece whether it has more than a hundredth of the energy of the loudest.
+func sounding(x []float64) []bool {
+	energy := make([]float64, len(x)/piece)
+	loudest := 0.0
+	for i := range energy {
+		for _, v := range x[i*piece : (i+1)*piece] {
+			energy[i] += v * v
+		}
+		loudest = math.Max(loudest, energy[i])
+	}
+	loud := make([]bool, len(energy))
+	for i, e := range energy {
+		loud[i] = e > loudest/100
+	}
+	return loud
+}
+
+// longest is the longest run of loud pieces, and how many there are in all.
+func longest(loud []bool) (from, to, count int) {
+	start := 0
+	for i, l := range loud {
+		if !l {
+			start = i + 1
+			continue
+		}
+		count++
+		if i+1-start >= to-from {
+			from, to = start, i+1
+		}
+	}
+	return from, to, count
+}
+
+// pitch finds the period at the first lag whose correlation peaks above purity, then sharpens it at the largest multiple of
+// the period that fits, where an error of one sample is a small part of the whole.
+func pitch(x []float64) float64 {
 	lag := 0
 	part := x[len(x)-min(len(x), Rate/4):] // enough to find the lag
 	r0, r1 := correlate(part, 0), correlate(part, 1)
@@ -101,26 +152,20 @@ func frequency(x []float64) float64 {
 	if k := math.Round(crossings(x) / 2 * period / float64(len(x))); k > 1 {
 		period /= k
 	}
-	hz := sharpen(x, period)
-	if !(hz >= Rate/maxLag && hz <= Rate/2) {
-		return 0
-	}
-	if share(x, hz) < purity {
-		return 0 // two tones have a common period as well
-	}
-	return hz
+	return sharpen(x, period)
 }
 
-// share is the part of the signal's energy that lies at a frequency, looked at in short pieces so that a small error of
-// the frequency does not matter.
-func share(x []float64, hz float64) float64 {
-	const piece = Rate / 25
+// share is the part of the sound's energy that lies at a frequency, piece by piece, so that a small error of the frequency
+// does not matter.
+func share(x []float64, loud []bool, hz float64) float64 {
 	sum, n := 0.0, 0.0
-	for ; len(x) >= piece; x = x[piece:] {
-		sum += goertzel(x[:piece], hz)
-		n++
+	for i, l := range loud {
+		if l {
+			sum += goertzel(x[i*piece:(i+1)*piece], hz)
+			n++
+		}
 	}
-	return sum / n
+	return sum / math.Max(n, 1)
 }
 
 // goertzel is the share of a piece's energy at a frequency.

@@ -37,9 +37,9 @@ var (
 	}
 )
 
-// piece is the whole piece, computed when somebody first waits: a quarter of a second's work and half a megabyte, which
+// waltz is the whole piece, computed when somebody first waits: a quarter of a second's work and half a megabyte, which
 // all listeners share and nobody changes.
-var piece = sync.OnceValue(func() []int16 {
+var waltz = sync.OnceValue(func() []int16 {
 	pcm := make([]int16, len(chords)*barLen)
 	for i := range pcm {
 		pcm[i] = sample(i)
@@ -49,7 +49,7 @@ var piece = sync.OnceValue(func() []int16 {
 
 // ReadPCM fills dst.
 func (m *Music) ReadPCM(dst []int16) (int, error) {
-	pcm := piece()
+	pcm := waltz()
 	for n := 0; n < len(dst); {
 		c := copy(dst[n:], pcm[m.pos:])
 		n += c
