@@ -145,7 +145,7 @@ func (l *leg) tryWay() bool {
 		URI: w.URI, CallID: l.callID, Body: body,
 		From: l.from(w), To: l.toAddress(w),
 		Contact: l.drv.contact(w.Contact, w.To.Flow, w.URI.IsSecure(), l.ring.Calling.Number),
-		Headers: l.inviteHeaders(),
+		Headers: l.inviteHeaders(), Hops: l.ring.Hops,
 	}
 	l.step(c)
 	l.drv.index(l)

@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -114,6 +115,7 @@ type Exchange struct {
 	warning  string
 	count    int           // REGISTERs answered with 200
 	news     chan struct{} // closed and replaced with each
+	before   []sipleg.Way  // tried before the registered contact
 }
 
 type binding struct {
@@ -208,7 +210,7 @@ func (x *Exchange) Ways(t call.Target) ([]sipleg.Way, *sipleg.Refusal) {
 	if !ok {
 		return nil, &sipleg.Refusal{Status: 480, Cause: call.SubscriberAbsent}
 	}
-	return []sipleg.Way{{URI: b.contact, To: endpoint.Target{Flow: b.flow, LocalIdentity: "cm"}, Profile: x.profiles[t.Device]}}, nil
+	return append(slices.Clone(x.before), sipleg.Way{URI: b.contact, To: endpoint.Target{Flow: b.flow, LocalIdentity: "cm"}, Profile: x.profiles[t.Device]}), nil
 }
 
 // outside is a registrar, and nothing else.
@@ -254,6 +256,13 @@ func (x *Exchange) register(f *transport.Flow, m *sip.Message, c sip.Address) in
 	x.news = make(chan struct{})
 	_ = x.engine.Signal(call.DeviceState{Device: name, Up: e > 0})
 	return 200
+}
+
+// Before puts ways in front of every registered contact.
+func (x *Exchange) Before(w ...sipleg.Way) {
+	x.mu.Lock()
+	x.before = w
+	x.mu.Unlock()
 }
 
 // Grant sets how long registrations last.

@@ -127,6 +127,7 @@ type (
 		Routes   []sip.Address // preloaded routes
 		Headers  []Header
 		Body     []byte // the offer; nil = ask the peer for one (late offer)
+		Hops     int    // Max-Forwards; 0 = 70
 	}
 	// Ring sends a provisional response, 101 to 199. Body is early media's answer (or offer, when the INVITE had none
 	// and the response is reliable).

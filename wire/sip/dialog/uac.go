@@ -1,6 +1,7 @@
 package dialog
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -57,7 +58,7 @@ func (s *Session) call(in Call) {
 	s.plain1xx = in.Body == nil && s.cfg.Reliable != ReliableRequired
 	m := sip.NewRequest(sip.INVITE, in.URI)
 	m.SetRoutes(in.Routes)
-	m.SetMaxForwards(70)
+	m.SetMaxForwards(cmp.Or(in.Hops, 70))
 	from := in.From
 	from.Params = from.Params.With("tag", Tag(s.cfg.Random()))
 	m.SetFrom(from)
