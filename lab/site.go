@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -48,7 +47,7 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 	opt := site.Options{Home: o.Home, Site: o.Config, Node: o.Node, Version: "lab", Progress: o.Progress, NoPhones: true, Tune: o.Tune}
 	opt.Node.Admin.Address = "127.0.0.1:0"
 	for {
-		addr, err := freeAddress()
+		addr, err := site.FreeAddress(2 + (os.Getpid()+int(lastTried.Add(1)))%248) // 127.0.1.10 is left to `locktone up`
 		if err != nil {
 			return nil, errors.Join(err, s.remove())
 		}
@@ -66,22 +65,6 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 
 // lastTried spreads the sites of one process over the addresses.
 var lastTried atomic.Uint32
-
-// freeAddress finds an address 127.0.N.10, N from 2, on which nobody has port 5061. 127.0.1.10 is left to `locktone up`.
-func freeAddress() (netip.Addr, error) {
-	start := uint32(os.Getpid())
-	for range 250 {
-		n := 2 + (start+lastTried.Add(1))%250
-		addr := netip.AddrFrom4([4]byte{127, 0, byte(n), 10})
-		l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 5061).String())
-		if err != nil {
-			continue
-		}
-		l.Close()
-		return addr, nil
-	}
-	return netip.Addr{}, errors.New("no free loopback address: port 5061 is taken on 127.0.2.10 to 127.0.251.10")
-}
 
 // Close stops the site and removes its folder when it was temporary.
 func (s *Site) Close(ctx context.Context) error {

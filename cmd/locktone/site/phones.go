@@ -19,8 +19,8 @@ func cutLine(s string) (line, rest string, more bool) {
 // phoneFolder is where the files of a softphone are.
 func (s *Site) phoneFolder(name string) string { return filepath.Join(s.opt.Home, "phones", name) }
 
-// writePhones makes certificate files and account lines for the softphones of a new site, once: a folder that exists is
-// left alone, and desk phones (SEP...) get theirs by enrolment.
+// writePhones makes certificate files for the softphones of a new site, once, and account lines for where the site listens
+// now, at every start. Desk phones (SEP...) get their certificates by enrolment.
 func (s *Site) writePhones(ctx context.Context) error {
 	if s.opt.NoPhones {
 		return nil
@@ -29,24 +29,28 @@ func (s *Site) writePhones(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if now.Revision.Number > 1 {
-		return nil // not a new site: certificates are `locktone cert issue`'s matter
-	}
 	for _, d := range now.Site.Devices {
 		if strings.HasPrefix(d.Name, "SEP") || d.WithDefaults().Model != "softphone" {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(s.phoneFolder(d.Name), "complete")); err == nil {
-			continue
+		// After the first configuration, certificates are the matter of `locktone cert issue`.
+		if _, err := os.Stat(filepath.Join(s.phoneFolder(d.Name), "complete")); err != nil {
+			if now.Revision.Number > 1 {
+				continue
+			}
+			if err := s.certifyPhone(ctx, d.Name); err != nil {
+				return fmt.Errorf("certificate for softphone %s: %w", d.Name, err)
+			}
 		}
-		if err := s.writePhone(ctx, d.Name); err != nil {
-			return fmt.Errorf("files for softphone %s: %w", d.Name, err)
+		if err := s.writeAccounts(d.Name); err != nil {
+			return fmt.Errorf("account lines for softphone %s: %w", d.Name, err)
 		}
 	}
 	return nil
 }
 
-func (s *Site) writePhone(ctx context.Context, name string) error {
+// certifyPhone issues a certificate and writes the files a softphone wants it in.
+func (s *Site) certifyPhone(ctx context.Context, name string) error {
 	issued, err := s.CA.Issue(ctx, pki.Request{Kind: pki.KindDevice, Name: name})
 	if err != nil {
 		return err
@@ -55,26 +59,35 @@ func (s *Site) writePhone(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	dir := s.phoneFolder(name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
 	chain := issued.Credential.CertificatePEM()
-	abs, err := filepath.Abs(dir)
+	return s.writeFiles(name, []file{
+		{name + ".crt", chain}, {name + ".key", key}, {name + ".pem", append(append([]byte{}, chain...), key...)}, {"ca.pem", s.CA.RootsPEM()},
+		{"complete", []byte("certificate serial " + issued.Entry.Serial + "\n")}, // written last: the certificate files are whole
+	})
+}
+
+// writeAccounts writes account lines and configuration for baresip and linphone.
+func (s *Site) writeAccounts(name string) error {
+	dir, err := filepath.Abs(s.phoneFolder(name))
 	if err != nil {
 		return err
 	}
-	for _, f := range []struct {
-		name string
-		text []byte
-	}{
-		{name + ".crt", chain}, {name + ".key", key}, {name + ".pem", append(append([]byte{}, chain...), key...)},
-		{"ca.pem", s.CA.RootsPEM()},
-		{"baresip-accounts", []byte(baresipAccount(name) + "\n")},
-		{"baresip-config", []byte(baresipConfig(abs, name))},
-		{"linphonerc", []byte(linphoneConfig(abs, name))},
-		{"complete", []byte("certificate serial " + issued.Entry.Serial + "\n")}, // written last: the folder is whole
-	} {
+	return s.writeFiles(name, []file{
+		{"baresip-accounts", []byte(s.baresipAccount(name) + "\n")}, {"baresip-config", []byte(baresipConfig(dir, name))}, {"linphonerc", []byte(linphoneConfig(dir, name))},
+	})
+}
+
+type file struct {
+	name string
+	text []byte
+}
+
+func (s *Site) writeFiles(phone string, files []file) error {
+	dir := s.phoneFolder(phone)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, f := range files {
 		if err := os.WriteFile(filepath.Join(dir, f.name), f.text, 0o600); err != nil {
 			return err
 		}
@@ -82,12 +95,13 @@ func (s *Site) writePhone(ctx context.Context, name string) error {
 	return nil
 }
 
-func baresipAccount(name string) string {
-	return fmt.Sprintf("<sip:%s@localhost;transport=tls>;regint=300;mediaenc=srtp-mand;audio_codecs=PCMU,PCMA;auth_pass=none", name)
+// baresipAccount is the account line: baresip reaches the call manager by address.
+func (s *Site) baresipAccount(name string) string {
+	return fmt.Sprintf("<sip:%s@%s;transport=tls>;regint=300;mediaenc=srtp-mand;audio_codecs=PCMU,PCMA;auth_pass=none", name, s.opt.CallManager)
 }
 
 func baresipConfig(dir, name string) string {
-	return fmt.Sprintf("sip_certificate %s\nsip_cafile %s\nmodule srtp.so\nmodule g711.so\nmodule account.so\n", filepath.Join(dir, name+".pem"), filepath.Join(dir, "ca.pem"))
+	return fmt.Sprintf("net_interface 127.0.0.1\nsip_certificate %s\nsip_cafile %s\nmodule srtp.so\nmodule g711.so\nmodule account.so\n", filepath.Join(dir, name+".pem"), filepath.Join(dir, "ca.pem"))
 }
 
 func linphoneConfig(dir, name string) string {
@@ -135,9 +149,11 @@ func (s *Site) Banner() string {
 		for _, p := range phones {
 			dir := filepath.Dir(p)
 			name := filepath.Base(dir)
-			fmt.Fprintf(&b, "  %-8s baresip: account line %s\n", name, baresipAccount(name))
-			fmt.Fprintf(&b, "  %-8s          with sip_certificate %s and sip_cafile %s\n", "", filepath.Join(dir, name+".pem"), filepath.Join(dir, "ca.pem"))
-			fmt.Fprintf(&b, "  %-8s linphone: linphonec -c %s\n", "", filepath.Join(dir, "linphonerc"))
+			fmt.Fprintf(&b, "  %-8s baresip:  account line %s\n", name, s.baresipAccount(name))
+			fmt.Fprintf(&b, "  %-8s           with the lines of %s\n", "", filepath.Join(dir, "baresip-config"))
+			if len(status.Addresses) > 1 { // linphone matches DNS names only: it needs localhost
+				fmt.Fprintf(&b, "  %-8s linphone: linphonec -c %s\n", "", filepath.Join(dir, "linphonerc"))
+			}
 		}
 		b.WriteString("  Dial 1001 or 1002; 9196 echoes you, 9197 is a tone, 9664 plays music.\n")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -29,7 +30,8 @@ type Options struct {
 	Node     config.NodeConfig
 	Version  string
 	Progress func(string)
-	// CallManager is the address of the call manager; zero: 127.0.1.10. Localhost adds 127.0.0.1 where it is free.
+	// CallManager is the address of the call manager; zero: where the site says, else the first of 127.0.1.10,
+	// 127.0.2.10 ... that is free. Localhost adds 127.0.0.1 where it is free.
 	CallManager netip.Addr
 	Localhost   bool
 	// Tune changes the call manager's configuration before it starts: for tests that need other timers or limits.
@@ -37,9 +39,6 @@ type Options struct {
 	// NoPhones leaves out the softphone files of a new site.
 	NoPhones bool
 }
-
-// DefaultCallManager is where the call manager of a one-machine site listens.
-var DefaultCallManager = netip.AddrFrom4([4]byte{127, 0, 1, 10})
 
 // Site is a running node.
 type Site struct {
@@ -71,9 +70,6 @@ type served struct {
 func Start(ctx context.Context, opt Options) (*Site, error) {
 	if opt.Progress == nil {
 		opt.Progress = func(string) {}
-	}
-	if !opt.CallManager.IsValid() {
-		opt.CallManager = DefaultCallManager
 	}
 	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -167,7 +163,6 @@ func (s *Site) place(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.listen = []netip.Addr{s.opt.CallManager}
 	for _, n := range now.Site.Nodes {
 		if n.Name != s.node.Node {
 			continue
@@ -187,7 +182,30 @@ func (s *Site) place(ctx context.Context) error {
 			s.opt.CallManager, s.opt.Localhost = s.listen[0], false
 		}
 	}
+	if s.listen != nil {
+		return nil
+	}
+	if !s.opt.CallManager.IsValid() {
+		if s.opt.CallManager, err = FreeAddress(1); err != nil {
+			return err
+		}
+	}
+	s.listen = []netip.Addr{s.opt.CallManager}
 	return nil
+}
+
+// FreeAddress finds an address 127.0.N.10, from N = first on, on which nobody has port 5061: the default of a one-machine
+// site, and the next one when another site runs on this machine.
+func FreeAddress(first int) (netip.Addr, error) {
+	for n := first; n < first+250; n++ {
+		addr := netip.AddrFrom4([4]byte{127, 0, byte(1 + (n-1)%250), 10})
+		l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 5061).String())
+		if err != nil {
+			continue
+		}
+		return addr, l.Close()
+	}
+	return netip.Addr{}, errors.New("no free loopback address: port 5061 is taken on 127.0.1.10 to 127.0.250.10")
 }
 
 // openPKI opens the authority and the services' identities, made at the first start.
@@ -270,6 +288,10 @@ func (s *Site) startServices(ctx context.Context) error {
 	}
 	s.metrics.MustRegister(s.Calls.Metrics())
 	s.admin, err = admin.Listen(ctx, s.adminConfig())
+	if errors.Is(err, syscall.EADDRINUSE) && s.opt.Node.Admin.Address == "" { // another site on this machine has the default
+		s.node.Admin.Address = "127.0.0.1:0"
+		s.admin, err = admin.Listen(ctx, s.adminConfig())
+	}
 	return err
 }
 
