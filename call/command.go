@@ -91,7 +91,7 @@ type TransferResult struct {
 }
 
 // Release ends a leg, whatever its state: BYE, CANCEL, an error response to INVITE; if a 200 to the INVITE is on its way the driver
-// acknowledges it and sends BYE. The engine forgets the leg with this command.
+// acknowledges it and sends BYE; an ACK that was held back for Confirm is sent first. The engine forgets the leg with this command.
 type Release struct {
 	Leg   LegID `json:"leg"`
 	Cause Cause `json:"cause"`

@@ -286,10 +286,10 @@ func (k *checker) allows(m move) bool {
 
 // TestWalk walks random but legal ways through the engine, all invariants checked after every Step, and replays each
 // walk from its recording. A failure prints the seed and the shortest list of moves that still fails.
-func TestWalk(t *testing.T) { walks(t, true, walkCount(300)) }
+func TestWalk(t *testing.T) { walks(t, true, walkCount(220)) }
 
 // TestChaos does the same with drivers that keep no promise.
-func TestChaos(t *testing.T) { walks(t, false, walkCount(120)) }
+func TestChaos(t *testing.T) { walks(t, false, walkCount(100)) }
 
 func walks(t *testing.T, legal bool, n int) {
 	first, last := int64(1), int64(n)

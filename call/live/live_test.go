@@ -259,6 +259,57 @@ func TestNewCallsAreNotStarved(t *testing.T) {
 	}
 }
 
+// A CANCEL never overtakes its INVITE: signals of a leg whose Setup waits in the second lane wait behind it.
+func TestOrderWithinLeg(t *testing.T) {
+	b := newMailbox(Options{})
+	signal := func(s call.Signal) entry { return entry{in: call.Input{Signal: s}} }
+	_ = b.pushNew(signal(call.Setup{Leg: 1}))
+	_ = b.push(signal(call.Released{Leg: 1}))
+	_ = b.push(signal(call.Digit{Leg: 3}))
+	var got []string
+	take := func() {
+		e, ok := b.take()
+		if !ok {
+			t.Fatal("nothing is there")
+		}
+		got = append(got, fmt.Sprintf("%T %s", e.in.Signal, e.in.Signal.SignalLeg()))
+	}
+	take()
+	take()                                 // the Setup
+	_ = b.push(signal(call.Digit{Leg: 1})) // its Released still waits
+	take()
+	take()
+	_ = b.push(signal(call.Digit{Leg: 1}))
+	if want := "[call.Digit l3 call.Setup l1 call.Released l1 call.Digit l1]"; fmt.Sprint(got) != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+	if len(b.behind) != 0 || b.fresh.n != 0 || b.urgent.n != 1 {
+		t.Errorf("%v %d %d", b.behind, b.fresh.n, b.urgent.n)
+	}
+}
+
+// 10,000 pairs of INVITE and CANCEL, beside signals of other calls: no call is left.
+func TestInviteCancelPairs(t *testing.T) {
+	r := open(t, Options{RefuseAfter: time.Hour})
+	go func() {
+		for range r.sip.Commands() {
+		}
+	}()
+	for range 10000 {
+		leg := r.sip.NewLeg()
+		r.signal(call.DeviceState{Device: "bob", Up: true})
+		r.signal(setup(leg, "2002"))
+		r.signal(call.Released{Leg: leg, Cause: call.CallerCancelled})
+		if r.Stats().Disconnected > 0 {
+			t.Fatal("the test's driver was too slow")
+		}
+	}
+	r.Close() // what is in the mailbox is still dealt with
+	if s := r.Stats(); s.Calls != 0 || s.Legs != 0 || s.Inputs < 30000 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A first lane that is full costs the driver its connection, not the engine its calls.
 func TestFullMailbox(t *testing.T) {
 	b := newMailbox(Options{Mailbox: 4})

@@ -28,10 +28,13 @@ type mailbox struct {
 	// ready has a token when something was put in or the box was closed.
 	ready chan struct{}
 
-	mu       sync.Mutex
-	urgent   lane
-	fresh    lane
-	turn     int // inputs of the first lane since one of the second
+	mu     sync.Mutex
+	urgent lane
+	fresh  lane
+	turn   int // inputs of the first lane since one of the second
+	// behind counts, for a leg whose Setup waits in the second lane, its entries there: its later signals queue up behind it, so
+	// that a CANCEL never overtakes its INVITE.
+	behind   map[call.LegID]int
 	closed   bool
 	refusing bool
 	refused  uint64
@@ -41,7 +44,7 @@ type mailbox struct {
 const turns = 7
 
 func newMailbox(o Options) *mailbox {
-	b := &mailbox{limit: o.Mailbox, refuseAfter: o.RefuseAfter, acceptUnder: o.AcceptUnder, ready: make(chan struct{}, 1)}
+	b := &mailbox{limit: o.Mailbox, refuseAfter: o.RefuseAfter, acceptUnder: o.AcceptUnder, ready: make(chan struct{}, 1), behind: map[call.LegID]int{}}
 	if b.limit <= 0 {
 		b.limit = 1 << 16
 	}
@@ -68,9 +71,22 @@ func (b *mailbox) push(e entry) error {
 		b.wake()
 		return ErrDisconnected
 	}
-	b.urgent.put(e)
+	if leg := e.leg(); leg != 0 && b.behind[leg] > 0 {
+		b.behind[leg]++
+		b.fresh.put(e)
+	} else {
+		b.urgent.put(e)
+	}
 	b.wake()
 	return nil
+}
+
+// leg is the leg the entry's signal is about, zero if it is about none.
+func (e *entry) leg() call.LegID {
+	if e.in.Signal == nil {
+		return 0
+	}
+	return e.in.Signal.SignalLeg()
 }
 
 // pushNew puts a new call into the second lane, unless the engine is behind.
@@ -84,6 +100,9 @@ func (b *mailbox) pushNew(e entry) error {
 	if b.refusing || b.fresh.n >= b.limit {
 		b.refused++
 		return &RefusedError{Cause: call.Overloaded, RetryAfter: time.Second}
+	}
+	if leg := e.leg(); leg != 0 {
+		b.behind[leg]++
 	}
 	b.fresh.put(e)
 	b.wake()
@@ -123,7 +142,13 @@ func (b *mailbox) take() (e entry, ok bool) {
 		return b.urgent.take(), true
 	case b.fresh.n > 0:
 		b.turn = 0
-		return b.fresh.take(), true
+		e = b.fresh.take()
+		if leg := e.leg(); b.behind[leg] > 1 {
+			b.behind[leg]--
+		} else {
+			delete(b.behind, leg)
+		}
+		return e, true
 	}
 	return entry{}, false
 }
