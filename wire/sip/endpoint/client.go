@@ -49,6 +49,7 @@ type ClientTx struct {
 	cancels  bool // the User wants to cancel
 	ended    bool // the User has its final response or failure
 	counted  bool // in e.begin
+	asked    bool // the hops come from the resolver
 	header   []sip.Field
 	inv      transaction.ClientInvite
 	non      transaction.ClientRequest
@@ -113,7 +114,7 @@ func (tx *ClientTx) resolved(hops []Hop, err error) {
 	case len(hops) == 0:
 		tx.fail(ErrNoHop)
 	default:
-		tx.hops = hops
+		tx.hops, tx.asked = hops, true
 		tx.try()
 	}
 }
@@ -326,6 +327,9 @@ func (s *shard) response(f *transport.Flow, m *sip.Message) {
 	}
 	tx.answered = true
 	do := tx.step(transaction.Classify(m.Status()))
+	if m.Status() == 503 && do.Has(transaction.Deliver) {
+		tx.reportHop(m)
+	}
 	if m.Status() == 503 && tx.more() && do.Has(transaction.Deliver) {
 		tx.moveOn(do, m)
 		return
@@ -430,6 +434,7 @@ func (tx *ClientTx) settle() {
 
 // retry goes to the next hop, or tells the User that there is none.
 func (tx *ClientTx) retry(err error) {
+	tx.reportHop(nil)
 	if tx.more() && !tx.answered {
 		tx.try()
 		return
