@@ -9,6 +9,7 @@ import (
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/lab/phone"
+	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/wire/sip/dialog"
 )
@@ -138,7 +139,8 @@ func TestHoldWithMusicAndResume(t *testing.T) {
 	after, err := cb.WaitEvidence(ctx, func(e phone.Evidence) bool {
 		return e.RxAuth > before.RxAuth+75 && e.Media.LevelDBm > -50 && (e.ToneHz < 980 || e.ToneHz > 1020)
 	})
-	if err != nil || after.Failed != 0 {
+	// A packet or two of the old source may be under way while the keys change; a source with wrong keys fails always.
+	if err != nil || after.Failed > 3 {
 		t.Errorf("no music, or not all of it is authentic: %v %+v", err, after)
 	}
 	hears(ctx, t, ca, 0)
@@ -294,6 +296,19 @@ func TestVanishedPhoneIsReleasedWithinItsSessionTimer(t *testing.T) {
 	ctx := wait(t)
 	ca, cb := connect(ctx, t, a, b)
 	must(t, cb.Hangup(ctx)) // says nothing
+	ended(ctx, t, ca, 200)
+	s.idle(ctx)
+}
+
+// RFC 3261, 13.3.1.4: a caller that never acknowledges the 200 loses its call, and the called party hears the end of it.
+func TestCallerThatNeverAcknowledges(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, map[string][]int{"1001": {1}, "1002": {2}}, func(c *sipleg.Config) { c.T1 = 20 * time.Millisecond })
+	a := s.phone(1, "1001", func(c *phone.Config) { c.Misbehave.NeverAck = true })
+	b := s.phone(2, "1002", nil)
+	ctx := wait(t)
+	ca, cb := connect(ctx, t, a, b)
+	ended(ctx, t, cb, 200)
 	ended(ctx, t, ca, 200)
 	s.idle(ctx)
 }

@@ -65,7 +65,6 @@ type Call struct {
 	failed   int // status of the last change that was refused
 	offers   int // offers of the peer that were answered
 	refreshs int
-	muted    bool
 	source   media.Source
 }
 
@@ -75,7 +74,6 @@ type (
 		call *Call
 		what verb
 		text string
-		hz   float64
 		num  int
 		with *Call
 	}

@@ -22,14 +22,14 @@ type site struct {
 }
 
 // newSite starts a site whose lines are given as number: devices.
-func newSite(t testing.TB, edit func(*call.Site, *site), lines map[string][]int) *site {
+func newSite(t testing.TB, edit func(*call.Site, *site), lines map[string][]int, driver ...func(*sipleg.Config)) *site {
 	t.Helper()
 	s := &site{t: t, host: live.Start(live.Options{})}
 	drv, err := s.host.Attach("sip", 0)
 	must(t, err)
 	plane := media.NewPlane(media.PlaneConfig{})
 	t.Cleanup(func() { s.host.Close(); plane.Close() })
-	s.Exchange = phonetest.Open(t, drv, plane)
+	s.Exchange = phonetest.Open(t, drv, plane, driver...)
 	cs := call.Site{Plan: dialplan.Rules{SearchSpaces: []dialplan.SearchSpace{{Name: "all", Partitions: []string{"internal"}}}}}
 	for number, devices := range lines {
 		id := call.LineID{Number: number, Partition: "internal"}

@@ -3,6 +3,7 @@ package sipleg
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"time"
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/media"
@@ -88,6 +89,9 @@ type Config struct {
 	Contact sip.URI
 	// Agent is the User-Agent and Server header field.
 	Agent string
+	// T1 is the round-trip estimate of RFC 3261, 17.1.1.1, as the endpoint has it; 0 = 500 ms. An unacknowledged 200 ends
+	// its call after 64*T1.
+	T1 time.Duration
 	// Random gives 64 random bits; nil = crypto/rand.
 	Random func() uint64
 	// Observer is told what happens between wire and engine, with the leg it happens to; nil tells nobody.

@@ -70,6 +70,7 @@ func (l *leg) open(p *Profile) {
 		Reliable:   p.Reliable,
 		Replaces:   p.Replaces,
 		Random:     l.drv.cfg.Random,
+		T1:         l.drv.cfg.T1,
 		Authorize:  p.Authorize,
 		Repeats2xx: true, // the endpoint does
 	}

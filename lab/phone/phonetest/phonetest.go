@@ -127,12 +127,16 @@ type binding struct {
 func Device(n int) string { return fmt.Sprintf("SEP%012d", n) }
 
 // Open starts an exchange in front of an engine; it ends with the test. The caller adds devices before phones register.
-func Open(t testing.TB, engine sipleg.Engine, plane *media.Plane) *Exchange {
+func Open(t testing.TB, engine sipleg.Engine, plane *media.Plane, edit ...func(*sipleg.Config)) *Exchange {
 	t.Helper()
 	x := &Exchange{t: t, CA: NewAuthority(t, "Test CA"), Plane: plane, engine: engine, bindings: map[string]binding{},
 		profiles: map[string]*sipleg.Profile{}, lines: map[string]call.LineID{}, grant: time.Hour, news: make(chan struct{})}
 	var err error
-	x.Driver, err = sipleg.New(sipleg.Config{Directory: x, Engine: engine, Plane: plane, Outside: outside{x}, Domain: "locktone.test", Agent: "test"})
+	cfg := sipleg.Config{Directory: x, Engine: engine, Plane: plane, Outside: outside{x}, Domain: "locktone.test", Agent: "test"}
+	for _, f := range edit {
+		f(&cfg)
+	}
+	x.Driver, err = sipleg.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
