@@ -283,7 +283,7 @@ func (s *shard) flowOpened(f *transport.Flow) {
 		next := tx.fwd
 		if tx.phase == connecting {
 			if err := tx.launch(); err != nil {
-				tx.try()
+				tx.retry(err)
 			}
 		}
 		tx = next

@@ -166,7 +166,6 @@ func (e *TransportError) Unwrap() error { return e.Err }
 type Stats struct {
 	ServerTransactions int
 	ClientTransactions int
-	Timers             int
 	Mailbox            int           // messages waiting in all shards
 	Wait               time.Duration // longest recent mailbox wait of a shard
 	Shedding           int           // shards that refuse new requests now

@@ -143,7 +143,6 @@ func (s *shard) open(f *transport.Flow, m *sip.Message, key serverKey) *ServerTx
 		f.Alias(uint16(v.Port))
 	}
 	s.servers[key] = tx
-	s.counters.servers.Add(1)
 	s.e.serverCount.Add(1)
 	s.e.begin()
 	reliable := f.Network().Reliable()
@@ -409,7 +408,6 @@ func (tx *ServerTx) forget() {
 	if tx.ack.callID != "" {
 		delete(s.acks, tx.ack)
 	}
-	s.counters.servers.Add(-1)
 	s.e.serverCount.Add(-1)
 	if !tx.final {
 		tx.final = true

@@ -73,7 +73,7 @@ type shard struct {
 }
 
 type counters struct {
-	servers, clients, timers                                        atomic.Int64
+	clients                                                         atomic.Int64
 	requests, responses, refused, merged, stray, absorbed, timeouts atomic.Uint64
 	retransmitted                                                   atomic.Uint64
 }

@@ -69,7 +69,8 @@ type Check struct {
 type VerifyFunc func(Check) (PeerIdentity, error)
 
 // Observer sees everything that happens, for traces and metrics. Calls come from many goroutines, in order per flow and
-// direction; raw is only valid during the call. A nil Observer costs nothing.
+// direction; raw is only valid during the call. Sent is called with the flow locked: the observer may look at the flow, not
+// send on it or close it. A nil Observer costs nothing.
 type Observer interface {
 	// Received reports a message, with problem set when it was malformed (m may then be nil). raw is nil when the
 	// framer does not keep the bytes: m.Append gives them.
@@ -201,7 +202,7 @@ type HandshakeFailure struct {
 	Remote        netip.AddrPort
 	ServerName    string // SNI the peer sent, or the name we asked for
 	Policy        string
-	Phase         string   // "accept", "connect", "hello", "handshake", "verify", "timeout"
+	Phase         string   // "accept", "connect", "hello", "handshake", "verify", "timeout", "alert" (refused by the peer after our part)
 	Chain         [][]byte // DER of the certificates the peer had shown, leaf first
 	Err           error
 }

@@ -354,6 +354,11 @@ func (f *Flow) establish() bool {
 // finish is the end of a connection, called once by its reader (or its dialler when it never was established).
 func (f *Flow) finish(err error) {
 	f.shutdown(err)
+	if isAlert(err) { // says more than the write error that came first
+		f.mu.Lock()
+		f.err = err
+		f.mu.Unlock()
+	}
 	err = f.Err()
 	wasEstablished := f.state.Load() == stateEstablished
 	if wasEstablished {
@@ -376,10 +381,25 @@ func (f *Flow) finish(err error) {
 	if l := f.listener; l != nil {
 		l.release(f)
 	}
+	if wasEstablished && f.rejected(err) {
+		f.t.refused(f, "alert", f.serverName, nil, err)
+	}
 	if o := f.t.cfg.Observer; o != nil && wasEstablished {
 		o.Closed(f, time.Now(), err)
 	}
 	f.t.handler.Closed(f, err)
+}
+
+// rejected says whether a connection we made ended with an alert before any message: with TLS 1.3 a server that does not
+// like our certificate says so only after our side of the handshake is done.
+func (f *Flow) rejected(err error) bool {
+	return !f.inbound && f.network == TLS && f.messagesIn.Load() == 0 && isAlert(err)
+}
+
+// isAlert says whether err is a TLS alert of the peer.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 // drain gives the writer a second to finish what was queued before the flow was shut.
@@ -436,7 +456,9 @@ func (f *Flow) writeFailed(err error) {
 	f.mu.Lock()
 	f.stopWriting()
 	f.mu.Unlock()
-	f.abort(err)
+	if f.shutdown(err) { // the peer's reason may still be unread: an alert, then a reset
+		_ = f.conn.SetReadDeadline(time.Now().Add(time.Second))
+	}
 }
 
 // The reader of a flow stops reading at pendingMost messages that nobody has looked at yet, and goes on at pendingFew.
@@ -519,12 +541,6 @@ func (f *Flow) Info() FlowInfo {
 		i.TLSVersion, i.Cipher, i.Resumed = versionName(s), tls.CipherSuiteName(s.CipherSuite), s.DidResume
 	}
 	return i
-}
-
-// isTimeout says whether err is an expired deadline.
-func isTimeout(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
 }
 
 // closedByPeer makes the end of a stream a sentence.
