@@ -73,7 +73,6 @@ func (dropping) request(e *Engine, r Request, reply *Reply) bool {
 	switch {
 	case l != nil:
 		reply.Call, reply.Leg = l.party.call.id, l.id
-		c = l.party.call
 		e.tell(l, Release{Leg: l.id, Cause: cause})
 		e.dispatch(l, Released{Leg: l.id, Cause: cause})
 	case p != nil:

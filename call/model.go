@@ -139,15 +139,6 @@ func (p *Party) changed() {
 	p.call.view = nil
 }
 
-func (c *Call) party(id PartyID) *Party {
-	for _, p := range c.parties {
-		if p.id == id {
-			return p
-		}
-	}
-	return nil
-}
-
 // picture is the call as it is now.
 func (c *Call) picture() *View {
 	if c.view != nil {
