@@ -9,6 +9,7 @@ import (
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/lab/phone"
+	"github.com/locktone/locktone/lab/phone/phonetest"
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/wire/sip/dialog"
@@ -426,4 +427,70 @@ func TestDialEndsWithItsContext(t *testing.T) {
 		t.Errorf("WaitAnswered: %v", err)
 	}
 	must(t, ca.Hangup(wait(t)))
+}
+
+// 100rel on both legs: provisional responses are acknowledged hop by hop (RFC 3262).
+func TestReliableProvisionalResponses(t *testing.T) {
+	t.Parallel()
+	reliable := func(c *phone.Config) { c.Reliable = dialog.ReliablePreferred }
+	s, a, b := two(t, func(_ *call.Site, s *site) {
+		for _, p := range s.profiles {
+			p.Reliable = dialog.ReliablePreferred
+		}
+	}, reliable, reliable)
+	ctx := wait(t)
+	ca, cb := connect(ctx, t, a, b)
+	ca.Tone(1000)
+	hears(ctx, t, cb, 1000)
+	must(t, ca.Hangup(ctx))
+	ended(ctx, t, cb, 200)
+	s.idle(ctx)
+}
+
+// A phone that lost its connection in mid-call and registered again still hears the end of its call, and can end one.
+func TestCallSurvivesANewConnection(t *testing.T) {
+	t.Parallel()
+	for _, who := range []string{"far end", "phone itself"} {
+		t.Run(who, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil, map[string][]int{"1001": {1}, "1002": {2}})
+			s.Grant(time.Second)
+			a, b := s.phone(1, "1001", nil), s.phone(2, "1002", nil)
+			ctx := wait(t)
+			ca, cb := connect(ctx, t, a, b)
+			name := phonetest.Device(2)
+			before := s.Flow(name)
+			before.Close(errors.New("cut by the test"))
+			for f := before; f == before || !f.Alive(); f = s.Flow(name) {
+				must(t, s.WaitRegisters(ctx, 1))
+			}
+			if who == "phone itself" {
+				ca, cb = cb, ca
+			}
+			must(t, ca.Hangup(ctx))
+			ended(ctx, t, cb, 200)
+			s.idle(ctx)
+		})
+	}
+}
+
+// Digits in INFO go through the engine to the other phone.
+func TestInfoDigits(t *testing.T) {
+	t.Parallel()
+	s, a, b := two(t, nil, nil, nil)
+	ctx := wait(t)
+	ca, cb := connect(ctx, t, a, b)
+	w := s.host.Watch(0)
+	defer w.Close()
+	ca.SendInfo("7")
+	for heard := ""; heard != "7"; {
+		select {
+		case n := <-w.Notes():
+			heard = n.Event.Digit
+		case <-ctx.Done():
+			t.Fatal("the engine heard no digit")
+		}
+	}
+	must(t, cb.Hangup(ctx))
+	s.idle(ctx)
 }
