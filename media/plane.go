@@ -163,6 +163,8 @@ type leg struct {
 	in     *entry       // last description received that is in force
 	open   *entry       // the peer's offer that has no answer yet
 	out    *outgoing    // our offer that has no answer yet
+	was    *outgoing    // our last offer, answered: another branch of a forked INVITE may answer it again
+	done   *entry       // the peer's last offer, answered: until another exchange begins the answer may be replaced
 	refs   []Ref        // oldest first
 	how    way          // how media goes now
 	peer   LegID        // with whom it is, or will be, connected
@@ -248,7 +250,7 @@ func (p *Plane) release(l *leg) {
 	for _, r := range l.refs {
 		delete(p.refs, r)
 	}
-	l.refs, l.in, l.open, l.out = nil, nil, nil, nil
+	l.refs, l.in, l.open, l.out, l.was, l.done = nil, nil, nil, nil, nil, nil
 }
 
 func (p *Plane) releasePort(l *leg) {

@@ -211,6 +211,8 @@ func (f *script) order(words []string) Order {
 			continue
 		}
 		switch w {
+		case "answer":
+			o.Kind = Answer
 		case "sendonly":
 			o.Dir = sdp.SendOnly
 		case "recvonly":

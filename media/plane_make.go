@@ -21,6 +21,10 @@ func (p *Plane) Make(to LegID, o Order) (text []byte, kind Kind, err error) {
 	if l == nil {
 		return nil, None, fmt.Errorf("%w: %d", ErrNoLeg, to)
 	}
+	if o.Kind == Answer && l.open == nil && l.out == nil && l.done != nil {
+		l.open = l.done // another answer in place of the one given before, as in a 200 after a 183
+		defer func() { l.open = nil }()
+	}
 	if kind = l.due(); o.Kind != None && o.Kind != kind {
 		if o.Kind == Answer {
 			return nil, None, ErrNoOpen
@@ -86,7 +90,7 @@ func (p *Plane) makeDirect(l *leg, e *entry, o Order, g desc.Guard) (*sdp.Sessio
 // offer finishes l.out.
 func (p *Plane) offer(l *leg, s *sdp.Session) *sdp.Session {
 	l.finish(s)
-	l.out.s = s
+	l.out.s, l.done, l.was = s, nil, nil
 	return s
 }
 
@@ -132,7 +136,7 @@ func invert(match []int, n int) []int {
 func (p *Plane) answered(l *leg, s *sdp.Session, how way, peer LegID) {
 	l.finish(s)
 	open := l.open
-	l.open = nil
+	l.open, l.done, l.was = nil, open, nil
 	p.agreed(l, s, open, how, peer)
 }
 

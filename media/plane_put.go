@@ -66,7 +66,7 @@ func (p *Plane) putOffer(l *leg, s *sdp.Session) (*entry, error) {
 		e = p.enter(l, s, screened)
 		e.summary = summarize(screened, false)
 	}
-	l.open = e
+	l.open, l.was, l.done = e, nil, nil
 	return e, nil
 }
 
@@ -95,7 +95,10 @@ func (p *Plane) putAnswer(l *leg, s *sdp.Session) (*entry, error) {
 		if e := p.same(l, s); e != nil {
 			return e, nil
 		}
-		return nil, ErrNoOpen
+		if l.was == nil || l.open != nil {
+			return nil, ErrNoOpen
+		}
+		l.reopen()
 	}
 	out := l.out
 	l.out = nil
@@ -109,12 +112,25 @@ func (p *Plane) putAnswer(l *leg, s *sdp.Session) (*entry, error) {
 	}
 	e.summary = summarize(s, desc.Audio(out.s) != nil && len(desc.Audio(out.s).Crypto) > 0)
 	e.offer, e.match = out.from, out.match
+	l.was, l.done = out, nil
 	p.agreed(l, out.s, e, out.how, out.peer)
 	if out.how == waySourced {
 		l.name = out.name
 		l.source.Start(newSource(out.name))
 	}
 	return e, nil
+}
+
+// reopen lets the last offer be answered once more: by another branch of an INVITE that forked, or by a 200 that says
+// something else than the 183 before.
+func (l *leg) reopen() {
+	l.out = l.was
+	switch {
+	case l.out.how == wayAnchored && l.portE != nil:
+		l.portE.Reopen()
+	case l.out.how == waySourced && l.source != nil:
+		l.source.reopen()
+	}
 }
 
 // checkAnswer applies rules and policy, and gives the answer to the end of ours that made the offer.

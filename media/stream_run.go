@@ -246,6 +246,13 @@ func (s *Stream) Rollback() {
 	s.e.Rollback()
 }
 
+// reopen lets the last offer be answered once more.
+func (s *Stream) reopen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.e.Reopen()
+}
+
 // SetDirection is what the next Offer or Answer asks for: SendOnly or Inactive to hold, SendRecv to resume.
 func (s *Stream) SetDirection(d sdp.Direction) {
 	s.mu.Lock()

@@ -115,14 +115,15 @@ type Endpoint struct {
 	origin sdp.Origin
 	want   sdp.Direction
 
-	own     map[sdp.Suite]sdp.Crypto // our key for every suite we ever offered or answered, by suite
-	local   *sdp.Session             // in force, ours
-	remote  *sdp.Session             // in force, the peer's
-	offered *sdp.Session             // our offer that has no answer yet
-	sent    *sdp.Session             // the last description sent, whatever became of it
-	stream  Stream
-	active  bool
-	recode  bool // the codecs were set anew: the next offer does not repeat those in force
+	own      map[sdp.Suite]sdp.Crypto // our key for every suite we ever offered or answered, by suite
+	local    *sdp.Session             // in force, ours
+	remote   *sdp.Session             // in force, the peer's
+	offered  *sdp.Session             // our offer that has no answer yet
+	answered *sdp.Session             // our last offer, answered, while no other exchange has begun
+	sent     *sdp.Session             // the last description sent, whatever became of it
+	stream   Stream
+	active   bool
+	recode   bool // the codecs were set anew: the next offer does not repeat those in force
 }
 
 // NewEndpoint makes an endpoint whose descriptions carry the session id.

@@ -142,6 +142,7 @@ func (e *Endpoint) Answer(offer *sdp.Session) (*sdp.Session, error) {
 	for k := range offer.Media {
 		s.Media[k] = offer.Media[k].Refused()
 	}
+	e.answered = nil
 	if err := e.answerLine(&s.Media[i], offer, &offer.Media[i], got); err != nil {
 		return nil, err
 	}
@@ -342,7 +343,7 @@ func (e *Endpoint) Accept(answer *sdp.Session) error {
 		return ErrNoOffer
 	}
 	offer := e.offered
-	e.offered = nil
+	e.offered, e.answered = nil, offer
 	if err := ValidateAnswer(offer, answer, e.caps.Security); err != nil {
 		return err
 	}
@@ -363,6 +364,14 @@ func (e *Endpoint) Accept(answer *sdp.Session) error {
 	e.local, e.remote = offer, answer
 	e.stream, e.active = agree(i, offer, answer, offer.Media[i].Crypto, theirs), true
 	return nil
+}
+
+// Reopen lets the last offer be answered once more: RFC 3261, 13.2.2.4: an INVITE that forks has an answer from every
+// branch, and the last one counts. It does nothing once another exchange has begun.
+func (e *Endpoint) Reopen() {
+	if e.offered == nil {
+		e.offered, e.answered = e.answered, nil
+	}
 }
 
 // Rollback forgets the offer that is open: it was refused (RFC 3261, 14.1: the session goes on as if nothing had been
