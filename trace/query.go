@@ -11,7 +11,7 @@ import (
 // of this node it went through. id is a global call id or a SIP Call-ID. Records still in memory are taken from there;
 // when some have left it the segment files are read. No records is no error.
 func (r *Recorder) Call(ctx context.Context, id string) ([]Record, error) {
-	if r == nil {
+	if r == nil || id == "" {
 		return nil, nil
 	}
 	lines, complete := r.memoryLines(id)
@@ -73,6 +73,9 @@ func mergeRecords(a, b []Record) []Record {
 
 // CallFromDir gathers a call's records from the segment files of a folder; see [Recorder.Call].
 func CallFromDir(dir, id string) ([]Record, error) {
+	if id == "" {
+		return nil, nil
+	}
 	seen := map[string]bool{id: true}
 	fresh := []string{id}
 	var out []Record

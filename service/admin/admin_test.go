@@ -495,6 +495,14 @@ func TestNoSecretLeaves(t *testing.T) {
 		}
 		all.WriteString(body)
 	}
+	for path, want := range map[string]string{
+		"/v1/calls/c1/ladder": `"call":"c1"`, "/v1/calls/x@y/ladder": "INVITE", "/v1/trace/records?device=nobody": `{"rows":[]}`, "/v1/trace/records?device=alice&limit=1": `"device":"alice"`,
+		"/v1/trace/records?after=2": `"seq":3`,
+	} {
+		if _, body := k.ask("GET", path, adminToken, ""); !strings.Contains(body, want) {
+			t.Errorf("%s lacks %s: %s", path, want, body)
+		}
+	}
 	var archive bytes.Buffer
 	if _, err := k.client.Download(context.Background(), "POST", "/v1/logs", &archive); err != nil {
 		t.Fatal(err)

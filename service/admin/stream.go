@@ -59,11 +59,11 @@ func (s *Server) svg(ctx context.Context, in *ladderInput, w http.ResponseWriter
 // ignoreBroken drops an error of writing to a client that has gone.
 func ignoreBroken(error) error { return nil }
 
-func (s *Server) follow(ctx context.Context, in *filterInput, w http.ResponseWriter) error {
+func (s *Server) follow(ctx context.Context, in *FilterInput, w http.ResponseWriter) error {
 	return s.feed(ctx, in.filter(), w)
 }
 
-func (s *Server) events(ctx context.Context, in *filterInput, w http.ResponseWriter) error {
+func (s *Server) events(ctx context.Context, in *FilterInput, w http.ResponseWriter) error {
 	f := in.filter()
 	f.Kinds = []trace.Kind{trace.KindEvent, trace.KindSignal, trace.KindRequest, trace.KindTLSFailed, trace.KindAdmin}
 	return s.feed(ctx, f, hideBodies{w})

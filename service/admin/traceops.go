@@ -29,15 +29,15 @@ func (Record) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, Properties: properties, Required: []string{"seq", "time", "kind"}, Description: "one thing that happened; members that are empty are left out"}
 }
 
-// callPath names a call by its global id or a SIP Call-ID.
-type callPath struct {
+// CallPath names a call by its global id or a SIP Call-ID.
+type CallPath struct {
 	Call string `path:"call" minLength:"1" maxLength:"512" doc:"global call id, or a SIP Call-ID"`
 }
 
 type ladderInput struct {
-	callPath
-	Width  int  `query:"width" minimum:"0" maximum:"1000" default:"120" doc:"characters; 0: as wide as needed"`
-	Engine bool `query:"engine" doc:"also the engine's inputs and outputs"`
+	Call   string `path:"call" minLength:"1" maxLength:"512" doc:"global call id, or a SIP Call-ID"`
+	Width  int    `query:"width" minimum:"0" maximum:"1000" default:"120" doc:"characters; 0: as wide as needed"`
+	Engine bool   `query:"engine" doc:"also the engine's inputs and outputs"`
 }
 
 func (s *Server) traceOperations(api huma.API) {
@@ -87,7 +87,7 @@ func (s *Server) ladder(ctx context.Context, in *ladderInput) (*body[LadderAnswe
 	return &body[LadderAnswer]{LadderAnswer{l, l.Text(in.Width)}}, nil
 }
 
-func (s *Server) callRecords(ctx context.Context, in *callPath) (*body[Rows[Record]], error) {
+func (s *Server) callRecords(ctx context.Context, in *CallPath) (*body[Rows[Record]], error) {
 	recs, err := s.callOf(ctx, in.Call)
 	return &body[Rows[Record]]{Rows[Record]{Rows: wrap(recs)}}, err
 }
@@ -100,8 +100,8 @@ func wrap(recs []trace.Record) []Record {
 	return out
 }
 
-// filterInput selects records.
-type filterInput struct {
+// FilterInput selects records.
+type FilterInput struct {
 	Service string    `query:"service" maxLength:"64"`
 	Device  string    `query:"device" maxLength:"128"`
 	User    string    `query:"user" maxLength:"128"`
@@ -111,15 +111,18 @@ type filterInput struct {
 	After   uint64    `query:"after" doc:"only sequence numbers above this"`
 }
 
-func (f *filterInput) filter() trace.Filter {
+func (f *FilterInput) filter() trace.Filter {
 	level, _ := trace.ParseLevel(f.Level) // the enumeration was checked; "" wants all
 	return trace.Filter{Service: f.Service, Device: f.Device, User: f.User, Call: f.Call, Level: level, Since: f.Since, After: f.After}
 }
 
-func (s *Server) records(_ context.Context, in *struct {
-	filterInput
+// recordsInput selects records of the past. Embedded structs must be exported for the framework to see their fields.
+type recordsInput struct {
+	FilterInput
 	Limit int `query:"limit" minimum:"1" maximum:"10000" default:"200"`
-}) (*body[Rows[Record]], error) {
+}
+
+func (s *Server) records(_ context.Context, in *recordsInput) (*body[Rows[Record]], error) {
 	return &body[Rows[Record]]{Rows[Record]{Rows: wrap(s.cfg.Trace.Recent(in.filter(), in.Limit))}}, nil
 }
 
