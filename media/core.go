@@ -2,6 +2,7 @@ package media
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -33,6 +34,7 @@ type core struct {
 	in     flow.Inbound
 	out    flow.Outbound
 	ssrc   uint32
+	cname  string
 	seq    uint16
 	stamp  uint32
 	marker bool // the next audio packet begins a talkspurt
@@ -58,7 +60,7 @@ type core struct {
 }
 
 func newCore(policy latch.Policy) (*core, error) {
-	var b [10]byte
+	var b [22]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return nil, err
 	}
@@ -68,6 +70,8 @@ func newCore(policy latch.Policy) (*core, error) {
 	// receiver and sender differ in the roll-over count.
 	c.seq = binary.BigEndian.Uint16(b[4:]) & 0x7fff
 	c.stamp = binary.BigEndian.Uint32(b[6:])
+	// RFC 7022, 4.2: a short-term persistent name of 96 random bits tells nothing of who or where we are.
+	c.cname = base64.StdEncoding.EncodeToString(b[10:])
 	return c, nil
 }
 

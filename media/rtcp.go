@@ -13,9 +13,6 @@ import (
 // reportInterval is the time between reports. RFC 3550, 6.2: at least five seconds.
 const reportInterval = 5 * time.Second
 
-// cname names the sender in reports; it should not tell who or where we are.
-const cname = "stream"
-
 // receiveRTCP takes one packet from the RTCP socket.
 func (c *core) receiveRTCP(now time.Time, b []byte, from netip.AddrPort) {
 	if c.active {
@@ -63,7 +60,7 @@ func (c *core) compound(now time.Time, more rtcp.Packet) (packet []byte, to neti
 	if !to.IsValid() || to.Port() == 0 {
 		return nil, to
 	}
-	all := []rtcp.Packet{c.senderOrReceiver(now), rtcp.NewCNAMESourceDescription(c.ssrc, cname)}
+	all := []rtcp.Packet{c.senderOrReceiver(now), rtcp.NewCNAMESourceDescription(c.ssrc, c.cname)}
 	if more != nil {
 		all = append(all, more)
 	}
