@@ -108,7 +108,9 @@ func (d *textDrawing) heads() {
 			at := max(end, d.x[i]-len(text)/2)
 			end = at + copy(line[at:], text) + 1
 		}
-		d.flush(line)
+		if strings.TrimSpace(string(line)) != "" {
+			d.flush(line)
+		}
 	}
 	d.flush(d.lifelines())
 }

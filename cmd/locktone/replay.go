@@ -148,7 +148,7 @@ func (r *engineRun) add(b engineBody) {
 		r.skipped++
 		return
 	}
-	r.inputs = append(r.inputs, call.Recorded{Input: b.Input, Output: b.Output})
+	r.inputs = append(r.inputs, call.Recorded{Input: b.Input, Output: b.Output, Text: []byte(b.Text)})
 }
 
 // replay runs it; an input with a redacted value cannot be repeated, and is then what the error is about.
