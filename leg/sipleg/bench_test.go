@@ -88,8 +88,8 @@ func BenchmarkBridgedCall(b *testing.B) {
 	b.ReportMetric(float64(cpu()-start)/float64(b.N)/1e3, "cpu-us/call")
 }
 
-// TestMemoryOfEstablishedCalls holds calls and looks at what they keep. The budget is the issue's: 50 kB per call over both
-// legs; the peers of this test keep next to nothing themselves, but their transactions are in the figure.
+// TestMemoryOfEstablishedCalls holds calls and looks at what they keep. The budget is 50 kB per call over both legs; here
+// the transactions of the last half minute, of both peers too, are in the figure (without them it is about 30 kB).
 func TestMemoryOfEstablishedCalls(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a while")
@@ -116,7 +116,7 @@ func TestMemoryOfEstablishedCalls(t *testing.T) {
 	after := inUse()
 	per := (int64(after) - int64(before)) / n
 	t.Logf("%d bytes per established call, transactions of both ends not yet forgotten", per)
-	if per > 80_000 {
+	if per > 60_000 {
 		t.Errorf("%d bytes per established call, over both legs and both peers", per)
 	}
 }

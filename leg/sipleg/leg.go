@@ -255,6 +255,9 @@ func (l *leg) response(tx *endpoint.ClientTx, m *sip.Message) {
 	if m.Status() == 503 && l.nextWay() {
 		return
 	}
+	if tx == l.tx && m.IsFinal() {
+		l.tx = nil // nothing is left to be cancelled, and it holds the INVITE
+	}
 	l.step(dialog.Response{Msg: m})
 }
 

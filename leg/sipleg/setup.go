@@ -30,7 +30,7 @@ func (d *Driver) arrive(tx *endpoint.ServerTx, m *sip.Message) {
 	if origin.Called == "" {
 		origin.Called = number(m.RequestURI())
 	}
-	l.target.Called = origin.Called
+	l.target.Called = cloneString(origin.Called) // not a piece of the message, which would keep all of it
 	contact := d.contact(sip.URI{}, flow, m.RequestURI().IsSecure(), origin.Called)
 	l.step(dialog.Request{Tx: tx, Msg: m, Tag: tx.LocalTag(), Contact: contact})
 }
@@ -41,7 +41,7 @@ func (l *leg) setup(o dialog.Output) {
 	l.drv.index(l)
 	l.note(m)
 	s := call.Setup{
-		Leg: l.id, Device: l.target.Device, Line: l.target.Line, Trunk: l.target.Trunk, Called: cloneString(l.target.Called),
+		Leg: l.id, Device: l.target.Device, Line: l.target.Line, Trunk: l.target.Trunk, Called: l.target.Called,
 		Calling: l.calling(m), Redirecting: redirections(m), GlobalID: l.globalID,
 	}
 	if hops, ok := m.MaxForwards(); ok {
