@@ -147,7 +147,7 @@ func appendHiddenValue(dst, b []byte, delim byte, quotedName bool) (out, rest []
 		dst = append(append(append(dst, open...), redacted...), open...)
 		return dst, b[end:]
 	}
-	stop := " \t\r\n,;&}])\"'<"
+	stop := " \t\r\n,;&}])\\\"'<"
 	switch {
 	case b[0] == '[':
 		stop = "]\r\n"

@@ -114,6 +114,7 @@ type engineBody struct {
 	N      uint64          `json:"n"`
 	Input  json.RawMessage `json:"input"`
 	Output json.RawMessage `json:"output"`
+	Text   string          `json:"text"`
 }
 
 // splitRuns picks the inputs of one service's engine and divides them where an engine's life begins.
