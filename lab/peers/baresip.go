@@ -215,6 +215,16 @@ func (b *Baresip) Event(ctx context.Context, mark int, types ...string) (Baresip
 	}
 }
 
+// Registered waits for the registrar's answer, in the log: the program may have registered before its control port was
+// connected, and tells no event twice.
+func (b *Baresip) Registered(ctx context.Context) error {
+	line, err := b.Wait(ctx, 0, " binding]", " bindings]", "reg: ")
+	if err == nil && !strings.Contains(line, "binding") {
+		err = fmt.Errorf("baresip was not registered: %s", line)
+	}
+	return err
+}
+
 // Heard is the recording of what the phone received and decoded, once a call was up; the newest one.
 func (b *Baresip) Heard() (string, error) { return newest(filepath.Join(b.Dir, "dump-*-dec.wav")) }
 

@@ -49,7 +49,7 @@ func TestControl(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(b.Stop)
-		if _, err := b.Event(ctx, 0, "REGISTER_OK"); err != nil {
+		if err := b.Registered(ctx); err != nil {
 			t.Fatal(err)
 		}
 		return b
