@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/locktone/locktone/call"
-	"github.com/locktone/locktone/wire/sdp"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/dialog"
 )
@@ -212,6 +211,3 @@ func number(u sip.URI) string {
 func cloneString(s string) string { return strings.Clone(s) }
 
 func itoa(n int) string { return strconv.Itoa(n) }
-
-// mediaDirection: both packages use the two bits send and receive.
-func mediaDirection(d call.Direction) sdp.Direction { return sdp.Direction(d) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/leg/describe"
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/dialog"
@@ -166,53 +167,12 @@ func (l *leg) freeMedia() {
 }
 
 // put hands a received description to the plane.
-func (l *leg) put(kind media.Kind, body []byte) (call.Desc, error) {
-	if body == nil {
-		return call.Desc{}, nil
-	}
-	ref, sum, err := l.drv.cfg.Plane.Put(media.LegID(l.id), kind, body)
-	if err != nil {
-		return call.Desc{}, err
-	}
-	d := call.Desc{Ref: uint64(ref), Kind: call.KindOffer, Dir: call.Direction(sum.Direction), Security: security(sum.Security)}
-	if kind == media.Answer {
-		d.Kind = call.KindAnswer
-	}
-	return d, nil
-}
-
-func security(p media.Protection) call.Security {
-	switch p {
-	case media.Protected:
-		return call.SRTP
-	case media.Opportunistic:
-		return call.SRTPOrRTP
-	}
-	return call.RTP
+func (l *leg) put(kind call.DescKind, body []byte) (call.Desc, error) {
+	return describe.Put(l.drv.cfg.Plane, l.id, kind, body)
 }
 
 // make has the plane make the description that goes with a command; nil for KindNone.
-func (l *leg) make(m call.Media) ([]byte, error) {
-	if m.Kind == call.KindNone {
-		return nil, nil
-	}
-	o := media.Order{
-		Kind:      media.Kind(m.Kind),
-		Treatment: media.Treatment(m.Treatment),
-		Ref:       media.Ref(m.Ref),
-		Peer:      media.LegID(m.Peer),
-		Source:    m.Source,
-		Dir:       mediaDirection(m.Dir),
-		Security:  media.Wish(m.Security),
-	}
-	text, _, err := l.drv.cfg.Plane.Make(media.LegID(l.id), o)
-	var anchor *media.NeedsAnchor
-	if errors.As(err, &anchor) { // the profile of one side anchors, whatever the engine knew of it
-		o.Treatment = media.Anchored
-		text, _, err = l.drv.cfg.Plane.Make(media.LegID(l.id), o)
-	}
-	return text, err
-}
+func (l *leg) make(m call.Media) ([]byte, error) { return describe.Make(l.drv.cfg.Plane, l.id, m) }
 
 // request is a request of the peer inside the dialog.
 func (l *leg) request(tx *endpoint.ServerTx, m *sip.Message) {

@@ -90,7 +90,7 @@ func (l *leg) progress(o dialog.Output) {
 		}
 		return // its answer comes as EvAgreed
 	}
-	d, err := l.put(media.Answer, o.Body)
+	d, err := l.put(call.KindAnswer, o.Body)
 	if err != nil || o.Status == 180 && d.Kind == call.KindNone {
 		return // an early description that cannot be used is not needed either: the 200 brings the binding one
 	}
@@ -102,9 +102,9 @@ func (l *leg) answered(o dialog.Output) {
 	l.note(o.Msg)
 	l.ring, l.ways = nil, nil
 	l.state = legUp
-	kind := media.Answer
+	kind := call.KindAnswer
 	if o.Offer {
-		kind = media.Offer
+		kind = call.KindOffer
 	}
 	d, err := l.put(kind, o.Body)
 	if err != nil {
@@ -130,7 +130,7 @@ func (l *leg) note(m *sip.Message) {
 // offered is an offer of the peer inside the session, or its wish for one.
 func (l *leg) offered(o dialog.Output) {
 	if o.Carrier == dialog.CarrierInvite2xx { // the outcome of a Reoffer that asked
-		l.reofferAnswered(media.Offer, o.Body)
+		l.reofferAnswered(call.KindOffer, o.Body)
 		return
 	}
 	if o.Carrier == dialog.CarrierPrack || o.Carrier == dialog.CarrierReliable1xx || l.state != legUp {
@@ -142,7 +142,7 @@ func (l *leg) offered(o dialog.Output) {
 		l.step(dialog.Reject{Status: 491})
 		return
 	}
-	d, err := l.put(media.Offer, o.Body)
+	d, err := l.put(call.KindOffer, o.Body)
 	if err != nil {
 		l.step(l.rejection(err))
 		return
@@ -174,23 +174,23 @@ func (l *leg) warn(code int, text string) []dialog.Header {
 func (l *leg) agreed(o dialog.Output) {
 	switch {
 	case o.Carrier == dialog.CarrierReliable1xx:
-		d, err := l.put(media.Answer, o.Body)
+		d, err := l.put(call.KindAnswer, o.Body)
 		if err == nil {
 			_ = l.signal(call.Progressing{Leg: l.id, Desc: d})
 		}
 	case o.Carrier == dialog.CarrierAck:
-		d, err := l.put(media.Answer, o.Body)
+		d, err := l.put(call.KindAnswer, o.Body)
 		if err != nil {
 			l.breakOff(err)
 			return
 		}
 		_ = l.signal(call.Confirmed{Leg: l.id, Desc: d})
 	default:
-		l.reofferAnswered(media.Answer, o.Body)
+		l.reofferAnswered(call.KindAnswer, o.Body)
 	}
 }
 
-func (l *leg) reofferAnswered(kind media.Kind, body []byte) {
+func (l *leg) reofferAnswered(kind call.DescKind, body []byte) {
 	d, err := l.put(kind, body)
 	if err != nil {
 		l.breakOff(err)

@@ -54,7 +54,7 @@ func (l *leg) setup(o dialog.Output) {
 		}
 	}
 	var err error
-	if s.Desc, err = l.put(media.Offer, o.Body); err != nil {
+	if s.Desc, err = l.put(call.KindOffer, o.Body); err != nil {
 		status, headers := l.refusal(err)
 		l.turnAway(call.NotAcceptable, status, headers)
 		return
