@@ -3,8 +3,6 @@
 package describe
 
 import (
-	"errors"
-
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/wire/sdp"
@@ -33,8 +31,9 @@ func Put(p Plane, leg call.LegID, kind call.DescKind, text []byte) (call.Desc, e
 	return d, nil
 }
 
-// Make has the plane make the description that goes with a command; nil for KindNone. Where the profile of one side insists on an
-// anchor that the engine did not know of, the description is anchored.
+// Make has the plane make the description that goes with a command; nil for KindNone. The plane anchors by itself where a
+// leg's profile says so; where the two sides cannot meet directly for another reason (SRTP against RTP) the error is a
+// *media.NeedsAnchor: whether a relay may convert is the engine's policy, and nobody's convenience.
 func Make(p Plane, leg call.LegID, m call.Media) ([]byte, error) {
 	if m.Kind == call.KindNone {
 		return nil, nil
@@ -42,11 +41,6 @@ func Make(p Plane, leg call.LegID, m call.Media) ([]byte, error) {
 	o := media.Order{Kind: media.Kind(m.Kind), Treatment: media.Treatment(m.Treatment), Ref: media.Ref(m.Ref),
 		Peer: media.LegID(m.Peer), Source: m.Source, Dir: sdp.Direction(m.Dir), Security: media.Wish(m.Security)}
 	text, _, err := p.Make(media.LegID(leg), o)
-	var anchor *media.NeedsAnchor
-	if errors.As(err, &anchor) {
-		o.Treatment = media.Anchored
-		text, _, err = p.Make(media.LegID(leg), o)
-	}
 	return text, err
 }
 

@@ -128,7 +128,7 @@ func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *si
 			return sipleg.Origin{}, refused.leg()
 		}
 		s.owners.set(f, d.Name)
-		return sipleg.Origin{Device: d.Name, Line: lineOf(d, user), Profile: s.site.Load().legs[d.Name]}, nil
+		return sipleg.Origin{Device: d.Name, Line: lineOf(d, user), Called: s.dialled(m), Profile: s.site.Load().legs[d.Name]}, nil
 	} else if report := reportOf(f); report != nil && report.Kinds.Has(pki.KindDevice) && !report.Kinds.Has(pki.KindPeer) && !report.Kinds.Has(pki.KindService) {
 		return sipleg.Origin{}, refused.leg()
 	}
@@ -137,7 +137,20 @@ func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *si
 		return sipleg.Origin{}, refused.leg()
 	}
 	s.owners.set(f, t.Name)
-	return sipleg.Origin{Trunk: t.Name, Profile: s.site.Load().trunks[t.Name]}, nil
+	return sipleg.Origin{Trunk: t.Name, Called: s.dialled(m), Profile: s.site.Load().trunks[t.Name]}, nil
+}
+
+// dialled is the number a Request-URI asks for: its user part, and for the name of a device the number of its first line,
+// so that softphones can call each other by name. Class of service applies to the number.
+func (s *Service) dialled(m *sip.Message) string {
+	user, err := sip.Unescape(m.RequestURI().User)
+	if err != nil {
+		return m.RequestURI().User
+	}
+	if d := s.site.Load().device(user); d != nil && len(d.Lines) > 0 {
+		return numbers(d)[0]
+	}
+	return user
 }
 
 // caller finds the device that calls: the one its From names, or, for a caller that withholds its number, the one that

@@ -17,6 +17,7 @@ type figures struct {
 	calls, legs                                             int
 	connections                                             int
 	malformed, refusedHandshakes, requests, responses, shed uint64
+	refusedConnections                                      uint64
 	transactions, mailbox                                   int
 	retransmitted, timeouts, merged, engineRefused          uint64
 }
@@ -35,6 +36,7 @@ var gauges = []gauge{
 	newGauge("mailbox", "Messages that wait in shards.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.mailbox) }),
 	newGauge("malformed_total", "Messages refused by parser or validator.", prometheus.CounterValue, func(f *figures) float64 { return float64(f.malformed) }),
 	newGauge("handshakes_refused_total", "TLS handshakes that failed.", prometheus.CounterValue, func(f *figures) float64 { return float64(f.refusedHandshakes) }),
+	newGauge("connections_refused_total", "Connections closed at once because a limit was reached.", prometheus.CounterValue, func(f *figures) float64 { return float64(f.refusedConnections) }),
 	newGauge("requests_total", "SIP requests received.", prometheus.CounterValue, func(f *figures) float64 { return float64(f.requests) }),
 	newGauge("responses_total", "SIP responses received.", prometheus.CounterValue, func(f *figures) float64 { return float64(f.responses) }),
 	newGauge("overload_refused_total", "Requests answered 503 by a limit.", prometheus.CounterValue, func(f *figures) float64 { return float64(f.shed) }),
@@ -75,6 +77,7 @@ func (s *Service) figures() *figures {
 		info := l.Info()
 		f.malformed += info.Malformed
 		f.refusedHandshakes += info.Failed
+		f.refusedConnections += info.Refused
 	}
 	return f
 }

@@ -144,8 +144,11 @@ func (s *Service) assemble() (err error) {
 	if err != nil {
 		return err
 	}
-	resolver := resolve.New(resolve.Config{})
-	s.ep, err = endpoint.New(endpoint.Config{User: front{s}, Resolver: hops{resolver}, Timers: s.cfg.Timers, Limits: s.cfg.Limits,
+	dns, err := resolve.OpenClient("", "")
+	if err != nil {
+		return err
+	}
+	s.ep, err = endpoint.New(endpoint.Config{User: front{s}, Resolver: endpoint.DNS(resolve.New(resolve.Config{DNS: dns})), Timers: s.cfg.Timers, Limits: s.cfg.Limits,
 		Server: s.agent(), Identity: s.identity.Name(),
 		Transport: transport.Config{Verify: s.verifyPeer, DialTLS: s.dialTLS, Observer: wireTrace{s}, Limits: s.cfg.Conns}})
 	if err != nil {
@@ -246,32 +249,6 @@ func (s *Service) token() string {
 	rand.Read(b[:])
 	return hex.EncodeToString(b[:])
 }
-
-// hops makes the resolver's answer the endpoint's.
-type hops struct{ r *resolve.Resolver }
-
-// ResolveSIP implements endpoint.Resolver.
-func (h hops) ResolveSIP(ctx context.Context, uri sip.URI) ([]endpoint.Hop, error) {
-	targets, err := h.r.Resolve(ctx, uri)
-	if err != nil {
-		return nil, err
-	}
-	var out []endpoint.Hop
-	for len(out) < maxHops {
-		t, err := targets.Next(ctx)
-		if err != nil {
-			if len(out) > 0 {
-				return out, nil
-			}
-			return nil, err
-		}
-		out = append(out, endpoint.Hop{Network: transport.ParseNetwork(t.Network), Addr: t.Addr})
-	}
-	return out, nil
-}
-
-// maxHops bounds how many addresses of one name are tried for one request.
-const maxHops = 8
 
 // dialConfigs keeps one TLS configuration for each peer that is dialled, so that sessions can be resumed.
 type dialConfigs struct {

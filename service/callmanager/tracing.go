@@ -186,22 +186,22 @@ func (e engineTrace) Record(r live.Record) {
 	t.Record(rec)
 }
 
-// body is the record's body: input and output as call.Replay wants them, a JSON object with both.
+// body is the record's body: the input as call.Replay wants it, and what came of it as text. JSON of the output would cost
+// ten times as much, and says no more: the views follow from the events.
 func (engineTrace) body(r live.Record, rec *trace.Record) []byte {
-	in, err := call.MarshalInput(r.At, r.Input)
+	body := strconv.AppendUint(append(make([]byte, 0, 1024), `{"n":`...), r.Seq, 10) // 1 is where an engine's life begins
+	body = append(body, `,"input":`...)
+	body, err := call.AppendInput(body, r.At, r.Input)
 	if err != nil {
 		rec.Summary += ": not recorded: " + err.Error()
 		return nil
 	}
-	out, err := call.MarshalOutput(r.Output)
+	text, err := json.Marshal(string(call.AppendOutput(nil, r.Output)))
 	if err != nil {
 		rec.Summary += ": output not recorded: " + err.Error()
 		return nil
 	}
-	body := make([]byte, 0, len(in)+len(out)+48)
-	body = strconv.AppendUint(append(body, `{"n":`...), r.Seq, 10) // 1 is where an engine's life begins
-	body = append(append(append(body, `,"input":`...), in...), `,"output":`...)
-	return append(append(body, out...), '}')
+	return append(append(append(body, `,"text":`...), text...), '}')
 }
 
 // nameOf is the word for a value of the engine's vocabulary: "Setup" for call.Setup.
