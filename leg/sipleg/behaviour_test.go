@@ -146,6 +146,20 @@ func TestRequestOnAnotherPeersDialogIsRefused(t *testing.T) {
 	}
 }
 
+// A device whose certificate was renewed in mid-call still owns its dialog.
+func TestRequestUnderARenewedCertificate(t *testing.T) {
+	x, _, a, b := bridge(t, nil)
+	reqs, _ := record(b)
+	_, ress := record(a)
+	d, _ := established(t, a, b, reqs, ress)
+	renewed := connect(t, x, 1, "1001") // the same device, another serial number, another connection
+	_, ress = record(renewed)
+	renewed.send(d.Request(sip.BYE))
+	if res := final(t, ress); res.Status() != 200 {
+		t.Errorf("BYE under the renewed certificate: %d %s", res.Status(), res.Header("Warning"))
+	}
+}
+
 // A way that fails before anything rang is followed by the next one.
 func TestNextWayAfterTransportFailure(t *testing.T) {
 	x, _, a, b := bridge(t, nil)

@@ -17,7 +17,8 @@ import (
 // answer from memory.
 type Directory interface {
 	// Arrival says who sends an INVITE that opens a call, or why it is refused. The verified identity of the peer is
-	// flow.Peer(); From and Request-URI are in m.
+	// flow.Peer(); From and Request-URI are in m. It is also asked about a request inside a dialog that comes under another
+	// certificate than the dialog had so far: the origin must then be the dialog's device or trunk.
 	Arrival(flow *transport.Flow, m *sip.Message) (Origin, *Refusal)
 	// Ways says how a target is reached: the registered contacts of a device (its appearance t.Line), the destinations
 	// of a trunk. Several ways are tried one after the other: the next one when a way fails by transport, time-out or

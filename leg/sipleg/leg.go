@@ -64,6 +64,9 @@ func (d *Driver) newLeg(id call.LegID, callID string) *leg {
 
 // open prepares the session for a profile.
 func (l *leg) open(p *Profile) {
+	if p == nil {
+		p = &Profile{} // the directory changed between two of its answers: the strict profile
+	}
 	l.profile = p
 	l.cfg = dialog.Config{
 		Agent:      l.drv.cfg.Agent,
@@ -176,7 +179,7 @@ func (l *leg) make(m call.Media) ([]byte, error) { return describe.Make(l.drv.cf
 
 // request is a request of the peer inside the dialog.
 func (l *leg) request(tx *endpoint.ServerTx, m *sip.Message) {
-	if !l.samePeer(tx) {
+	if !l.samePeer(tx.Flow(), m) {
 		l.drv.refuse(tx, m, Refusal{Status: 403, Warning: "this dialog belongs to a peer with another certificate"})
 		return
 	}
@@ -192,14 +195,19 @@ func peerKey(f *transport.Flow) string {
 }
 
 // samePeer tells whether a request comes from whom the dialog is with: a certificate that is good for the listener is
-// not good for somebody else's call. A new connection of the same peer is the one to use from now on.
-func (l *leg) samePeer(tx *endpoint.ServerTx) bool {
-	flow := tx.Flow()
-	if key := peerKey(flow); key != l.peer {
-		return l.peer == "" && l.to.Flow == nil // our own INVITE went out, and the first request comes back
+// not good for somebody else's call. Another certificate of the same device or trunk is: one renewed in mid-call, or the
+// client certificate of a system whose server certificate our INVITE met. The directory knows whose it is. A new
+// connection of the same peer is the one to use from now on.
+func (l *leg) samePeer(flow *transport.Flow, m *sip.Message) bool {
+	key := peerKey(flow)
+	if key != l.peer {
+		o, refusal := l.drv.cfg.Directory.Arrival(flow, m)
+		if refusal != nil || o.Device != l.target.Device || o.Trunk != l.target.Trunk {
+			return false
+		}
 	}
 	if l.to.Flow != nil && l.to.Flow != flow {
-		l.to.Flow = flow
+		l.to.Flow, l.peer = flow, key
 	}
 	return true
 }

@@ -63,9 +63,9 @@ func (l *leg) event(o dialog.Output) {
 	case dialog.EvAgreed:
 		l.agreed(o)
 	case dialog.EvRefused:
-		l.drv.cfg.Plane.Rollback(media.LegID(l.id))
 		if l.offering {
 			l.offering = false
+			l.drv.cfg.Plane.Rollback(media.LegID(l.id))
 			_ = l.signal(call.ReofferRejected{Leg: l.id, Cause: call.CauseFromSIP(o.Status)})
 		}
 	case dialog.EvRequest:
