@@ -13,7 +13,6 @@ import (
 	"math/big"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -126,7 +125,6 @@ type event struct {
 type recorder struct {
 	events chan event
 	on     func(e event) // called on the shard, before the event is recorded
-	mu     sync.Mutex
 }
 
 func newRecorder(on func(event)) *recorder { return &recorder{events: make(chan event, 65536), on: on} }

@@ -77,7 +77,7 @@ func play(t *testing.T, script string) string {
 		case m == nil:
 			m = begin(&b, words, &timers)
 		case words[0] == "run":
-			now = run(&b, m, now, at(t, words[1]))
+			now = run(&b, m, at(t, words[1]))
 		default:
 			now = at(t, words[0])
 			do := input(t, m, now, words[1:])
@@ -147,9 +147,8 @@ func input(t *testing.T, m machine, now Instant, words []string) Action {
 	return 0
 }
 
-func run(b *strings.Builder, m machine, now, until Instant) Instant {
-	for d := m.Deadline(); d != 0 && d <= until; d = m.Deadline() {
-		now = d
+func run(b *strings.Builder, m machine, until Instant) Instant {
+	for now := m.Deadline(); now != 0 && now <= until; now = m.Deadline() {
 		report(b, m, now, "timer", m.Step(now, Timer))
 	}
 	return until

@@ -55,6 +55,7 @@ type Flow struct {
 	peer       PeerIdentity
 
 	state        atomic.Uint32
+	place        place        // accepted connections
 	proven       atomic.Bool  // a valid message came
 	last         atomic.Int64 // unix ns of the last byte from the peer
 	partialSince atomic.Int64 // unix ns since when an incomplete message waits, 0 = none

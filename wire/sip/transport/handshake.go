@@ -102,11 +102,24 @@ func (f *Flow) serveTLS(conn net.Conn) {
 	s := &shake{Conn: conn, flow: f}
 	tc := tls.Server(s, l.tls)
 	ctx, cancel := context.WithTimeout(f.t.base, l.limits.HandshakeTimeout)
+	f.mu.Lock()
+	f.cancel = cancel // for Close
+	displaced := f.shut
+	f.mu.Unlock()
+	if displaced {
+		cancel()
+	}
 	err := tc.HandshakeContext(ctx)
 	timedOut := ctx.Err() == context.DeadlineExceeded
+	f.mu.Lock()
+	f.cancel = nil
+	f.mu.Unlock()
 	cancel()
-	l.shaken(f.remote.Addr())
+	l.shaken(f)
 	if err != nil {
+		if reason := f.Err(); reason != nil {
+			err = reason
+		}
 		if f.t.base.Err() == nil {
 			_ = s.failure(err, timedOut)
 		}

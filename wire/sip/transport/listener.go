@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -17,6 +18,7 @@ var (
 	ErrTooManyUnproven = errors.New("too many connections without a valid message")
 	ErrHandshakes      = errors.New("too many TLS handshakes in flight")
 	ErrAcceptRate      = errors.New("connections come faster than the listener accepts")
+	ErrDisplaced       = errors.New("closed to make room: it had said nothing that counts while others were waiting")
 )
 
 // Listener is one listening socket and what came through it. mu guards the admission counters.
@@ -43,15 +45,28 @@ type Listener struct {
 	unproven    int
 	handshaking int
 	sources     map[netip.Addr]*sourceCount
+	waiting     list.List // flows that may be displaced, oldest first: handshakes that are not done; TCP: unproven
 	tokens      float64
 	tokensAt    time.Time
 	reported    time.Time // last Refused report of a limit
 	udp         map[netip.AddrPort]*Flow
-	replies     float64 // budget of answers to malformed datagrams
 }
 
 // sourceCount is what one source address has.
-type sourceCount struct{ open, unproven, handshaking int }
+type sourceCount struct {
+	open, unproven, handshaking int
+	waiting                     list.List // its part of Listener.waiting
+}
+
+// place is what an accepted connection holds of its listener's limits, guarded by the listener's lock.
+type place struct {
+	all, source       *list.Element // in the lists of those that wait; nil: in none
+	handshaking, left bool
+}
+
+// patience is how long a newcomer has before another one may take its place: many times what a handshake takes. Without
+// this, whoever opens Limits.Handshakes connections and says nothing keeps every phone out until their deadline.
+const patience = 250 * time.Millisecond
 
 func (t *Transport) newListener(lc ListenConfig, addr netip.AddrPort) *Listener {
 	limits := t.cfg.Limits
@@ -167,7 +182,11 @@ func (l *Listener) isClosed() bool {
 // admit decides about a new connection before anything is spent on it.
 func (l *Listener) admit(conn net.Conn) {
 	remote := addrPort(conn.RemoteAddr())
-	if err := l.count(remote.Addr(), time.Now()); err != nil {
+	displaced, err := l.count(remote.Addr(), time.Now())
+	if displaced != nil {
+		displaced.Close(ErrDisplaced)
+	}
+	if err != nil {
 		_ = conn.Close()
 		l.refused.Add(1)
 		l.reportRefused(remote, err)
@@ -178,6 +197,7 @@ func (l *Listener) admit(conn net.Conn) {
 	f.inbound, f.listener = true, l
 	f.remote, f.local = remote, addrPort(conn.LocalAddr())
 	f.source = remote.Addr().WithZone("").String()
+	l.await(f)
 	l.t.wg.Add(1)
 	if l.network == TLS {
 		go f.serveTLS(conn)
@@ -202,8 +222,9 @@ func (f *Flow) begin() {
 	go f.read()
 }
 
-// count takes the connection into the counters, or says which limit it would break.
-func (l *Listener) count(from netip.Addr, now time.Time) error {
+// count takes the connection into the counters, or says which limit it would break. Where a limit of newcomers is
+// reached, the oldest of them loses its place, if it has had time enough: it is to be closed.
+func (l *Listener) count(from netip.Addr, now time.Time) (displaced *Flow, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sources[from]
@@ -212,15 +233,22 @@ func (l *Listener) count(from netip.Addr, now time.Time) error {
 	}
 	switch {
 	case !l.token(now):
-		return ErrAcceptRate
+		return nil, ErrAcceptRate
 	case l.open >= l.limits.Connections:
-		return ErrTooMany
+		return nil, ErrTooMany
 	case s.open >= l.limits.ConnectionsPerIP:
-		return ErrTooManySource
-	case l.unproven >= l.limits.Unproven, s.unproven >= l.limits.UnprovenPerIP:
-		return ErrTooManyUnproven
-	case l.network == TLS && (l.handshaking >= l.limits.Handshakes || s.handshaking >= l.limits.HandshakesPerIP):
-		return ErrHandshakes
+		return nil, ErrTooManySource
+	case s.unproven >= l.limits.UnprovenPerIP:
+		displaced, err = l.displace(&s.waiting, now), ErrTooManyUnproven
+	case l.unproven >= l.limits.Unproven:
+		displaced, err = l.displace(&l.waiting, now), ErrTooManyUnproven
+	case l.network == TLS && s.handshaking >= l.limits.HandshakesPerIP:
+		displaced, err = l.displace(&s.waiting, now), ErrHandshakes
+	case l.network == TLS && l.handshaking >= l.limits.Handshakes:
+		displaced, err = l.displace(&l.waiting, now), ErrHandshakes
+	}
+	if err != nil && displaced == nil {
+		return nil, err
 	}
 	l.sources[from] = s
 	l.open, s.open = l.open+1, s.open+1
@@ -228,7 +256,43 @@ func (l *Listener) count(from netip.Addr, now time.Time) error {
 	if l.network == TLS {
 		l.handshaking, s.handshaking = l.handshaking+1, s.handshaking+1
 	}
-	return nil
+	return displaced, nil
+}
+
+// displace takes the place of the oldest that waits; nil when it has not had its time. The lock is held.
+func (l *Listener) displace(waiting *list.List, now time.Time) *Flow {
+	oldest := waiting.Front()
+	if oldest == nil {
+		return nil
+	}
+	f := oldest.Value.(*Flow)
+	if now.Sub(f.since) < patience {
+		return nil
+	}
+	l.leave(f)
+	return f
+}
+
+// await puts a counted connection at the end of those that wait.
+func (l *Listener) await(f *Flow) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.place.handshaking = l.network == TLS
+	f.place.all = l.waiting.PushBack(f)
+	if s := l.sources[f.remote.Addr()]; s != nil {
+		f.place.source = s.waiting.PushBack(f)
+	}
+}
+
+// waited takes a connection off the lists of those that wait. The lock is held.
+func (l *Listener) waited(f *Flow, s *sourceCount) {
+	if f.place.all != nil {
+		l.waiting.Remove(f.place.all)
+	}
+	if f.place.source != nil && s != nil {
+		s.waiting.Remove(f.place.source)
+	}
+	f.place.all, f.place.source = nil, nil
 }
 
 // token takes one from the bucket of accepts, which holds up to two seconds' worth.
@@ -244,24 +308,41 @@ func (l *Listener) token(now time.Time) bool {
 }
 
 // shaken counts a handshake that has ended.
-func (l *Listener) shaken(from netip.Addr) {
+func (l *Listener) shaken(f *Flow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	s := l.sources[f.remote.Addr()]
+	l.waited(f, s)
+	l.unshake(f, s)
+}
+
+// unshake gives back a connection's place among the handshakes. The lock is held.
+func (l *Listener) unshake(f *Flow, s *sourceCount) {
+	if !f.place.handshaking {
+		return
+	}
+	f.place.handshaking = false
 	l.handshaking--
-	if s := l.sources[from]; s != nil {
+	if s != nil {
 		s.handshaking--
 	}
 }
 
 // prove counts the first valid message of a connection.
 func (l *Listener) prove(f *Flow) {
-	if f.proven.Swap(true) || l.network == UDP {
+	if l.network == UDP {
+		f.proven.Store(true)
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	s := l.sources[f.remote.Addr()]
+	l.waited(f, s)
+	if f.proven.Swap(true) || f.place.left {
+		return
+	}
 	l.unproven--
-	if s := l.sources[f.remote.Addr()]; s != nil {
+	if s != nil {
 		s.unproven--
 	}
 }
@@ -270,13 +351,24 @@ func (l *Listener) prove(f *Flow) {
 func (l *Listener) release(f *Flow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open--
+	l.leave(f)
+}
+
+// leave gives every place of a connection back, once. The lock is held.
+func (l *Listener) leave(f *Flow) {
+	if f.place.left {
+		return
+	}
+	f.place.left = true
 	s := l.sources[f.remote.Addr()]
+	l.waited(f, s)
+	l.unshake(f, s)
+	l.open--
 	if s == nil {
 		return
 	}
 	s.open--
-	if !f.proven.Swap(true) {
+	if !f.proven.Load() {
 		l.unproven--
 		s.unproven--
 	}

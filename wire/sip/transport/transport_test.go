@@ -403,3 +403,62 @@ func total() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc + m.StackInuse
 }
+
+// TestNewcomerFindsRoom: whoever holds all places of newcomers and says nothing keeps nobody out, whether the places are
+// the listener's or those of one source address.
+func TestNewcomerFindsRoom(t *testing.T) {
+	const places = 8
+	ca := newAuthority(t)
+	client := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "phone.test")}, InsecureSkipVerify: true}
+	for _, c := range []struct {
+		name   string
+		tls    bool
+		limits Limits
+	}{
+		{"handshakes", true, Limits{Handshakes: places}},
+		{"handshakes of one source", true, Limits{HandshakesPerIP: places}},
+		{"unproven", false, Limits{Unproven: places}},
+		{"unproven of one source", false, Limits{UnprovenPerIP: places}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := ca.transportConfig(ca.issue(t, "server.test"))
+			cfg.Limits = c.limits
+			lc := listenOn(TCP)
+			if c.tls {
+				lc = ca.listenTLS(ca.issue(t, "server.test"))
+			}
+			_, l := serve(t, cfg, newEcho(), lc)
+			var silent []net.Conn
+			for range places {
+				silent = append(silent, dial(t, l))
+			}
+			waitUntil(t, func() bool { return l.Info().Open == places })
+			if conn := dial(t, l); !ends(conn) {
+				t.Error("a newcomer took a place from one that had no time to say anything")
+			}
+			time.Sleep(patience)
+			conn := dial(t, l)
+			if c.tls {
+				conn = tls.Client(conn, client)
+			}
+			_, _ = io.WriteString(conn, options("late"))
+			expectLine(t, conn, "SIP/2.0 200")
+			if !ends(silent[0]) {
+				t.Error("the oldest is still there")
+			}
+			waitUntil(t, func() bool { i := l.Info(); return i.Open == places && i.Unproven == places-1 })
+			for _, s := range append(silent, conn) {
+				s.Close()
+			}
+			waitUntil(t, func() bool { i := l.Info(); return i.Open == 0 && i.Unproven == 0 && i.Handshaking == 0 })
+		})
+	}
+}
+
+// ends says whether the other end closes the connection now.
+func ends(conn net.Conn) bool {
+	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	_, err := conn.Read(make([]byte, 1))
+	n, is := err.(net.Error)
+	return err != nil && !(is && n.Timeout())
+}
