@@ -247,7 +247,7 @@ func (v *verification) registered(c *x509.Certificate, ref Ref) {
 	case !e.Revoked.IsZero():
 		v.add(revoked(c, at, e.Revoked, e.Reason, "the register"))
 	}
-	if err == nil && c == v.report.Presented[0] {
+	if err == nil && at == 0 { // not the same pointer: a remembered path has the certificates of an earlier connection
 		v.report.Entry = &e
 	}
 }
