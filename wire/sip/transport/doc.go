@@ -19,5 +19,6 @@
 //
 // Every listener is bounded: connections, connections per source, connections that have not proven themselves by a
 // valid message, handshakes in flight, accepts per second; bytes per message and time to complete one; see [Limits].
+// Where the places of newcomers are all taken, the oldest that has had time enough makes room: silence keeps nobody out.
 // UDP keeps nothing for a source before a message of it has parsed, and a bounded table afterwards.
 package transport
