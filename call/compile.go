@@ -178,6 +178,18 @@ func (c *Config) lineOf(device string, id LineID) *Line {
 	return nil
 }
 
+// maxCalls is how many calls a line may have on a device; zero is no limit.
+func (c *Config) maxCalls(device string, id LineID) int {
+	if l := c.lines[id]; l != nil {
+		for _, a := range l.Appearances {
+			if a.Device == device {
+				return a.MaxCalls
+			}
+		}
+	}
+	return 0
+}
+
 // Limits of a policy, with their defaults in place.
 
 func (p Policy) noAnswer() time.Duration     { return orDefault(p.NoAnswer, 180*time.Second) }

@@ -129,7 +129,7 @@ func (e *Engine) want(l *Leg) feed {
 		}
 	}
 	if len(others) > 0 {
-		return feed{kind: feedSource, source: e.config.site.Policy.music()}
+		return feed{kind: feedSource, source: e.musicOf(others[0])}
 	}
 	for _, p := range l.party.call.parties {
 		if p != l.party && p.ringing() {
@@ -137,6 +137,18 @@ func (e *Engine) want(l *Leg) feed {
 		}
 	}
 	return feed{}
+}
+
+// musicOf is the source heard by a party that a leg holds: who holds decides.
+func (e *Engine) musicOf(holder *Leg) string {
+	own := ""
+	if d := e.config.devices[holder.device]; d != nil {
+		own = d.Music
+	}
+	if t := e.config.trunks[holder.trunk]; t != nil {
+		own = t.Music
+	}
+	return orDefault(own, e.config.site.Policy.music())
 }
 
 // serve gives a leg the description it is owed; false means that it has to wait.

@@ -95,8 +95,17 @@ func (basic) alerting(e *Engine, l *Leg, s Alerting) {
 	e.emit(LegAlerted, l.party.call, l.party, l, CauseNone)
 	if from := waitingCaller(l); from != nil && !from.alerted {
 		from.alerted = true
-		e.tell(from, Alert{from.id, l.party.identity})
+		e.tell(from, Alert{from.id, e.alertingIdentity(l.party)})
 	}
+}
+
+// alertingIdentity is who a caller is told that it rings at.
+func (e *Engine) alertingIdentity(p *Party) Identity {
+	id := p.identity
+	if line := e.config.lines[p.line]; line != nil {
+		id.Display = orDefault(line.Alerting, id.Display)
+	}
+	return id
 }
 
 // learn takes over what a trunk says about who is there.

@@ -9,7 +9,11 @@ func (failover) signal(e *Engine, l *Leg, s Signal) bool {
 		if o := l.party.offering; o != nil && o.ring.kind == timerRoute {
 			// It lives; from now on it may ring as long as a line.
 			o.ring.kind = timerNoAnswer
-			e.start(&o.ring, e.config.site.Policy.noAnswer())
+			longest := e.config.site.Policy.noAnswer()
+			if t := e.config.trunks[l.trunk]; t != nil {
+				longest = orDefault(t.NoAnswer, longest)
+			}
+			e.start(&o.ring, longest)
 		}
 	}
 	return false

@@ -13,6 +13,28 @@ func (hopLimit) signal(e *Engine, l *Leg, s Signal) bool {
 	return true
 }
 
+// callLimit turns away a call that comes in where there are as many as there may be: on a trunk, or on the button of a device.
+type callLimit struct{ abstain }
+
+func (callLimit) signal(e *Engine, l *Leg, s Signal) bool {
+	setup, ok := s.(Setup)
+	if !ok || setup.Replaces != 0 { // whoever takes a call over adds none
+		return false
+	}
+	cause := CauseNone
+	if t := e.config.trunks[l.trunk]; t != nil && t.MaxCalls > 0 && e.trunkOf(l.trunk).legs > t.MaxCalls {
+		cause = NoCircuit
+	}
+	if most := e.config.maxCalls(l.device, l.party.line); most > 0 && e.carries(l.device, l.party.line) > most {
+		cause = CallRejected
+	}
+	if cause == CauseNone {
+		return false
+	}
+	e.leave(l.party, cause)
+	return true
+}
+
 // hopsLeft takes one hop off a dialling.
 func (e *Engine) hopsLeft(d *dialling) Cause {
 	if len(d.redirecting) > e.config.site.Policy.maxRedirections() {

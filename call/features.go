@@ -15,13 +15,13 @@ type feature interface {
 
 // features is the order: who comes first wins where two features could act.
 //
-//   - loops first, so that nothing else is done for a call that must not be made;
+//   - loops and limits first, so that nothing else is done for a call that must not be made;
 //   - duration before all others that own timers: it ends everything;
 //   - transfer before hold and basic: a transferor that leaves is not the end of a call;
 //   - failover before redirection: a trunk that fails is no answer of the called line;
 //   - the shared line before basic: the other devices are set aside before the answer goes to the caller.
 var features = [...]feature{
-	hopLimit{}, durationLimit{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{},
+	hopLimit{}, callLimit{}, durationLimit{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{},
 	retries{}, makeCall{}, dropping{}, basic{},
 }
 

@@ -37,6 +37,9 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 		return routeCause(res)
 	}
 	d.calling.Number = res.Calling
+	if res.Presentation != dialplan.PresentationDefault {
+		d.calling.Restricted = res.Presentation == dialplan.PresentationRestricted
+	}
 	p := &Party{called: res.Called, offering: &offering{dialling: d}}
 	p.offering.ring = timer{call: c, party: p}
 	switch res.Pattern.Kind {
@@ -109,7 +112,7 @@ func (e *Engine) reachLine(c *Call, p *Party, line *Line) Cause {
 	for _, a := range line.Appearances {
 		switch d := e.config.devices[a.Device]; {
 		case a.Silent || !e.device(a.Device).up || e.callingDevice(p, a.Device):
-		case e.busy(a.Device, line):
+		case e.carries(a.Device, line.ID) >= orDefault(a.BusyTrigger, 2):
 			cause = UserBusy
 		default:
 			ready = append(ready, d)
@@ -148,15 +151,14 @@ func (e *Engine) callingDevice(p *Party, device string) bool {
 	return false
 }
 
-// busy says whether an appearance carries as many calls as it may.
-func (e *Engine) busy(device string, line *Line) bool {
-	n := 0
+// carries is how many calls a device has on a line.
+func (e *Engine) carries(device string, line LineID) (n int) {
 	for _, l := range e.device(device).legs {
-		if l.party.line == line.ID {
+		if l.party.line == line {
 			n++
 		}
 	}
-	return n >= orDefault(line.BusyTrigger, 2)
+	return n
 }
 
 func (e *Engine) reachApplet(c *Call, p *Party, a *Applet) Cause {

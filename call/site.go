@@ -22,6 +22,8 @@ type Site struct {
 type Line struct {
 	ID      LineID `json:"id"`
 	Display string `json:"display,omitempty"`
+	// Alerting is the name a caller sees while the line rings; empty takes Display.
+	Alerting string `json:"alerting,omitempty"`
 	// SearchSpace is the line's calling search space; the device's comes after it.
 	SearchSpace string `json:"search_space,omitempty"`
 	// Appearances are the devices that ring, in order.
@@ -30,8 +32,6 @@ type Line struct {
 	NoAnswer time.Duration `json:"no_answer,omitempty"`
 	// ExternalMask makes the calling number for trunks out of the line's number ("+4930555XXXX").
 	ExternalMask string `json:"external_mask,omitempty"`
-	// BusyTrigger is how many calls one appearance carries before the next one hears busy; zero means 2.
-	BusyTrigger int `json:"busy_trigger,omitempty"`
 }
 
 // An Appearance puts a line on a device.
@@ -41,6 +41,10 @@ type Appearance struct {
 	Index int `json:"index,omitempty"`
 	// Silent appearances do not ring (they show the line's state).
 	Silent bool `json:"silent,omitempty"`
+	// BusyTrigger is how many calls the appearance carries before the next one hears busy; zero means 2.
+	BusyTrigger int `json:"busy_trigger,omitempty"`
+	// MaxCalls is how many calls the appearance carries before it may begin no other; zero is no limit.
+	MaxCalls int `json:"max_calls,omitempty"`
 }
 
 // A Device is a phone or port as the engine sees it.
@@ -50,6 +54,8 @@ type Device struct {
 	Driver      string      `json:"driver"`
 	SearchSpace string      `json:"search_space,omitempty"`
 	Media       MediaPolicy `json:"media,omitzero"`
+	// Music is the source that a party held by this device hears; empty takes Policy.Music.
+	Music string `json:"music,omitempty"`
 }
 
 // A Trunk leads to another system.
@@ -62,8 +68,12 @@ type Trunk struct {
 	// Called and Calling transform the numbers of calls that go out.
 	Called  dialplan.Transform `json:"called,omitzero"`
 	Calling dialplan.Transform `json:"calling,omitzero"`
-	// MaxCalls limits concurrent calls, zero is no limit.
+	// MaxCalls limits concurrent calls in both directions, zero is no limit.
 	MaxCalls int `json:"max_calls,omitempty"`
+	// NoAnswer is how long a call may ring at the far end; zero takes Policy.NoAnswer.
+	NoAnswer time.Duration `json:"no_answer,omitempty"`
+	// Music is the source that a party held by the far end hears; empty takes Policy.Music.
+	Music string `json:"music,omitempty"`
 }
 
 // MediaPolicy says what media a device or trunk can and must do.

@@ -71,6 +71,13 @@ func variants() map[string]Site {
 	}
 	vary("conversion", func(s *Site) { s.Policy.AllowConversion = true })
 	vary("anchored", func(s *Site) { s.Devices[1].Media.Anchor = true })
+	vary("settings", func(s *Site) {
+		s.Devices[1].Music, s.Trunks[0].Music = "music:bells", "music:sea"
+		s.Trunks[0].NoAnswer = 90 * time.Second
+		s.Lines[0].Appearances[0].MaxCalls = 2
+		s.Lines[1].Alerting, s.Lines[1].Appearances[0].BusyTrigger = "Bob, upstairs", 1
+		s.Plan.Patterns[1].Presentation = dialplan.PresentationRestricted
+	})
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
 	return out
 }

@@ -151,6 +151,9 @@ func (p *Plan) route(q Query, why *explainer) Result {
 		res.Pattern = pat
 		res.Called = pat.Called.apply(res.Called, t.dot)
 		res.Calling = pat.Calling.Apply(res.Calling)
+		if pat.Presentation != PresentationDefault {
+			res.Presentation = pat.Presentation
+		}
 		why.taken(pat, res)
 		switch pat.Kind {
 		case Translation:

@@ -354,3 +354,21 @@ func BenchmarkRoute(b *testing.B) {
 		}
 	}
 }
+
+// TestPresentation: the last pattern on the way that says whether the caller may be seen counts.
+func TestPresentation(t *testing.T) {
+	p, err := Compile(Rules{SearchSpaces: []SearchSpace{{Name: "all", Partitions: []string{"in", "out"}}}, Patterns: []Pattern{
+		{Digits: "*31", Partition: "in", Kind: Translation, Called: Transform{Mask: "9123"}, Presentation: PresentationRestricted},
+		{Digits: "9123", Partition: "out", Kind: ToTrunk, To: "t"},
+		{Digits: "*32", Partition: "in", Kind: Translation, Called: Transform{Mask: "8123"}, Presentation: PresentationRestricted},
+		{Digits: "8123", Partition: "out", Kind: ToTrunk, To: "t", Presentation: PresentationAllowed},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dialled, want := range map[string]Presentation{"*31": PresentationRestricted, "9123": PresentationDefault, "*32": PresentationAllowed, "8123": PresentationAllowed} {
+		if r := p.Route(Query{SearchSpaces: []string{"all"}, Called: dialled, Complete: true}); r.Outcome != Match || r.Presentation != want {
+			t.Errorf("%s: %s, presentation %d, want %d", dialled, r.Outcome, r.Presentation, want)
+		}
+	}
+}

@@ -33,7 +33,20 @@ type Pattern struct {
 	// Called and Calling rewrite the numbers on the way through.
 	Called  Transform `json:"called,omitzero"`
 	Calling Transform `json:"calling,omitzero"`
+	// Presentation says whether the other side may see the caller's number.
+	Presentation Presentation `json:"presentation,omitempty"`
 }
+
+// A Presentation says whether the other side of a call may see the caller's number (RFC 3323, and Q.951.4, calling line
+// identification restriction).
+type Presentation uint8
+
+// The default leaves it as the caller, or an earlier pattern, wants it.
+const (
+	PresentationDefault Presentation = iota
+	PresentationAllowed
+	PresentationRestricted
+)
 
 // A Kind says what a pattern leads to.
 type Kind uint8
@@ -89,6 +102,8 @@ type Result struct {
 	// Called and Calling are the numbers after all transformations.
 	Called  string
 	Calling string
+	// Presentation is what the last pattern on the way said that said anything.
+	Presentation Presentation
 }
 
 var kindNames = [...]string{"blocked", "directory-number", "translation", "trunk", "route-list", "applet"}

@@ -28,7 +28,7 @@ func town(t testing.TB) *call.Config {
 		}
 		id := call.LineID{Number: number, Partition: ""}
 		s.Devices = append(s.Devices, call.Device{Name: name, Driver: driver})
-		s.Lines = append(s.Lines, call.Line{ID: id, BusyTrigger: 1 << 20, Appearances: []call.Appearance{{Device: name, Index: 1}}})
+		s.Lines = append(s.Lines, call.Line{ID: id, Appearances: []call.Appearance{{Device: name, Index: 1, BusyTrigger: 1 << 20}}})
 		s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: number, Kind: dialplan.DirectoryNumber})
 	}
 	c, err := s.Compile()

@@ -160,7 +160,7 @@ func bridge(t testing.TB, edit func(*call.Site, *phonetest.Exchange)) (x *phonet
 	cs := call.Site{Plan: dialplan.Rules{SearchSpaces: []dialplan.SearchSpace{{Name: "all", Partitions: []string{"p"}}}}}
 	for i, number := range []string{"1001", "1002"} {
 		id, name := call.LineID{Number: number, Partition: "p"}, phonetest.Device(i+1)
-		cs.Lines = append(cs.Lines, call.Line{ID: id, SearchSpace: "all", BusyTrigger: 100_000, Appearances: []call.Appearance{{Device: name, Index: 1}}})
+		cs.Lines = append(cs.Lines, call.Line{ID: id, SearchSpace: "all", Appearances: []call.Appearance{{Device: name, Index: 1, BusyTrigger: 100_000}}})
 		cs.Devices = append(cs.Devices, call.Device{Name: name, Driver: "sip"})
 		cs.Plan.Patterns = append(cs.Plan.Patterns, dialplan.Pattern{Digits: number, Partition: "p", Kind: dialplan.DirectoryNumber})
 		x.AddDevice(name, id)

@@ -39,10 +39,9 @@ func compile(st *site) call.Site {
 }
 
 func line(l *directory.Line) call.Line {
-	out := call.Line{ID: call.LineID{Number: plainNumber(l.Number), Partition: l.Partition}, Display: l.Display, SearchSpace: l.CallingSearchSpace, NoAnswer: l.NoAnswerTimeout.D()}
+	out := call.Line{ID: call.LineID{Number: plainNumber(l.Number), Partition: l.Partition}, Display: l.Display, Alerting: l.AlertingName, SearchSpace: l.CallingSearchSpace, NoAnswer: l.NoAnswerTimeout.D()}
 	for _, a := range l.Appearances {
-		out.Appearances = append(out.Appearances, call.Appearance{Device: a.Device.Name, Index: a.Index})
-		out.BusyTrigger = max(out.BusyTrigger, a.BusyTrigger)
+		out.Appearances = append(out.Appearances, call.Appearance{Device: a.Device.Name, Index: a.Index, BusyTrigger: a.BusyTrigger, MaxCalls: a.MaxCalls})
 	}
 	return out
 }
