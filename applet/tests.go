@@ -44,6 +44,11 @@ func Music(ctx context.Context, s *Session) error {
 	return playUntilHash(ctx, s, tone.NewMusic())
 }
 
+// Playing plays a source, made anew for each caller, until # is pressed or it ends.
+func Playing(source func() media.Source) Program {
+	return func(ctx context.Context, s *Session) error { return playUntilHash(ctx, s, source()) }
+}
+
 func playUntilHash(ctx context.Context, s *Session, src media.Source) error {
 	if err := s.Answer(ctx); err != nil {
 		return err

@@ -64,7 +64,7 @@ type Order struct {
 	Treatment Treatment
 	Ref       Ref           // the description passed on; zero with Anchored: an offer of our own (early offer)
 	Peer      LegID         // the leg on the far side (Anchored; also where Ref is zero)
-	Source    string        // with Sourced: "" (silence), "music", "ringback", "busy", "tone:1000" (Hz)
+	Source    string        // with Sourced: "" (silence), "music", "music:NAME", "ringback", "busy", "tone:1000" (Hz)
 	Dir       sdp.Direction // at most this, from our point of view; SendRecv leaves the direction as it is
 	Security  Wish
 }
@@ -122,6 +122,9 @@ type PlaneConfig struct {
 	Ports    *rtpport.Range // nil: rtpport.Default()
 	Relay    *relay.Engine  // shared forwarding engine; nil: the plane starts its own when first needed
 	Keys     desc.KeySource // nil: crypto/rand
+	// Music gives the site's music by the name of its source ("music:NAME"; "" is the default one), from its beginning. It must
+	// answer from memory. Nil, or a nil Source: the built-in melody.
+	Music func(name string) Source
 }
 
 // Plane is a node's table of session descriptions and what hangs on them. It is safe for concurrent use. It owns every

@@ -116,7 +116,7 @@ func (p *Plane) putAnswer(l *leg, s *sdp.Session) (*entry, error) {
 	p.agreed(l, out.s, e, out.how, out.peer)
 	if out.how == waySourced {
 		l.name = out.name
-		l.source.Start(newSource(out.name))
+		l.source.Start(p.newSource(out.name))
 	}
 	return e, nil
 }

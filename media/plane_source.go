@@ -10,9 +10,9 @@ import (
 	"github.com/locktone/locktone/wire/sdp"
 )
 
-// newSource makes a source by its name; nil is silence. A name nobody knows is music: whoever waits should hear that the
-// line is alive.
-func newSource(name string) Source {
+// newSource makes a source by its name; nil is silence. A name nobody knows is the built-in music: whoever waits should
+// hear that the line is alive.
+func (p *Plane) newSource(name string) Source {
 	kind, arg, _ := strings.Cut(name, ":")
 	switch kind {
 	case "":
@@ -24,6 +24,12 @@ func newSource(name string) Source {
 	case "tone":
 		if hz, err := strconv.ParseFloat(arg, 64); err == nil && hz >= 50 && hz <= 3800 {
 			return tone.NewSine(hz, -10)
+		}
+	case "music":
+		if p.cfg.Music != nil {
+			if s := p.cfg.Music(arg); s != nil {
+				return s
+			}
 		}
 	}
 	return tone.NewMusic()
@@ -59,7 +65,7 @@ func (p *Plane) makeSourced(l *leg, o Order, g desc.Guard) (*sdp.Session, error)
 		l.out.name = o.Source
 	case err == nil:
 		l.name = o.Source
-		l.source.Start(newSource(o.Source))
+		l.source.Start(p.newSource(o.Source))
 	}
 	return s, err
 }

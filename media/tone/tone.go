@@ -133,6 +133,29 @@ type Clip struct {
 // NewClip plays samples once; it does not copy them.
 func NewClip(pcm []int16) *Clip { return &Clip{pcm} }
 
+// A Loop is PCM played again and again.
+type Loop struct {
+	pcm []int16
+	at  int
+}
+
+// NewLoop plays samples for ever; it does not copy them, so that many loops may share them. No samples are silence.
+func NewLoop(pcm []int16) *Loop { return &Loop{pcm: pcm} }
+
+// ReadPCM fills dst; it never ends.
+func (l *Loop) ReadPCM(dst []int16) (int, error) {
+	if len(l.pcm) == 0 {
+		clear(dst)
+		return len(dst), nil
+	}
+	for n := 0; n < len(dst); {
+		k := copy(dst[n:], l.pcm[l.at:])
+		n += k
+		l.at = (l.at + k) % len(l.pcm)
+	}
+	return len(dst), nil
+}
+
 // ReadPCM gives what is left, then io.EOF.
 func (c *Clip) ReadPCM(dst []int16) (int, error) {
 	if len(c.pcm) == 0 {

@@ -172,3 +172,19 @@ func FuzzDetector(f *testing.F) {
 		}
 	})
 }
+
+func TestLoopGoesOn(t *testing.T) {
+	l := NewLoop([]int16{1, 2, 3})
+	got := make([]int16, 7)
+	for range 2 {
+		if n, err := l.ReadPCM(got); n != len(got) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if want := [7]int16{2, 3, 1, 2, 3, 1, 2}; [7]int16(got) != want {
+		t.Errorf("read %v, want %v", got, want)
+	}
+	if n, err := NewLoop(nil).ReadPCM(got); n != len(got) || err != nil || got[0] != 0 {
+		t.Error("no samples must be silence", n, err, got)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"github.com/locktone/locktone/applet"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/leg/appleg"
+	"github.com/locktone/locktone/media"
+	"github.com/locktone/locktone/media/tone"
 	"github.com/locktone/locktone/trace"
 )
 
@@ -27,7 +29,12 @@ func (s *Service) program(name string) applet.Program {
 		case config.AppletTone:
 			return applet.ToneAt(float64(a.WithDefaults().ToneHz))
 		case config.AppletMusic:
-			return applet.Music
+			return applet.Playing(func() media.Source {
+				if src := s.music(a.MusicOnHold); src != nil {
+					return src
+				}
+				return tone.NewMusic()
+			})
 		}
 		return applet.Echo
 	}

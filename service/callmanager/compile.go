@@ -23,7 +23,7 @@ func compile(st *site) call.Site {
 		out.Lines = append(out.Lines, line(l))
 	}
 	for _, d := range st.Devices() {
-		out.Devices = append(out.Devices, call.Device{Name: d.Name, Driver: driverSIP, SearchSpace: d.CallingSearchSpace,
+		out.Devices = append(out.Devices, call.Device{Name: d.Name, Driver: driverSIP, SearchSpace: d.CallingSearchSpace, Music: holdMusic(d.Pool),
 			Media: mediaPolicy(d.Security.DeviceSecurityMode, d.SIP)})
 	}
 	for _, t := range st.Trunks() {
@@ -61,7 +61,8 @@ func trunkOf(t *directory.Trunk) call.Trunk {
 	if media.SRTP = call.RTP; t.SRTPAllowed && t.Security.DeviceSecurityMode == config.Encrypted {
 		media.SRTP = call.SRTPOrRTP
 	}
-	return call.Trunk{Name: t.Name, Driver: driverSIP, SearchSpace: t.CallingSearchSpace, Media: media, MaxCalls: t.MaxCalls}
+	return call.Trunk{Name: t.Name, Driver: driverSIP, SearchSpace: t.CallingSearchSpace, Media: media, MaxCalls: t.MaxCalls,
+		NoAnswer: t.SIP.Timers.InviteExpires.D(), Music: holdMusic(t.Pool)}
 }
 
 // routeList flattens groups into the order in which trunks are tried.
@@ -108,7 +109,7 @@ func plan(c *config.Site) dialplan.Rules {
 		if p.Block {
 			t.Kind = dialplan.Blocked
 		}
-		t.Called, t.Calling = transforms(p.Transform)
+		transform(&t, p.Transform)
 		out.Patterns = append(out.Patterns, t)
 	}
 	return out
@@ -126,19 +127,25 @@ func routePattern(p config.RoutePattern) dialplan.Pattern {
 	case p.Applet != "":
 		out.Kind, out.To = dialplan.ToApplet, p.Applet
 	}
-	out.Called, out.Calling = transforms(p.Transform)
+	transform(&out, p.Transform)
 	return out
 }
 
-func transforms(t config.Transform) (called, calling dialplan.Transform) {
-	called = dialplan.Transform{Mask: t.CalledMask, Prefix: t.Prefix}
+func transform(p *dialplan.Pattern, t config.Transform) {
+	p.Called = dialplan.Transform{Mask: t.CalledMask, Prefix: t.Prefix}
 	switch t.Discard {
 	case config.DiscardPreDot:
-		called.Discard = "predot"
+		p.Called.Discard = "predot"
 	case config.DiscardTrailingPound:
-		called.Discard = "pound"
+		p.Called.Discard = "pound"
 	case config.DiscardPreDotTrailingPound:
-		called.Discard = "predot pound"
+		p.Called.Discard = "predot pound"
 	}
-	return called, dialplan.Transform{Mask: t.CallingMask, Prefix: t.CallingPrefix}
+	p.Calling = dialplan.Transform{Mask: t.CallingMask, Prefix: t.CallingPrefix}
+	switch t.CallingPresentation {
+	case config.PresentationAllowed:
+		p.Presentation = dialplan.PresentationAllowed
+	case config.PresentationRestricted:
+		p.Presentation = dialplan.PresentationRestricted
+	}
 }

@@ -35,6 +35,8 @@ type Config struct {
 	Version string // of the program
 	// Addresses are bound one by one: 127.0.1.10 and, for softphones that match DNS names only, 127.0.0.1 (as localhost).
 	Addresses []netip.Addr
+	// Folder is where relative paths of the site's files begin.
+	Folder string
 	// Optional addresses are bound too; one that is taken is no failure, and the status says so.
 	Optional []netip.Addr
 	Store    Store
@@ -135,6 +137,7 @@ func (s *Service) start(ctx context.Context) error {
 // assemble puts engine, drivers, media and endpoint together.
 func (s *Service) assemble() (err error) {
 	s.host = live.Start(live.Options{Recorder: engineTrace{s}, Now: s.cfg.Now})
+	s.cfg.Media.Music = s.music
 	s.plane = media.NewPlane(s.cfg.Media)
 	if s.driver, err = s.host.Attach(driverSIP, 0); err != nil {
 		return err
@@ -172,6 +175,10 @@ func (s *Service) run(work func()) {
 // what they have.
 func (s *Service) use(snapshot store.Snapshot) error {
 	next := newSite(snapshot.Revision.Number, snapshot.Site)
+	next.recordings = record(snapshot.Site, s.cfg.Folder, s.site.Load().recordings)
+	if text := next.recordings.trouble(snapshot.Site); text != "" {
+		s.warn(text)
+	}
 	compiled, err := compile(next).Compile()
 	if err != nil {
 		return fmt.Errorf("revision %d cannot be compiled, the one before stays in force: %w", snapshot.Revision.Number, err)

@@ -53,6 +53,9 @@ func (s *Service) Status(context.Context) bus.ServiceStatus {
 	if len(taken) > 0 {
 		st.Problem = "not listening on " + strings.Join(taken, ", ") + ": another program has the address (another site on this machine?)"
 	}
+	if text := s.site.Load().recordings.trouble(s.site.Load().config); text != "" {
+		st.State, st.Problem = "degraded", text
+	}
 	if p := s.trouble.Load(); p != nil {
 		st.State, st.Problem = "degraded", *p
 	}

@@ -20,6 +20,8 @@ type site struct {
 	byNumber map[string][]*directory.Device // by the number of a line they show, as it is dialled
 	legs     map[string]*sipleg.Profile     // by device name
 	trunks   map[string]*sipleg.Profile     // by trunk name
+
+	recordings recordings
 }
 
 func newSite(revision int64, c *config.Site) *site {

@@ -235,6 +235,11 @@ func (s *Service) note(about, text string) {
 // problem tells the operator: in the trace, and in the status until the next change is in force.
 func (s *Service) problem(text string) {
 	s.trouble.Store(&text)
+	s.warn(text)
+}
+
+// warn leaves a note that asks for an operator.
+func (s *Service) warn(text string) {
 	s.cfg.Trace.Record(trace.Record{Service: Name, Kind: trace.KindNote, Level: trace.Error, Summary: text})
 }
 

@@ -273,7 +273,7 @@ func (s *Site) trust() (*pki.Trust, error) {
 
 // startServices starts what this node runs.
 func (s *Site) startServices(ctx context.Context) error {
-	cm := callmanager.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: s.listen, Store: s.Store, Bus: s.Bus, Trace: s.Trace,
+	cm := callmanager.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: s.listen, Folder: s.opt.Home, Store: s.Store, Bus: s.Bus, Trace: s.Trace,
 		Identity: s.identities[0].identity}
 	cm.Media.Bind = s.opt.CallManager
 	if s.opt.Localhost {
