@@ -143,7 +143,7 @@ func (s *Service) assemble() (err error) {
 		return err
 	}
 	s.sip, err = sipleg.New(sipleg.Config{Directory: s, Engine: s.driver, Plane: s.plane, Outside: outside{s},
-		Domain: s.site.Load().Cluster().Domain, Agent: s.agent(), Observer: legTrace{s}})
+		Domain: s.site.Load().Cluster().Domain, Agent: s.agent(), Observer: legTrace{s}, T1: s.cfg.Timers.T1})
 	if err != nil {
 		return err
 	}
