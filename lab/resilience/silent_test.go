@@ -140,8 +140,8 @@ func TestSilentConnections(t *testing.T) {
 		limits transport.Limits
 		held   int // at least so many at the same time
 	}{
-		{"as configured by default", transport.Limits{HandshakeTimeout: 8 * time.Second}, 400},
-		{"all of them let in", transport.Limits{HandshakeTimeout: 8 * time.Second, Handshakes: 5000, HandshakesPerIP: 5000, Unproven: 5000}, 3900},
+		{"as configured by default", transport.Limits{HandshakeTimeout: 6 * time.Second}, 400},
+		{"all of them let in", transport.Limits{HandshakeTimeout: 6 * time.Second, Handshakes: 5000, HandshakesPerIP: 5000, Unproven: 5000, AcceptRate: 20_000}, 3900},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := start(t, lab.Options{Tune: func(cm *callmanager.Config) { cm.Conns = c.limits }})
