@@ -156,7 +156,7 @@ func (p *Plane) makeAnchored(l *leg, e *entry, o Order, g desc.Guard) (*sdp.Sess
 	l.portE.SetSecurity(g.Security)
 	l.portE.SetDirection(want & o.Dir)
 	s, err := p.negotiate(l, l.portE, wayAnchored, peer, e)
-	if err != nil && l.how != wayAnchored {
+	if err != nil && l.how != wayAnchored && !l.portWaits() {
 		p.releasePort(l)
 	}
 	return s, err

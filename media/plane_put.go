@@ -171,10 +171,13 @@ func align(answer *sdp.Session, out *outgoing) *sdp.Session {
 // agreed puts an exchange in force and releases what it no longer needs.
 func (p *Plane) agreed(l *leg, ours *sdp.Session, theirs *entry, how way, peer LegID) {
 	l.local, l.in, l.how, l.peer = ours, theirs, how, peer
-	if how != wayAnchored {
-		p.releasePort(l)
-	} else {
+	switch {
+	case how == wayAnchored:
 		p.connect(l)
+	case l.portWaits():
+		l.port.Disconnect()
+	default:
+		p.releasePort(l)
 	}
 	if how != waySourced {
 		p.releaseSource(l)
@@ -189,12 +192,22 @@ func (p *Plane) abandon(l *leg, out *outgoing) {
 	if l.source != nil && out.how == waySourced {
 		l.source.Rollback()
 	}
-	if l.how != wayAnchored {
+	if l.how != wayAnchored && !l.portWaits() {
 		p.releasePort(l)
 	}
 	if l.how != waySourced {
 		p.releaseSource(l)
 	}
+}
+
+// portWaits says whether the leg's port is kept although the leg hears a source of ours: when the party is taken back it
+// finds its address and keys as they were. Phones that do not take new keys in a re-INVITE would be deaf after every hold.
+func (l *leg) portWaits() bool {
+	if l.how != waySourced || l.portE == nil {
+		return false
+	}
+	_, agreed := l.portE.Stream()
+	return agreed
 }
 
 // Rollback forgets the exchange that is open with the leg: our offer was refused, or its offer is refused by us. What was
