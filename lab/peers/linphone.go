@@ -56,6 +56,7 @@ ipv6_migration_done=1
 use_ipv6=0
 [proxy_0]
 reg_proxy=<sip:%s;transport=tls>
+reg_route=<sip:%s;transport=tls>
 reg_identity=sip:%s@%s
 reg_expires=60
 reg_sendregister=1
@@ -82,7 +83,7 @@ enabled=1
 history_max_size=0
 [storage]
 uri=%s
-`, ports[0], c.CA, c.Certificate, c.Key, enc, mandatory, c.User, c.Proxy, c.User, c.Domain, ports[1]&^1, filepath.Join(dir, "linphone.db"))
+`, ports[0], c.CA, c.Certificate, c.Key, enc, mandatory, c.User, c.Proxy, c.Proxy, c.User, c.Domain, ports[1]&^1, filepath.Join(dir, "linphone.db"))
 	path := filepath.Join(dir, "linphonerc")
 	if err := os.WriteFile(path, []byte(rc), 0o600); err != nil {
 		return nil, err
@@ -100,26 +101,38 @@ uri=%s
 	if err != nil {
 		return nil, err
 	}
+	go p.followFile(filepath.Join(dir, "linphone-debug.log"))
 	l := &Linphone{Process: p, tone: c.Tone}
 	return l, l.Say("soundcard use files")
 }
 
 // Registered waits until the registrar accepted the phone.
 func (l *Linphone) Registered(ctx context.Context) error {
-	line, err := l.Wait(ctx, 0, "Registration on", "Registration on <", "Could not register", "failed")
-	if err == nil && !strings.Contains(line, "successful") {
+	line, err := l.Wait(ctx, 0, "to [LinphoneRegistrationOk]", "to [LinphoneRegistrationFailed]")
+	if err == nil && !strings.Contains(line, "Ok]") {
 		err = fmt.Errorf("linphonec: %s", line)
 	}
 	return err
 }
 
-// Record starts recording what is heard and speaking the tone; both need a call that is up.
-func (l *Linphone) Record() (heard string, err error) {
-	heard = filepath.Join(l.Dir, "heard.wav")
-	if err := l.Say("record " + heard); err != nil {
+// Speak starts the tone; it needs a call that is up, and is to be said again after a hold.
+func (l *Linphone) Speak() error { return l.Say("play " + l.tone) }
+
+// Heard records what is heard for at least two seconds of a call and returns the file. The program writes a recording when
+// it begins another.
+func (l *Linphone) Heard(ctx context.Context, name string) (string, error) {
+	path := filepath.Join(l.Dir, name+".wav")
+	mark := l.Mark()
+	if err := l.Say("record " + path); err != nil {
 		return "", err
 	}
-	return heard, l.Say("play " + l.tone)
+	for range 3 { // once a second while there is media
+		if _, err := l.Wait(ctx, mark, "Bandwidth usage"); err != nil {
+			return "", err
+		}
+		mark = l.Mark()
+	}
+	return path, l.Say("record " + filepath.Join(l.Dir, "rest.wav"))
 }
 
 // Call dials a number or address.

@@ -87,10 +87,7 @@ func TestBaresipBaresip(t *testing.T) {
 		t.Parallel()
 		pair := startPair(t, s, "alice", "1001", "bob", "1002")
 		pair.callAndDigits(t)
-		// Our music comes with keys of its own, in a re-INVITE (RFC 4568, 7.1.4). Debian's baresip answers with the new
-		// crypto attribute and goes on with the old keys, so music it gets from anybody but the phone it called is lost
-		// on it; linphonec, and phones that change keys, hear it (TestLinphoneBaresip).
-		pair.hold(t, false)
+		pair.hold(t)
 		pair.hangUp(t, pair.a)
 		pair.back(t)
 	})
@@ -98,9 +95,8 @@ func TestBaresipBaresip(t *testing.T) {
 		t.Parallel()
 		pair := startPair(t, s, "anne", "1005", "bert", "1006")
 		pair.callAndDigits(t)
-		pair.hold(t, true) // the relay's keys stay, so baresip hears the music
+		pair.hold(t)
 		pair.hangUp(t, pair.b)
-		pair.back(t)
 	})
 }
 
@@ -150,24 +146,38 @@ func (p *pair) up(t *testing.T) {
 	}
 }
 
-// hold: the caller holds and takes back.
-func (p *pair) hold(t *testing.T, music bool) {
+// hold: the caller holds and takes back. Two habits of Debian's baresip (1.0.0) limit what it can prove, with any call
+// manager: its recorder loses the receiving side at the first re-INVITE (audio.c, aufilt_setup), and it never takes new keys
+// into use (modules/srtp/srtp.c, start_srtp), so that it answers the offer of our music and cannot decrypt it. So what it
+// receives and authenticates is read from its status line; music and tones around a hold are TestLinphoneBaresip's.
+func (p *pair) hold(t *testing.T) {
 	t.Helper()
-	mark := len(recording(p.b.Heard).samples())
 	tail := p.s.Trace.Tail(trace.Filter{Kinds: []trace.Kind{trace.KindSIPIn}}, 64)
 	defer tail.Close()
 	must(t, p.a.Command("hold", ""))
-	heard := "nothing that it can decrypt"
-	if music {
-		heard = waitMusic(t, p.ctx, p.numberB, p.b.Heard, callerTone).String()
-	} else {
-		answeredHeld(t, p.ctx, tail)
-	}
+	answeredHeld(t, p.ctx, tail)
+	p.receiving(t, "on hold", false)
 	must(t, p.a.Command("resume", ""))
-	eventually(t, p.ctx, "the recording goes on after resume", func() bool { return len(recording(p.b.Heard).samples()) > mark+2*window })
-	again := waitTone(t, p.ctx, p.numberB+" after resume", p.b.Heard, callerTone)
-	back := waitTone(t, p.ctx, p.numberA+" after resume", p.a.Heard, calledTone)
-	t.Logf("on hold %s hears %s; afterwards %v, and %s %v", p.numberB, heard, again, p.numberA, back)
+	p.receiving(t, "after resume", true)
+}
+
+// receiving waits until the status lines of both phones say that they do, or do not, receive a voice codec's 64 kbit/s.
+func (p *pair) receiving(t *testing.T, when string, want bool) {
+	t.Helper()
+	for _, phone := range []*Baresip{p.a, p.b} {
+		for mark := phone.Mark(); ; mark = phone.Mark() {
+			line := said(t, p.ctx, phone, mark, "audio=")
+			_, rates, _ := strings.Cut(line, "audio=")
+			var tx, rx int
+			if _, err := fmt.Sscanf(rates, "%d/%d", &tx, &rx); err != nil {
+				t.Fatalf("status line %q: %v", line, err)
+			}
+			if (rx > 56000) == want && (want || rx == 0) {
+				t.Logf("%s %s receives and decrypts %d bit/s", when, filepath.Base(phone.Dir), rx)
+				break
+			}
+		}
+	}
 }
 
 // answeredHeld waits until the phone that is told that it is held has answered.
@@ -257,6 +267,9 @@ func (s *testSite) noneLeft(t *testing.T, ctx context.Context) {
 	})
 }
 
+// streaming is what linphonec logs when a call has media.
+const streaming = "to LinphoneCallStreamsRunning"
+
 // TestLinphoneBaresip calls both ways between linphonec, which verifies our server strictly, and baresip.
 func TestLinphoneBaresip(t *testing.T) {
 	Need(t, baresip, linphonec, sox)
@@ -273,11 +286,10 @@ func TestLinphoneBaresip(t *testing.T) {
 		event(t, ctx, dave, events, "CALL_INCOMING")
 		must(t, dave.Command("accept", ""))
 		event(t, ctx, dave, events, "CALL_ESTABLISHED")
-		said(t, ctx, carol, mark, "answered", "connected", "Media streams established")
-		heard, err := carol.Record()
-		must(t, err)
+		said(t, ctx, carol, mark, streaming)
+		must(t, carol.Speak())
 		d := waitTone(t, ctx, "dave", dave.Heard, callerTone)
-		c := waitTone(t, ctx, "carol", fixed(heard), calledTone)
+		c := waitTone(t, ctx, "carol", carolHears(t, ctx, carol, "first"), calledTone)
 		t.Logf("carol (linphonec) hears %v, dave (baresip) hears %v", c, d)
 		for _, digit := range "5#" {
 			m := dave.EventMark()
@@ -291,9 +303,12 @@ func TestLinphoneBaresip(t *testing.T) {
 		said(t, ctx, carol, m, "Receiving tone 9")
 		m = carol.Mark()
 		must(t, dave.Command("hold", "")) // baresip holds linphonec
-		music := waitMusic(t, ctx, "carol", fixed(heard), calledTone)
+		said(t, ctx, carol, m, "to LinphoneCallPausedByRemote")
+		music := waitMusic(t, ctx, "carol", carolHears(t, ctx, carol, "held"), calledTone)
+		m = carol.Mark()
 		must(t, dave.Command("resume", ""))
-		again := waitTone(t, ctx, "carol after resume", fixed(heard), calledTone)
+		said(t, ctx, carol, m, streaming)
+		again := waitTone(t, ctx, "carol after resume", carolHears(t, ctx, carol, "resumed"), calledTone)
 		t.Logf("on hold carol hears %v, afterwards %v", music, again)
 		events = dave.EventMark()
 		must(t, carol.Say("terminate"))
@@ -302,29 +317,30 @@ func TestLinphoneBaresip(t *testing.T) {
 	t.Run("baresip calls", func(t *testing.T) {
 		mark, events := carol.Mark(), dave.EventMark()
 		must(t, dave.Command("dial", "1003"))
-		said(t, ctx, carol, mark, "Receiving new incoming call", "is contacting you", "incoming call")
+		said(t, ctx, carol, mark, "to LinphoneCallIncomingReceived")
 		must(t, carol.Say("answer"))
 		event(t, ctx, dave, events, "CALL_ESTABLISHED")
-		heard, err := carol.Record()
-		must(t, err)
+		said(t, ctx, carol, mark, streaming)
+		must(t, carol.Speak())
 		d := waitTone(t, ctx, "dave", dave.Heard, callerTone)
-		c := waitTone(t, ctx, "carol", fixed(heard), calledTone)
+		c := waitTone(t, ctx, "carol", carolHears(t, ctx, carol, "second"), calledTone)
 		t.Logf("carol hears %v, dave hears %v", c, d)
-		must(t, carol.Say("pause")) // linphonec holds baresip
-		music := waitMusic(t, ctx, "dave", dave.Heard, callerTone)
-		must(t, carol.Say("resume"))
-		_, err = carol.Record()
-		must(t, err)
-		again := waitTone(t, ctx, "dave after resume", dave.Heard, callerTone)
-		t.Logf("on hold dave hears %v, afterwards %v", music, again)
 		m := carol.Mark()
+		must(t, carol.Say("pause")) // linphonec holds baresip
+		said(t, ctx, carol, m, "to LinphoneCallPaused")
+		m = carol.Mark()
+		must(t, carol.Say("resume"))
+		said(t, ctx, carol, m, streaming)
+		again := waitTone(t, ctx, "carol after resume", carolHears(t, ctx, carol, "unpaused"), calledTone)
+		t.Logf("after linphonec's hold carol hears %v", again)
+		m = carol.Mark()
 		must(t, dave.Command("hangup", "")) // the caller
-		said(t, ctx, carol, m, "ended", "terminated")
+		said(t, ctx, carol, m, "to LinphoneCallReleased")
 	})
 	if !hasLine(dave.Process, "SRTP is Enabled") {
 		t.Error("baresip says nothing of SRTP")
 	}
-	if n := countIn(t, filepath.Join(carol.Dir, "linphone-debug.log"), "SRTP"); n == 0 {
+	if n := countIn(t, filepath.Join(carol.Dir, "linphone-debug.log"), "Negotiated media encryption is LinphoneMediaEncryptionSRTP"); n < 2 {
 		t.Error("linphonec's log says nothing of SRTP")
 	}
 	s.noneLeft(t, ctx)
@@ -353,7 +369,13 @@ func said(t *testing.T, ctx context.Context, p interface {
 	return line
 }
 
-func fixed(path string) recording { return func() (string, error) { return path, nil } }
+// carolHears records what linphonec hears now.
+func carolHears(t *testing.T, ctx context.Context, l *Linphone, name string) recording {
+	t.Helper()
+	path, err := l.Heard(ctx, name)
+	must(t, err)
+	return func() (string, error) { return path, nil }
+}
 
 // TestRefusedCertificates shows a phone three certificates that are not its own.
 func TestRefusedCertificates(t *testing.T) {

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -62,21 +63,28 @@ func run(dir, name string, args ...string) (*Process, error) {
 	return p, nil
 }
 
-// follow reads the output until the program ends.
+// follow reads the output until the program ends. A carriage return ends a line too: status lines are written over
+// each other.
 func (p *Process) follow(r *os.File) {
-	in := bufio.NewReader(r)
-	for {
-		line, err := in.ReadString('\n')
-		if line != "" {
-			p.log.WriteString(line)
-			p.mu.Lock()
-			p.lines = append(p.lines, strings.TrimRight(line, "\r\n"))
-			p.wake()
-			p.mu.Unlock()
+	in := bufio.NewScanner(io.TeeReader(r, p.log))
+	in.Buffer(nil, 1<<20)
+	in.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+		if i := bytes.IndexAny(data, "\r\n"); i >= 0 {
+			return i + 1, data[:i], nil
 		}
-		if err != nil {
-			break
+		if atEOF && len(data) > 0 {
+			return len(data), data, nil
 		}
+		return 0, nil, nil
+	})
+	for in.Scan() {
+		if in.Text() == "" {
+			continue
+		}
+		p.mu.Lock()
+		p.lines = append(p.lines, in.Text())
+		p.wake()
+		p.mu.Unlock()
 	}
 	r.Close()
 	err := p.cmd.Wait()
@@ -86,6 +94,38 @@ func (p *Process) follow(r *os.File) {
 	p.wake()
 	p.mu.Unlock()
 	close(p.ended)
+}
+
+// followFile takes the lines of a log file as output too, for a program that says on its terminal what a person wants to
+// know and in a file what happens. Files have no event: it looks 50 times a second until the program ends.
+func (p *Process) followFile(path string) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var rest []byte
+	var at int64
+	buf := make([]byte, 64<<10)
+	for {
+		select {
+		case <-tick.C:
+		case <-p.ended:
+			return
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			continue // not there yet
+		}
+		n, _ := f.ReadAt(buf, at)
+		f.Close()
+		at += int64(n)
+		rest = append(rest, buf[:n]...)
+		for i := bytes.IndexByte(rest, '\n'); i >= 0; i = bytes.IndexByte(rest, '\n') {
+			p.mu.Lock()
+			p.lines = append(p.lines, strings.TrimRight(string(rest[:i]), "\r"))
+			p.wake()
+			p.mu.Unlock()
+			rest = rest[i+1:]
+		}
+	}
 }
 
 // wake tells waiters that something changed. The caller holds mu.
