@@ -4,7 +4,7 @@ import "errors"
 
 // loadCmd is `locktone load`; its flags are the load generator's own.
 type loadCmd struct {
-	Args []string `arg:"" optional:"" passthrough:"" help:"Flags of the load generator."`
+	Args []string `arg:"" optional:"" help:"Flags of the load generator."`
 }
 
 // Run hands over to the load generator.

@@ -49,7 +49,7 @@ type commands struct {
 	Cert    certCmd    `cmd:"" help:"Certificates of devices and peers."`
 	Verify  verifyCmd  `cmd:"" help:"Look at the TLS of any host and port as our verifier does."`
 	Audit   auditCmd   `cmd:"" help:"Who changed what, newest first."`
-	Load    loadCmd    `cmd:"" help:"Load generator: calls over mutual TLS with SRTP against any PBX."`
+	Load    loadCmd    `cmd:"" passthrough:"" help:"Load generator: calls over mutual TLS with SRTP against any PBX."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

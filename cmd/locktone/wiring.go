@@ -8,12 +8,14 @@ import (
 	"github.com/locktone/locktone/cmd/locktone/site"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab/demo"
+	"github.com/locktone/locktone/lab/load"
 )
 
 // wiring connects the commands to the packages that do the work.
 func wiring() services {
 	return services{
 		StartSite: startSite,
+		Load:      load.Command,
 		Demos: []Demo{
 			{Name: "call", Summary: "two phones call each other over mutual TLS with SRTP, hold, resume, hang up", Run: demo.RunCall},
 		},
