@@ -10,6 +10,7 @@ import (
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/dialog"
 	"github.com/locktone/locktone/wire/sip/endpoint"
+	"github.com/locktone/locktone/wire/sip/transaction"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
@@ -39,6 +40,7 @@ type Origin struct {
 	Line    call.LineID // the appearance that calls; zero = the device's first line
 	Trunk   string
 	Called  string   // what was dialled; "" = the user part of the Request-URI
+	Domain  string   // host of the addresses of ours this peer is told; "" = Config.Domain
 	Profile *Profile // not nil; shared, never written
 }
 
@@ -47,7 +49,7 @@ type Way struct {
 	URI     sip.URI         // Request-URI: the registered contact, or the number at the trunk's address
 	To      endpoint.Target // the flow of the registration, or hops and the name to prove
 	Contact sip.URI         // our Contact; zero = from the flow, or Config.Contact
-	Domain  string          // host of From; "" = Config.Domain
+	Domain  string          // host of the addresses of ours this peer is told; "" = Config.Domain
 	Profile *Profile        // not nil; shared, never written
 }
 
@@ -57,6 +59,7 @@ type Profile struct {
 	Name         string
 	Media        media.Profile
 	Timer        dialog.TimerConfig
+	Timers       *transaction.Timers // of requests to the peer; nil = the endpoint's
 	Reliable     dialog.Reliability
 	Transfer     bool // REFER of the peer is obeyed
 	Replaces     bool // INVITE with Replaces is obeyed
@@ -69,11 +72,12 @@ type Profile struct {
 
 // Refusal says why a call is turned away.
 type Refusal struct {
-	Status  int        // 0 = 403
-	Warning string     // one sentence for the Warning header: which rule failed
-	Code    int        // warn-code, 0 = 399 (RFC 3261, 20.43)
-	Cause   call.Cause // for Ways: what the engine is told; zero = from Status
-	Retry   int        // Retry-After in seconds, 0 = none
+	Status  int         // 0 = 403
+	Warning string      // one sentence for the Warning header: which rule failed
+	Code    int         // warn-code, 0 = 399 (RFC 3261, 20.43)
+	Cause   call.Cause  // for Ways: what the engine is told; zero = from Status
+	Retry   int         // Retry-After in seconds, 0 = none
+	Header  []sip.Field // further header fields: a challenge
 }
 
 // Config configures a Driver. Directory, Engine, Plane and Outside are needed.

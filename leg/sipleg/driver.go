@@ -231,6 +231,9 @@ func (d *Driver) refuse(tx *endpoint.ServerTx, m *sip.Message, r Refusal) {
 	if r.Retry > 0 {
 		res.Set("Retry-After", strconv.Itoa(r.Retry))
 	}
+	for _, f := range r.Header {
+		res.Add(f.Name, f.Value)
+	}
 	_ = tx.Respond(res)
 }
 

@@ -50,10 +50,10 @@ func (l *leg) identity(a sip.Address) call.Identity {
 }
 
 // address is the SIP address of an identity of ours or of somebody else's.
-func (l *leg) address(id call.Identity, domain string) sip.Address {
+func (l *leg) address(id call.Identity) sip.Address {
 	host := id.Domain
 	if host == "" {
-		host = domain
+		host = l.domain
 	}
 	if host == "" {
 		host = l.drv.cfg.Domain
@@ -68,7 +68,7 @@ func (l *leg) from(w Way) sip.Address {
 		return sip.Address{Display: "Anonymous", URI: sip.URI{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"}}
 	}
 	id.Domain = "" // RFC 3261, 8.1.1.3: From is the address the peer can call back, and that is ours
-	a := l.address(id, w.Domain)
+	a := l.address(id)
 	if w.URI.IsSecure() {
 		a.URI.Scheme = "sips"
 	}
@@ -93,7 +93,7 @@ func (l *leg) inviteHeaders() []dialog.Header {
 	r := l.ring
 	headers := l.asserts(r.Calling)
 	for i := len(r.Redirecting) - 1; i >= 0; i-- { // RFC 5806, 5: the latest diversion is the topmost
-		d := sip.Diversion{Address: l.address(r.Redirecting[i].From, ""), Reason: r.Redirecting[i].Reason.String(), Counter: 1}
+		d := sip.Diversion{Address: l.address(r.Redirecting[i].From), Reason: r.Redirecting[i].Reason.String(), Counter: 1}
 		headers = append(headers, dialog.Header{Name: "Diversion", Value: d.String()})
 	}
 	return headers
@@ -104,7 +104,7 @@ func (l *leg) asserts(id call.Identity) []dialog.Header {
 	if !l.profile.SendAsserts || id.Number == "" || id.Restricted && !l.profile.TrustAsserts {
 		return nil
 	}
-	h := []dialog.Header{{Name: "P-Asserted-Identity", Value: l.address(id, "").String()}}
+	h := []dialog.Header{{Name: "P-Asserted-Identity", Value: l.address(id).String()}}
 	if id.Restricted {
 		h = append(h, dialog.Header{Name: "Privacy", Value: "id"})
 	}

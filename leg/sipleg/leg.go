@@ -26,6 +26,7 @@ type leg struct {
 	profile *Profile
 	to      endpoint.Target // where requests of ours go
 	peer    string          // verified identity of the peer's connection; "" = none
+	domain  string          // host of the addresses of ours the peer is told
 	target  call.Target     // outgoing: what was rung
 	ways    []Way           // outgoing: the ways not tried yet
 	ring    *call.Ring      // outgoing: until something rang or answered
@@ -74,7 +75,7 @@ func (l *leg) open(p *Profile) {
 		Reliable:   p.Reliable,
 		Replaces:   p.Replaces,
 		Random:     l.drv.cfg.Random,
-		T1:         l.drv.cfg.T1,
+		T1:         l.t1(),
 		Authorize:  p.Authorize,
 		Repeats2xx: true, // the endpoint does
 	}
@@ -83,6 +84,14 @@ func (l *leg) open(p *Profile) {
 	}
 	l.ses = dialog.New(&l.cfg)
 	l.drv.cfg.Plane.AddLeg(media.LegID(l.id), p.Media)
+}
+
+// t1 is the round-trip estimate for the peer, as its requests are repeated by.
+func (l *leg) t1() time.Duration {
+	if t := l.profile.Timers; t != nil && t.T1 > 0 {
+		return t.T1
+	}
+	return l.drv.cfg.T1
 }
 
 // step moves the session and acts on what comes out. Acting may call for further steps: they follow in order, since the
@@ -263,6 +272,7 @@ func (l *leg) reconnect(req *sip.Message) bool {
 	for _, w := range ways {
 		if f := w.To.Flow; f != nil && f != old && peerKey(f) == l.peer {
 			l.to = w.To
+			l.to.Timers = l.profile.Timers
 			next := req.Clone()
 			next.Del("Via")
 			l.send(next)

@@ -25,7 +25,8 @@ func (d *Driver) arrive(tx *endpoint.ServerTx, m *sip.Message) {
 	l := d.newLeg(d.cfg.Engine.NewLeg(), m.CallID())
 	l.callID = cloneString(l.callID)
 	l.open(origin.Profile)
-	l.to, l.peer = endpoint.Target{Flow: flow}, peerKey(flow)
+	l.to, l.peer = endpoint.Target{Flow: flow, Timers: l.profile.Timers}, peerKey(flow)
+	l.domain = origin.Domain
 	l.target = call.Target{Device: origin.Device, Line: origin.Line, Trunk: origin.Trunk}
 	if origin.Called == "" {
 		origin.Called = number(m.RequestURI())
@@ -133,7 +134,8 @@ func (l *leg) tryWay() bool {
 	w := l.ways[0]
 	l.ways = l.ways[1:]
 	l.open(w.Profile)
-	l.to, l.peer = w.To, ""
+	l.to, l.peer, l.domain = w.To, "", w.Domain
+	l.to.Timers = l.profile.Timers
 	if w.To.Flow != nil {
 		l.peer = peerKey(w.To.Flow)
 	}

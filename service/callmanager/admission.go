@@ -136,8 +136,11 @@ func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *si
 	if refused != nil {
 		return sipleg.Origin{}, refused.leg()
 	}
+	if refused := s.trunkDigest(m, t); refused != nil {
+		return sipleg.Origin{}, refused.leg()
+	}
 	s.owners.set(f, t.Name)
-	return sipleg.Origin{Trunk: t.Name, Called: s.dialled(m), Profile: s.site.Load().trunks[t.Name]}, nil
+	return sipleg.Origin{Trunk: t.Name, Called: s.dialled(m), Domain: t.LocalDomain, Profile: s.site.Load().trunks[t.Name]}, nil
 }
 
 // dialled is the number a Request-URI asks for: its user part, and for the name of a device the number of its first line,
@@ -212,5 +215,5 @@ func (s *Service) trunkWays(st *site, t call.Target) ([]sipleg.Way, *sipleg.Refu
 
 // leg turns a refusal into the driver's words.
 func (r *refusal) leg() *sipleg.Refusal {
-	return &sipleg.Refusal{Status: r.status, Warning: r.why}
+	return &sipleg.Refusal{Status: r.status, Warning: r.why, Header: r.header}
 }

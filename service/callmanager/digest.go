@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/wire/sip"
 )
 
@@ -66,6 +67,25 @@ func (s *Service) credentials(m *sip.Message, user string, md5 bool, lifetime ti
 		refused.header = append(refused.header, sip.Field{Name: "WWW-Authenticate", Value: v})
 	}
 	return refused
+}
+
+// digest asks for the credentials of the device's digest user where its profile wants them besides the certificate.
+func (s *Service) digest(m *sip.Message, d *directory.Device) *refusal {
+	if !d.Security.DigestAuthentication {
+		return nil
+	}
+	if d.DigestUser == nil {
+		return forbidden(fmt.Sprintf("phone security profile %s asks device %s for digest credentials, and the device has no digest user", orDefault(d.PhoneSecurityProfile), d.Name))
+	}
+	return s.credentials(m, d.DigestUser.Name, d.Security.DigestMD5, d.Security.NonceValidity.D())
+}
+
+// trunkDigest asks a trunk's peer for the credentials of its profile's user.
+func (s *Service) trunkDigest(m *sip.Message, t *directory.Trunk) *refusal {
+	if !t.Security.DigestAuthentication {
+		return nil
+	}
+	return s.credentials(m, t.Security.DigestUser, t.Security.DigestMD5, t.Security.NonceValidity.D())
 }
 
 // ha1 is the stored hash of a user's digest password.

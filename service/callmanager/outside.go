@@ -107,6 +107,9 @@ func (s *Service) options(tx *endpoint.ServerTx, m *sip.Message) {
 // unsolicited takes a NOTIFY that nobody subscribed to, where the trunk's profile accepts it.
 func (s *Service) unsolicited(tx *endpoint.ServerTx, m *sip.Message) {
 	t, refused := s.trunkFor(tx.Flow())
+	if refused == nil {
+		refused = s.trunkDigest(m, t)
+	}
 	switch {
 	case refused != nil:
 		s.answer(tx, m, refused)
@@ -154,6 +157,9 @@ func (s *Service) notify(d *directory.Device, b binding, m *sip.Message) {
 // referOutside takes a REFER that belongs to no dialog.
 func (s *Service) referOutside(tx *endpoint.ServerTx, m *sip.Message) {
 	t, refused := s.trunkFor(tx.Flow())
+	if refused == nil {
+		refused = s.trunkDigest(m, t)
+	}
 	switch {
 	case refused != nil:
 		s.answer(tx, m, refused)

@@ -27,9 +27,8 @@ func (s *Service) ping(due pingDue) {
 		return
 	}
 	d := due.at
-	domain := s.site.Load().Cluster().Domain
 	req := sip.NewRequest(sip.OPTIONS, d.uri)
-	req.SetFrom(sip.Address{URI: sip.URI{Scheme: "sip", Host: domain}, Params: sip.Params{{Name: "tag", Value: s.token()}}})
+	req.SetFrom(sip.Address{URI: sip.URI{Scheme: "sip", Host: d.domain}, Params: sip.Params{{Name: "tag", Value: s.token()}}})
 	req.SetTo(sip.Address{URI: sip.URI{Scheme: "sip", Host: d.uri.Host, Port: d.uri.Port}})
 	req.SetCallID(pingCallID(s.cfg.Node, d))
 	req.SetCSeq(sip.CSeq{Seq: s.pingSeq.Add(1), Method: sip.OPTIONS})

@@ -1,8 +1,6 @@
 package callmanager
 
 import (
-	"fmt"
-	"github.com/locktone/locktone/directory"
 	"net/http"
 	"strconv"
 	"time"
@@ -107,15 +105,4 @@ func (s *Service) wakeSweeper() {
 	case s.sweeper <- struct{}{}:
 	default: // it is awake
 	}
-}
-
-// digest asks for the credentials of the device's digest user where its profile wants them besides the certificate.
-func (s *Service) digest(m *sip.Message, d *directory.Device) *refusal {
-	if !d.Security.DigestAuthentication {
-		return nil
-	}
-	if d.DigestUser == nil {
-		return forbidden(fmt.Sprintf("phone security profile %s asks device %s for digest credentials, and the device has no digest user", orDefault(d.PhoneSecurityProfile), d.Name))
-	}
-	return s.credentials(m, d.DigestUser.Name, d.Security.DigestMD5, d.Security.NonceValidity.D())
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/wire/sip/dialog"
+	"github.com/locktone/locktone/wire/sip/transaction"
 )
 
 // A site is the operator's configuration as this service looks things up in it, immutable and replaced whole.
@@ -50,7 +51,7 @@ func newSite(revision int64, c *config.Site) *site {
 // legProfile is what the SIP driver must know. Keys in SDP need a signalling path that nobody else can read: only an
 // encrypted device or trunk gets them; for a trunk they are allowed, for a device demanded.
 func legProfile(name string, mode config.DeviceSecurityMode, trunk bool, p config.SIPProfile) *sipleg.Profile {
-	out := &sipleg.Profile{Name: name, Media: media.Profile{Anchor: p.MediaAnchor == config.AnchorAlways},
+	out := &sipleg.Profile{Name: name, Timers: timersOf(p), Media: media.Profile{Anchor: p.MediaAnchor == config.AnchorAlways},
 		Timer: dialog.TimerConfig{Off: p.SessionTimer.Disabled, Interval: p.SessionTimer.Expires.D(), Min: p.SessionTimer.Min.D()}}
 	switch {
 	case mode != config.Encrypted:
@@ -66,11 +67,20 @@ func legProfile(name string, mode config.DeviceSecurityMode, trunk bool, p confi
 	}
 	switch p.Rel1xx {
 	case config.Rel1xxSDP:
-		out.Reliable = dialog.ReliablePreferred
+		out.Reliable = dialog.ReliableSDP
 	case config.Rel1xxAll:
-		out.Reliable = dialog.ReliableRequired
+		out.Reliable = dialog.ReliablePreferred
 	}
 	return out
+}
+
+// timersOf are the transaction timers of a SIP profile, nil where it has the usual ones: the endpoint's apply.
+func timersOf(p config.SIPProfile) *transaction.Timers {
+	usual := config.SIPProfile{}.WithDefaults().Timers
+	if p.Timers.T1 == usual.T1 && p.Timers.T2 == usual.T2 {
+		return nil
+	}
+	return &transaction.Timers{T1: p.Timers.T1.D(), T2: p.Timers.T2.D()}
 }
 
 // device finds a device by name; nil when there is none.

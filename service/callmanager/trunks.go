@@ -14,6 +14,7 @@ import (
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
+	"github.com/locktone/locktone/wire/sip/transaction"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
@@ -31,6 +32,8 @@ type destination struct {
 	address string // host:port as configured
 	hop     endpoint.Hop
 	uri     sip.URI
+	domain  string // host of our addresses as the peer is told
+	timers  *transaction.Timers
 	ping    config.OptionsPing
 	mode    config.DeviceSecurityMode
 	srtp    bool
@@ -204,7 +207,7 @@ func destinationsOf(t *directory.Trunk) []*destination {
 	}
 	var out []*destination
 	for _, c := range t.Destinations {
-		d := &destination{trunk: t.Name, address: c.Address, ping: t.SIP.OptionsPing, mode: t.Security.DeviceSecurityMode, srtp: t.SRTPAllowed}
+		d := &destination{trunk: t.Name, address: c.Address, domain: t.LocalDomain, timers: timersOf(t.SIP), ping: t.SIP.OptionsPing, mode: t.Security.DeviceSecurityMode, srtp: t.SRTPAllowed}
 		if c.Port != 0 {
 			d.address = net.JoinHostPort(c.Address, strconv.Itoa(c.Port))
 		}
@@ -219,7 +222,7 @@ func destinationsOf(t *directory.Trunk) []*destination {
 
 // target is where requests to the destination go and whom they must reach there.
 func (d *destination) target(identity string) endpoint.Target {
-	t := endpoint.Target{LocalIdentity: identity, ServerName: d.uri.Host, Policy: d.trunk}
+	t := endpoint.Target{LocalIdentity: identity, ServerName: d.uri.Host, Policy: d.trunk, Timers: d.timers}
 	if d.hop.Addr.IsValid() {
 		t.Hops = []endpoint.Hop{d.hop}
 	}

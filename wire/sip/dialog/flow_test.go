@@ -200,7 +200,7 @@ func (f *flow) configure(c *Config, pairs []string) {
 		d, _ := time.ParseDuration(v)
 		switch k {
 		case "rel":
-			c.Reliable = map[string]Reliability{"off": ReliableOff, "demand": ReliableOnDemand, "prefer": ReliablePreferred, "require": ReliableRequired}[v]
+			c.Reliable = map[string]Reliability{"off": ReliableOff, "demand": ReliableOnDemand, "prefer": ReliablePreferred, "require": ReliableRequired, "sdp": ReliableSDP}[v]
 		case "timer":
 			c.Timer.Off, c.Timer.Interval = false, d
 		case "min":

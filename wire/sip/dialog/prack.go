@@ -46,15 +46,16 @@ func (r *reliable) deadline() time.Time {
 }
 
 // wantsReliable decides whether a provisional response to the peer's INVITE is sent reliably.
-func (s *Session) wantsReliable(status int) bool {
-	if status <= 100 || s.cfg.Reliable == ReliableOff {
+func (s *Session) wantsReliable(in Ring) bool {
+	if in.Status <= 100 || s.cfg.Reliable == ReliableOff {
 		return false
 	}
 	req := s.srv.req
 	if req.HasToken("Require", "100rel") {
 		return true
 	}
-	return s.cfg.Reliable >= ReliablePreferred && req.HasToken("Supported", "100rel")
+	wanted := s.cfg.Reliable == ReliablePreferred || s.cfg.Reliable == ReliableRequired || s.cfg.Reliable == ReliableSDP && len(in.Body) > 0
+	return wanted && req.HasToken("Supported", "100rel")
 }
 
 // ring sends a provisional response.
@@ -62,7 +63,7 @@ func (s *Session) ring(in Ring) {
 	if s.phase != PhaseRinging || s.srv.req == nil || in.Status <= 100 || in.Status >= 200 {
 		return
 	}
-	if !s.wantsReliable(in.Status) {
+	if !s.wantsReliable(in) {
 		res := s.buildResponse(s.srv.req, in.Status, in.Headers)
 		if len(in.Body) > 0 && s.neg.State() != Idle { // RFC 3261, 13.2.1: an offer may not travel unreliably
 			res.SetBody(ContentSDP, in.Body)

@@ -17,6 +17,7 @@ const (
 	ReliablePreferred                    // used whenever the peer supports it
 	ReliableRequired                     // Require: 100rel in our INVITE
 	ReliableOff                          // unknown: a request that requires it gets 420
+	ReliableSDP                          // as preferred, for responses that carry a description
 )
 
 // Config is what a session needs to know of its user agent. Many sessions share one; it is never written.

@@ -83,6 +83,10 @@ func (tx *ClientTx) Cancel(header ...sip.Field) {
 func (tx *ClientTx) start() {
 	tx.alarm.owner = tx
 	tx.timers = &tx.s.e.timers
+	if own := tx.to.Timers; own != nil {
+		t := own.WithDefaults()
+		tx.timers = &t
+	}
 	if d := tx.to.Timeout; d > 0 {
 		t := *tx.timers
 		t.B, t.F = d, d

@@ -64,6 +64,9 @@ type Target struct {
 	Policy string
 	// Timeout replaces Timer B or F for each hop when not 0 (OPTIONS pings, trunk failover).
 	Timeout time.Duration
+	// Timers replace the endpoint's where not nil (the SIP profile of a trunk). Shared, never written; zero fields take the
+	// standard's values.
+	Timers *transaction.Timers
 }
 
 // Config configures an Endpoint. User is needed; every other zero value is a good value.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/transaction"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
@@ -109,6 +110,25 @@ func TestTimersAB(t *testing.T) {
 			t.Errorf("got %+v, want ErrTimeout", ev)
 		}
 		wantGone(t, e)
+	})
+}
+
+// TestTimersOfTarget: a target's own timers replace the endpoint's, for both kinds of request.
+func TestTimersOfTarget(t *testing.T) {
+	user := newRecorder(nil)
+	bubble(t, user, func(t *testing.T, e *Endpoint, p *packets) {
+		user.events = make(chan event, 100)
+		to := toPeer
+		to.Timers = &transaction.Timers{T1: 100 * time.Millisecond, T2: 400 * time.Millisecond}
+		_, _ = e.Request(request(t, sip.INVITE, "own", 1), to)
+		time.Sleep(6500 * time.Millisecond)
+		wantSent(t, p, "0s INVITE, 100ms INVITE, 300ms INVITE, 700ms INVITE, 1.5s INVITE, 3.1s INVITE, 6.3s INVITE")
+		if ev := <-user.events; ev.what != "failed" || !errors.Is(ev.err, ErrTimeout) {
+			t.Errorf("got %+v, want ErrTimeout", ev)
+		}
+		_, _ = e.Request(request(t, sip.OPTIONS, "own", 1), to)
+		time.Sleep(1600 * time.Millisecond)
+		wantSent(t, p, "6.5s OPTIONS, 6.6s OPTIONS, 6.8s OPTIONS, 7.2s OPTIONS, 7.6s OPTIONS, 8s OPTIONS")
 	})
 }
 
