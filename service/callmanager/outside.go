@@ -15,7 +15,7 @@ var allowed = []sip.Method{sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.OPTIONS
 // extensions are the option tags supported, bodies the media types read.
 var (
 	extensions = []string{"100rel", "timer", "replaces", "norefersub"}
-	bodies     = []string{"application/sdp", "multipart/mixed", "application/dtmf-relay", "application/simple-message-summary", "message/sipfrag"}
+	bodies     = []string{"application/sdp", "multipart/mixed", "multipart/alternative", "application/dtmf-relay", "application/dtmf", "application/simple-message-summary", "message/sipfrag"}
 )
 
 // front is the endpoint's user: it screens requests, and hands calls to the SIP driver.

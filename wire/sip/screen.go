@@ -128,14 +128,24 @@ func (c Capabilities) require(req *Message, name string) *Reject {
 	return (&Reject{Status: 420}).With("Unsupported", strings.Join(unknown, ", "))
 }
 
-// content: RFC 3261, 8.2.3: a body of unknown type or encoding is 415, unless Content-Disposition says it is optional.
+// content: RFC 3261, 8.2.3: a body of unknown type or encoding is 415, unless Content-Disposition says it is optional. A
+// multipart body whose type is listed is judged by its parts (RFC 5621, 8.1).
 func (c Capabilities) content(req *Message) *Reject {
-	if len(req.body) == 0 || strings.Contains(strings.ToLower(req.first(idContentDisposition)), "handling=optional") {
+	if len(req.body) == 0 || optionalHandling(req.first(idContentDisposition)) {
 		return nil
 	}
 	bodies := orDefault(c.Bodies, "application/sdp")
-	if !slices.Contains(bodies, req.MediaType()) {
+	known := func(t string) bool { return slices.Contains(bodies, t) }
+	if !known(req.MediaType()) {
 		return (&Reject{Status: 415}).With("Accept", strings.Join(bodies, ", "))
+	}
+	if isMultipart(req.MediaType()) {
+		switch all, err := req.parts(); {
+		case err != nil:
+			return &Reject{Status: 400, Reason: "Multipart Body Cannot Be Read"}
+		case !understood(all, known):
+			return (&Reject{Status: 415}).With("Accept", strings.Join(bodies, ", "))
+		}
 	}
 	for _, e := range req.Tokens("Content-Encoding") {
 		if !strings.EqualFold(e, "identity") && !slices.Contains(c.Encodings, strings.ToLower(e)) {
