@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/leg/appleg"
 	"github.com/locktone/locktone/leg/sipleg"
@@ -69,7 +70,9 @@ type Service struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	workers  sync.WaitGroup
-	started  time.Time
+	// signalling is the goroutine that carries the engine's commands.
+	signalling sync.WaitGroup
+	started    time.Time
 
 	site   atomic.Pointer[site]
 	ep     *endpoint.Endpoint
@@ -158,7 +161,11 @@ func (s *Service) assemble() (err error) {
 		return err
 	}
 	s.sip.Use(s.ep)
-	s.run(func() { _ = s.sip.Run(s.ctx) })
+	s.signalling.Add(1)
+	go func() {
+		defer s.signalling.Done()
+		_ = s.sip.Run(context.Background()) // until the engine closes its queue: the last releases still go out
+	}()
 	return s.startApplets()
 }
 
@@ -223,9 +230,13 @@ func (s *Service) Close(ctx context.Context) error {
 	for _, r := range s.responders {
 		r.Close()
 	}
+	if s.ep != nil {
+		s.dropCalls(ctx)
+	}
 	s.cancel()
 	if s.host != nil {
 		s.host.Close()
+		s.signalling.Wait()
 	}
 	var err error
 	if s.ep != nil {
@@ -236,6 +247,19 @@ func (s *Service) Close(ctx context.Context) error {
 		s.plane.Close()
 	}
 	return err
+}
+
+// dropCalls tells both ends of every call that it is over: a phone would not notice before its session timer.
+func (s *Service) dropCalls(ctx context.Context) {
+	views, err := s.host.Calls(ctx)
+	if err != nil {
+		return // the engine has stopped; there is nobody to ask
+	}
+	for _, v := range views {
+		if _, err := s.host.Request(ctx, "shutdown", call.Drop{Call: v.ID, Cause: call.TemporaryFailure}); err != nil {
+			return
+		}
+	}
 }
 
 // agent is the Server and User-Agent header field.

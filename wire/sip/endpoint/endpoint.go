@@ -177,7 +177,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	var err error
 	e.closeOnce.Do(func() {
 		e.closing.Store(true)
-		if e.open.Load() > 0 {
+		if err = e.settle(ctx); err == nil && e.open.Load() > 0 {
 			select {
 			case <-e.idle:
 			case <-ctx.Done():
@@ -192,6 +192,21 @@ func (e *Endpoint) Close(ctx context.Context) error {
 		e.wg.Wait()
 	})
 	return err
+}
+
+// settle waits until every shard has done what was queued before: what was posted may still open transactions (the BYEs of
+// calls that end with the service).
+func (e *Endpoint) settle(ctx context.Context) error {
+	for _, s := range e.shards {
+		reached := make(chan struct{})
+		s.put(item{kind: mark, obj: reached})
+		select {
+		case <-reached:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // begin and end count the transactions without a final response.

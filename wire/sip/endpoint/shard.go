@@ -26,6 +26,7 @@ const (
 	askCancel       // the User cancels
 	askAfter        // a timer to start
 	askStop         // a timer to stop
+	mark            // somebody waits until the shard has come this far
 )
 
 // item is one thing for a shard to do. It is a value: queues hold no closures.
@@ -288,6 +289,8 @@ func (s *shard) one(i *item) {
 		}
 	case askStop:
 		s.alarms.remove(&i.obj.(*Timer).alarm)
+	case mark:
+		close(i.obj.(chan struct{}))
 	}
 }
 
