@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"path"
 	"reflect"
@@ -158,10 +159,28 @@ func (s *Server) handler() http.Handler {
 	if s.cfg.Metrics != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: s.cfg.Timeout}))
 	}
+	s.profiles(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(bus.CodeNotFound, r.Method+" "+r.URL.Path+" is no operation of this API; /openapi.json describes all"))
 	})
 	return s.guard(mux)
+}
+
+// profiles serves the runtime's profiles (go tool pprof) on the unix socket only: they show memory of the process, so that no
+// token is enough.
+func (s *Server) profiles(mux *http.ServeMux) {
+	local := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if p, _ := r.Context().Value(principalKey{}).(principal); p.source != "unix" {
+				writeProblem(w, problem(bus.CodeNotFound, r.URL.Path+" is served on the unix socket only"))
+				return
+			}
+			h(w, r)
+		}
+	}
+	mux.HandleFunc("GET /debug/pprof/", local(pprof.Index))
+	mux.HandleFunc("GET /debug/pprof/profile", local(pprof.Profile))
+	mux.HandleFunc("GET /debug/pprof/trace", local(pprof.Trace))
 }
 
 // guard identifies who asks, bounds the time, and turns a panic into an error answer.

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,11 +9,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
@@ -42,13 +46,15 @@ type Options struct {
 
 // Site is a running node.
 type Site struct {
-	opt   Options
-	node  config.NodeConfig
-	Store *store.Store
-	Bus   *bus.Bus
-	Trace *trace.Recorder
-	CA    *pki.CA
-	Calls *callmanager.Service
+	opt     Options
+	node    config.NodeConfig
+	here    config.Node // what the site says of this node
+	cluster string      // its name, as it was at the start
+	Store   *store.Store
+	Bus     *bus.Bus
+	Trace   *trace.Recorder
+	CA      *pki.CA
+	Calls   *callmanager.Service
 
 	listen     []netip.Addr // of the call manager
 	identities []served
@@ -73,7 +79,7 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 	}
 	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.openBus, s.loadSite, s.place, s.openPKI, s.startServices, s.writePhones} {
+	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.startServices, s.writePhones} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
@@ -122,21 +128,32 @@ func (s *Site) dsn() (string, error) {
 	c := s.node.Store
 	switch {
 	case c.DSNFile != "":
-		b, err := os.ReadFile(c.DSNFile)
+		b, err := os.ReadFile(within(s.opt.Home, c.DSNFile))
 		if err != nil {
 			return "", fmt.Errorf("store.dsnFile: %w", err)
 		}
 		line, _, _ := cutLine(string(b))
-		return line, nil
+		return s.database(line), nil
 	case c.DSN != "":
-		return c.DSN, nil
+		return s.database(c.DSN), nil
 	}
 	return filepath.Join(s.opt.Home, "locktone.db"), nil
 }
 
+// database is a DSN; the path of a file begins at the home folder.
+func (s *Site) database(dsn string) string {
+	if strings.Contains(dsn, "://") {
+		return dsn
+	}
+	return within(s.opt.Home, dsn)
+}
+
 func (s *Site) openBus(ctx context.Context) (err error) {
-	c := bus.Config{URLs: s.node.Bus.URLs, CredentialsFile: s.node.Bus.CredentialsFile, Cluster: "locktone", Node: s.node.Node}
-	if c.TLS, err = busTLS(s.node.Bus); err != nil {
+	c := bus.Config{URLs: s.node.Bus.URLs, Cluster: s.cluster, Node: s.node.Node}
+	if s.node.Bus.CredentialsFile != "" {
+		c.CredentialsFile = within(s.opt.Home, s.node.Bus.CredentialsFile)
+	}
+	if c.TLS, err = s.busTLS(); err != nil {
 		return err
 	}
 	s.Bus, err = bus.Open(ctx, c)
@@ -157,33 +174,25 @@ func (s *Site) loadSite(ctx context.Context) error {
 	return err
 }
 
-// place decides where the call manager listens: where the site says, else at the default of a one-machine site.
+// place decides what runs here and where the call manager listens: where the site says, else at the default of a one-machine
+// site.
 func (s *Site) place(ctx context.Context) error {
 	now, err := s.Store.Site(ctx)
 	if err != nil {
 		return err
 	}
-	for _, n := range now.Site.Nodes {
-		if n.Name != s.node.Node {
-			continue
-		}
-		for _, svc := range n.Services {
-			if svc.Service != config.ServiceCallManager || svc.Address == "" {
-				continue
-			}
-			s.listen = s.listen[:0]
-			for _, text := range append([]string{svc.Address}, svc.AlsoAddresses...) {
-				addr, err := netip.ParseAddr(text)
-				if err != nil {
-					return fmt.Errorf("nodes[%s].services[callmanager]: address %q: a listener needs an IP address: %w", n.Name, text, err)
-				}
-				s.listen = append(s.listen, addr)
-			}
-			s.opt.CallManager, s.opt.Localhost = s.listen[0], false
-		}
+	at := slices.IndexFunc(now.Site.Nodes, func(n config.Node) bool { return n.Name == s.node.Node })
+	switch {
+	case at < 0 && s.opt.Node.Node == "" && len(now.Site.Nodes) == 1:
+		at = 0 // nobody gave this machine a name, and there is only one it can be
+	case at < 0 && len(now.Site.Nodes) > 0:
+		return fmt.Errorf("the site has no node %q: add it under nodes, or correct node in the node's own configuration", s.node.Node)
 	}
-	if s.listen != nil {
-		return nil
+	if at >= 0 {
+		s.here = now.Site.Nodes[at]
+	}
+	if err := s.placeCallManager(ctx); err != nil || s.listen != nil {
+		return err
 	}
 	if !s.opt.CallManager.IsValid() {
 		if s.opt.CallManager, err = FreeAddress(1); err != nil {
@@ -192,6 +201,66 @@ func (s *Site) place(ctx context.Context) error {
 	}
 	s.listen = []netip.Addr{s.opt.CallManager}
 	return nil
+}
+
+// placeCallManager takes the addresses the site gives the call manager of this node, if it gives any.
+func (s *Site) placeCallManager(ctx context.Context) error {
+	svc := s.service(config.ServiceCallManager)
+	texts := svc.AlsoAddresses
+	if first := cmp.Or(svc.Address, s.here.Address); first != "" {
+		texts = append([]string{first}, texts...)
+	}
+	for _, text := range texts {
+		addr, err := ipOf(ctx, text)
+		if err != nil {
+			return fmt.Errorf("nodes[%s].services[callmanager]: address %q: %w", s.here.Name, text, err)
+		}
+		s.listen = append(s.listen, addr)
+	}
+	if s.listen != nil {
+		s.opt.CallManager, s.opt.Localhost = s.listen[0], false
+	}
+	return nil
+}
+
+// service is what the site says about a service of this node; zero where it lists none.
+func (s *Site) service(name config.ServiceName) config.NodeService {
+	for _, svc := range s.here.Services {
+		if svc.Service == name {
+			return svc
+		}
+	}
+	return config.NodeService{}
+}
+
+// ipOf is the IP address a listener needs: the one given, or that of the host.
+func ipOf(ctx context.Context, text string) (netip.Addr, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return addr, nil
+	}
+	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", text)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("a listener needs an IP address, and the name has none: %w", err)
+	}
+	return all[0].Unmap(), nil
+}
+
+// placeAdmin is where the HTTPS API listens: as the node's own configuration says, else on the address the site gives the
+// service.
+func (s *Site) placeAdmin(ctx context.Context) ([]netip.Addr, error) {
+	local := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	if own := s.service(config.ServiceAdmin).Address; own != "" && s.opt.Node.Admin.Address == "" {
+		addr, err := ipOf(ctx, own)
+		if err != nil {
+			return nil, fmt.Errorf("nodes[%s].services[admin]: address %q: %w", s.here.Name, own, err)
+		}
+		_, port, _ := net.SplitHostPort(s.node.Admin.Address)
+		s.node.Admin.Address = net.JoinHostPort(addr.String(), port)
+	}
+	if at, err := netip.ParseAddrPort(s.node.Admin.Address); err == nil && at.Addr() != local[0] && !at.Addr().IsUnspecified() {
+		local = append(local, at.Addr())
+	}
+	return local, nil
 }
 
 // FreeAddress finds an address 127.0.N.10, from N = first on, on which nobody has port 5061: the default of a one-machine
@@ -219,7 +288,8 @@ func (s *Site) openPKI(ctx context.Context) error {
 		return err
 	}
 	cluster := current.Site.Cluster.WithDefaults()
-	s.CA, err = pki.Open(ctx, pki.Config{Cluster: cluster.Name, Custody: keys, Register: s.Store.Certificates(), Progress: s.opt.Progress})
+	s.cluster = cluster.Name
+	s.CA, err = pki.Open(ctx, pki.Config{Cluster: s.cluster, Custody: keys, Register: s.Store.Certificates(), Progress: s.opt.Progress})
 	if err != nil {
 		return err
 	}
@@ -227,10 +297,13 @@ func (s *Site) openPKI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	local, err := s.placeAdmin(ctx)
+	if err != nil {
+		return err
+	}
 	specs := []pki.ServiceSpec{
-		{Name: callmanager.Name, Host: "cm." + cluster.Domain, DNSNames: []string{"localhost", cluster.Domain}, IPs: append([]netip.Addr{local}, s.listen...), SIPDomain: cluster.Domain},
-		{Name: "admin", Host: "admin." + cluster.Domain, DNSNames: []string{"localhost"}, IPs: []netip.Addr{local}},
+		{Name: callmanager.Name, Host: "cm." + cluster.Domain, DNSNames: []string{"localhost", cluster.Domain}, IPs: append([]netip.Addr{local[0]}, s.listen...), SIPDomain: cluster.Domain},
+		{Name: "admin", Host: "admin." + cluster.Domain, DNSNames: []string{"localhost"}, IPs: local},
 	}
 	certificates, err := s.CA.Services(ctx, specs)
 	if err != nil {
@@ -268,11 +341,28 @@ func (s *Site) trust() (*pki.Trust, error) {
 			}
 		}
 	}
-	return s.CA.Trust(foreign...)
+	return s.revocations(s.CA.Trust(foreign...))
 }
 
 // startServices starts what this node runs.
 func (s *Site) startServices(ctx context.Context) error {
+	if err := s.startCalls(ctx); err != nil {
+		return err
+	}
+	var err error
+	s.admin, err = admin.Listen(ctx, s.adminConfig())
+	if errors.Is(err, syscall.EADDRINUSE) && s.opt.Node.Admin.Address == "" && s.service(config.ServiceAdmin).Address == "" { // another site on this machine has the default
+		s.node.Admin.Address = "127.0.0.1:0"
+		s.admin, err = admin.Listen(ctx, s.adminConfig())
+	}
+	return err
+}
+
+// startCalls starts the call manager, unless the site leaves it out on this node.
+func (s *Site) startCalls(ctx context.Context) error {
+	if !s.here.Runs(config.ServiceCallManager) {
+		return nil
+	}
 	cm := callmanager.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: s.listen, Folder: s.opt.Home, Store: s.Store, Bus: s.Bus, Trace: s.Trace,
 		Identity: s.identities[0].identity}
 	cm.Media.Bind = s.opt.CallManager
@@ -286,17 +376,20 @@ func (s *Site) startServices(ctx context.Context) error {
 	if s.Calls, err = callmanager.Start(ctx, cm); err != nil {
 		return err
 	}
-	s.metrics.MustRegister(s.Calls.Metrics())
-	s.admin, err = admin.Listen(ctx, s.adminConfig())
-	if errors.Is(err, syscall.EADDRINUSE) && s.opt.Node.Admin.Address == "" { // another site on this machine has the default
-		s.node.Admin.Address = "127.0.0.1:0"
-		s.admin, err = admin.Listen(ctx, s.adminConfig())
+	s.metrics.MustRegister(s.Calls.Metrics(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return nil
+}
+
+// running are the services of this node beside administration.
+func (s *Site) running() []string {
+	if s.Calls == nil {
+		return nil
 	}
-	return err
+	return []string{callmanager.Name}
 }
 
 func (s *Site) adminConfig() admin.Config {
-	return admin.Config{Home: s.opt.Home, Node: s.node.Node, Services: []string{callmanager.Name}, Version: s.opt.Version,
+	return admin.Config{Home: s.opt.Home, Node: s.node.Node, Services: s.running(), Version: s.opt.Version,
 		Socket: within(s.opt.Home, s.node.Admin.Socket), Address: s.node.Admin.Address,
 		TLS:   s.identities[1].identity.ServerConfig(pki.ServerPolicy{ClientAuth: pki.ClientAuthNone}),
 		Store: s.Store, Health: s.Store.Health, Bus: s.Bus, Trace: s.Trace, CA: s.CA, Issued: s.Store.Certificates(), Metrics: s.metrics}
