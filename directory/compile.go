@@ -67,6 +67,9 @@ func (c *compiler) device(x config.Device) {
 		SIP: c.sip[x.SIPProfile].WithDefaults(), Pool: c.pools[x.DevicePool],
 		DigestUser: c.d.users.byName[x.DigestUser], Owner: c.d.users.byName[x.Owner],
 	}
+	if c.d.cluster.SecurityMode == config.NonSecureCluster {
+		v.Security = withoutSecurity(v.Security)
+	}
 	v.Nodes = slices.Clone(c.groups[v.Pool.CallManagerGroup].Nodes)
 	c.d.devices.add(x.Name, v)
 	for _, a := range v.Lines {
@@ -82,6 +85,14 @@ func (c *compiler) device(x config.Device) {
 	if v.Owner != nil {
 		v.Owner.Owns = append(v.Owner.Owns, v)
 	}
+}
+
+// withoutSecurity is a profile as a non-secure cluster honours it: the phone comes without TLS, whatever its profile says.
+func withoutSecurity(p config.PhoneSecurityProfile) config.PhoneSecurityProfile {
+	if p.DeviceSecurityMode != config.NonSecure {
+		p.DeviceSecurityMode, p.Transport, p.IncomingPort = config.NonSecure, config.TransportDefault, 0
+	}
+	return p.WithDefaults()
 }
 
 func (c *compiler) trunk(t config.SIPTrunk) {

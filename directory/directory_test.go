@@ -194,3 +194,20 @@ func TestLargeSite(t *testing.T) {
 		t.Error("the last device is missing")
 	}
 }
+
+// TestNonSecureCluster: no phone is offered device security, whatever its profile says; trunks keep theirs.
+func TestNonSecureCluster(t *testing.T) {
+	s, err := config.Parse("site.yaml", []byte(strings.Replace(siteText, "{name: lab,", "{name: lab, securityMode: non-secure,", 1)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := Compile(1, s)
+	for _, x := range d.Devices() {
+		if p := x.Security; p.DeviceSecurityMode != config.NonSecure || p.Transport != config.TransportTCPUDP || p.IncomingPort != 5060 {
+			t.Errorf("%s: %s over %s on port %d", x.Name, p.DeviceSecurityMode, p.Transport, p.IncomingPort)
+		}
+	}
+	if tr, _ := d.Trunk("t1"); tr.Security.DeviceSecurityMode != config.Encrypted {
+		t.Errorf("trunk t1 is %s", tr.Security.DeviceSecurityMode)
+	}
+}

@@ -6,17 +6,20 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/pki"
 )
 
-// busTLS is the TLS configuration for a NATS cluster; nil where the node configuration names no files.
-func busTLS(c config.BusConfig) (*tls.Config, error) {
-	if c.CAFile == "" && c.CertFile == "" {
-		return nil, nil
+// busTLS is the TLS configuration for a NATS cluster: the cluster's authority and the node's identity where the node's
+// configuration names no files.
+func (s *Site) busTLS() (*tls.Config, error) {
+	c := s.node.Bus
+	out := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(),
+		GetClientCertificate: s.identities[0].identity.ClientConfig(pki.ClientPolicy{}).GetClientCertificate}
+	for _, root := range s.CA.Roots() {
+		out.RootCAs.AddCert(root)
 	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
-		b, err := os.ReadFile(c.CAFile)
+		b, err := os.ReadFile(within(s.opt.Home, c.CAFile))
 		if err != nil {
 			return nil, fmt.Errorf("bus.caFile: %w", err)
 		}
@@ -25,11 +28,11 @@ func busTLS(c config.BusConfig) (*tls.Config, error) {
 		}
 	}
 	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		pair, err := tls.LoadX509KeyPair(within(s.opt.Home, c.CertFile), within(s.opt.Home, c.KeyFile))
 		if err != nil {
 			return nil, fmt.Errorf("bus.certFile: %w", err)
 		}
-		out.Certificates = []tls.Certificate{pair}
+		out.Certificates, out.GetClientCertificate = []tls.Certificate{pair}, nil
 	}
 	return out, nil
 }
