@@ -262,9 +262,9 @@ func whyRefused(h transport.HandshakeFailure) string {
 	if peer == "" {
 		peer = h.Remote.String()
 	}
-	findings := pki.Explain(h.Err, side)
-	if len(findings) == 0 {
+	decides, found := pki.Explain(h.Err, side).First() // a warning that came along is not the reason
+	if !found {
 		return peer + ": " + h.Err.Error()
 	}
-	return findings[0].Sentence(peer)
+	return decides.Sentence(peer)
 }
