@@ -91,7 +91,7 @@ func (s *Session) sendUpdate(c change) {
 		s.say(m, c.body, CarrierUpdate)
 	}
 	s.upd.seq, s.upd.what = m.CSeq().Seq, c
-	s.emit(Output{Kind: OutRequest, Msg: m, Seq: s.upd.seq})
+	s.dispatch(m)
 }
 
 // refreshSession is the refresher's duty (RFC 4028, 10): UPDATE without a description where the peer knows it.
@@ -304,6 +304,7 @@ func (s *Session) reject(status int, headers []Header) {
 		s.respond(s.upd.peer.tx, s.upd.peer.req, status, headers...)
 		s.upd.peer = serverOffer{}
 		s.neg.Fail()
+		s.releaseAccept() // a refused PRACK acknowledges all the same: what waited for it goes on
 	case s.phase == PhaseUp && s.srv.req != nil:
 		s.respond(s.srv.tx, s.srv.req, status, headers...)
 		s.srv = serverInvite{}

@@ -181,6 +181,7 @@ func (s *Session) afterReliable(m *sip.Message) {
 	body := description(m)
 	if body == nil || s.neg.State() == Stable {
 		s.sendPrack(nil)
+		s.another(m, body)
 		return
 	}
 	offer, ok := s.hear(body, CarrierReliable1xx)
@@ -194,12 +195,23 @@ func (s *Session) afterReliable(m *sip.Message) {
 	}
 }
 
+// another is a description in a reliable provisional response after our offer was answered. RFC 6337, 3.1.1 wants the same
+// one there; what gateways send when another announcement begins is another answer to the offer, and it counts.
+func (s *Session) another(m *sip.Message, body []byte) {
+	if body == nil || s.offeredSDP == nil || s.cli.what.body == nil || fingerprint(body) == s.remoteSDP {
+		return
+	}
+	s.heardSDP = fingerprint(body)
+	s.remoteSDP = s.heardSDP
+	s.emit(Output{Kind: EvAgreed, Msg: m, Body: body, Carrier: CarrierReliable1xx})
+}
+
 func (s *Session) sendPrack(body []byte) {
 	m := s.Request(sip.PRACK)
 	m.Set("RAck", sip.RAck{RSeq: s.rseq, CSeq: sip.CSeq{Seq: s.cli.seq, Method: sip.INVITE}}.String())
 	s.common(m, nil)
 	s.say(m, body, CarrierPrack)
-	s.emit(Output{Kind: OutRequest, Msg: m, Seq: m.CSeq().Seq})
+	s.dispatch(m)
 }
 
 // prackResponse: the 2xx to a PRACK that carried our offer brings the answer.

@@ -1,6 +1,7 @@
 package dialog
 
 import (
+	"bytes"
 	"hash/fnv"
 	"time"
 
@@ -212,7 +213,7 @@ const (
 	EvRefused   // our Offer failed with Status; the session is as before
 	EvRequest   // a request for the user: Tx, Msg; answer with Reply
 	EvResponse  // a final response (or Status alone) to a request sent with Do
-	EvRefreshed // the session timer was refreshed, by either side
+	EvRefreshed // the session timer was refreshed, by either side; Body: the peer's answer, where it says something new
 	EvEnded     // the session is over: Status and Msg say why, Local says who; comes exactly once
 )
 
@@ -265,6 +266,7 @@ type Session struct {
 	srv     serverInvite
 	rel     reliable
 	upd     clientUpdate
+	open    []unanswered // with Config.Authorize: requests that may be challenged
 	timer   sessionTimer
 	pending *change   // an offer that waits for its turn
 	retry   time.Time // when pending goes out again after a glare (RFC 3261, 14.1)
@@ -358,7 +360,7 @@ func (s *Session) over(status int, m *sip.Message, local bool) {
 	s.phase, s.State = PhaseOver, Terminated
 	s.timer.stop()
 	s.rel.stop()
-	s.giveUp, s.retry, s.pending, s.end, s.forks = time.Time{}, time.Time{}, nil, nil, nil
+	s.giveUp, s.retry, s.pending, s.end, s.forks, s.open = time.Time{}, time.Time{}, nil, nil, nil, nil
 	if s.ended {
 		return
 	}
@@ -480,15 +482,9 @@ func (s *Session) buildResponse(req *sip.Message, status int, headers []Header) 
 	return res
 }
 
-// description is the session description of a message, nil when it has none.
+// description is the session description of a message, nil when it has none. It may be a part of the body (RFC 5621).
 func description(m *sip.Message) []byte {
-	if len(m.Body()) == 0 {
-		return nil
-	}
-	if t := m.MediaType(); t == ContentSDP {
-		return m.Body()
-	}
-	return nil
+	return m.Part(ContentSDP)
 }
 
 // say puts our session description into a message and records it.
@@ -519,9 +515,15 @@ func (s *Session) hear(body []byte, c Carrier) (offer, ok bool) {
 	return offer, true
 }
 
+// fingerprint stands for what a description says: everything but its o= line, whose version some phones count up with each
+// message.
 func fingerprint(b []byte) uint64 {
 	h := fnv.New64a()
-	_, _ = h.Write(b)
+	for line := range bytes.Lines(b) {
+		if !bytes.HasPrefix(line, []byte("o=")) {
+			_, _ = h.Write(line)
+		}
+	}
 	return h.Sum64()
 }
 

@@ -40,6 +40,7 @@ type clientInvite struct {
 	provisional bool
 	cancel      cancelState
 	why         []Header // for the CANCEL
+	credentials []Header // for the ACK (RFC 3261, 22.1)
 	retries     uint8
 	ackWaits    bool         // the 2xx brought an offer: the ACK waits for our answer
 	ack         *sip.Message // RFC 3261, 13.2.2.4: sent again for each repeated 2xx
@@ -82,6 +83,9 @@ func (s *Session) sendInvite(m *sip.Message, initial bool, what change) {
 
 // response sorts a response to one of our requests.
 func (s *Session) response(m *sip.Message) {
+	if m.Method() != sip.INVITE && s.challenged(m) {
+		return
+	}
 	switch m.Method() {
 	case sip.INVITE:
 		s.inviteResponse(m)
@@ -103,6 +107,7 @@ func (s *Session) response(m *sip.Message) {
 
 // failed is a client transaction that ended without a response (RFC 3261, 8.1.3.1: like a 408 or 503).
 func (s *Session) failed(in Failed) {
+	s.settled(sip.CSeq{Seq: in.Seq, Method: in.Method})
 	switch in.Method {
 	case sip.INVITE:
 		if s.cli.msg != nil && in.Seq == s.cli.seq {
@@ -207,6 +212,7 @@ func (s *Session) establish(m *sip.Message, b branch) bool {
 // success is the first 2xx to our INVITE.
 func (s *Session) success(m *sip.Message) {
 	first := s.cli.initial
+	s.cli.credentials = credentials(s.cli.msg)
 	s.cli.msg, s.cli.provisional = nil, true
 	if first && !s.use(m) {
 		s.abandon(m)
@@ -237,8 +243,12 @@ func (s *Session) conclude(m *sip.Message, body []byte) {
 		s.violated(m, "2xx brings no answer to our offer")
 		return
 	case s.neg.State() == Sent:
+		before := s.remoteSDP
 		s.hear(body, CarrierInvite2xx)
 		s.sendAck(nil)
+		if what.refresh && s.remoteSDP == before {
+			body = nil // nothing new
+		}
 		s.concluded(m, body, false)
 	case !what.ask, s.neg.State() == Stable && s.cli.initial:
 		s.sendAck(nil) // the pair was completed by a reliable provisional response
@@ -258,7 +268,7 @@ func (s *Session) concluded(m *sip.Message, body []byte, offer bool) {
 	switch {
 	case s.cli.initial:
 	case s.cli.what.refresh:
-		o = Output{Kind: EvRefreshed, Msg: m}
+		o = Output{Kind: EvRefreshed, Msg: m, Body: body, Carrier: CarrierInvite2xx}
 	case offer:
 		o.Kind = EvOffer
 	default:
@@ -280,6 +290,9 @@ func (s *Session) violated(m *sip.Message, text string) {
 // sendAck acknowledges the 2xx of our INVITE, with our answer when it brought an offer.
 func (s *Session) sendAck(body []byte) {
 	ack := s.Ack(s.cli.seq)
+	for _, h := range s.cli.credentials {
+		ack.Add(h.Name, h.Value)
+	}
 	s.say(ack, body, CarrierAck)
 	s.cli.ack, s.cli.ackWaits = ack, false
 	s.cli.ackUntil = s.now.Add(64 * s.cfg.t1()) // RFC 3261, 13.2.2.4
@@ -409,7 +422,7 @@ func (s *Session) bye(headers []Header) {
 	s.phase, s.endSeq, s.giveUp = PhaseEnding, m.CSeq().Seq, s.now.Add(70*s.cfg.t1())
 	s.timer.stop()
 	s.pending, s.retry, s.end = nil, time.Time{}, nil
-	s.emit(Output{Kind: OutRequest, Msg: m, Seq: s.endSeq})
+	s.dispatch(m)
 }
 
 // do sends a request that does not concern the session itself.
@@ -423,7 +436,7 @@ func (s *Session) do(in Do) {
 	if len(in.Body) > 0 {
 		m.SetBody(in.ContentType, in.Body)
 	}
-	s.emit(Output{Kind: OutRequest, Msg: m, Seq: m.CSeq().Seq})
+	s.dispatch(m)
 }
 
 // retryAfter is the header of a 500 that asks the peer to come again in 0 to 10 s (RFC 3261, 14.2).
