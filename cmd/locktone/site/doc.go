@@ -6,7 +6,7 @@
 //
 //	locktone.db     system of record (unless node.yaml names PostgreSQL)
 //	pki/            keys of the certificate authority and of the services, mode 0600
-//	trust/          certificates of foreign authorities: trust/devices/*.pem, trust/peers/*.pem
+//	trust/          certificates of foreign authorities: trust/devices/*.pem, trust/peers/*.pem; their revocation lists: *.crl
 //	phones/NAME/    ready files for softphones of a new site: certificate, key, account lines
 //	trace/          trace segments
 //	admin.sock      administration for the user that runs the site
