@@ -67,8 +67,8 @@ func (r *copier) names() []string {
 	return out
 }
 
-// minPassword is the shortest password a file may give, in bytes.
-const minPassword = 8
+// MinPassword is the shortest password a file may give, in bytes.
+const MinPassword = 8
 
 // passwords turns the passwords of the file into verifiers. One that the
 // current site accepts keeps its hash.
@@ -133,8 +133,8 @@ func (d *decoder) longEnough(path, plain string) bool {
 		d.fail(path, "the password is redacted and no earlier one is known", "give the password or its hash")
 		return false
 	}
-	if len(plain) < minPassword {
-		d.fail(path, "the password is too short", fmt.Sprintf("at least %d characters are needed", minPassword))
+	if len(plain) < MinPassword {
+		d.fail(path, "the password is too short", fmt.Sprintf("at least %d characters are needed", MinPassword))
 		return false
 	}
 	return true

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -35,6 +36,9 @@ func startSite(ctx context.Context, o UpOptions) (Site, error) {
 			return nil, err
 		}
 		opt.Node = *node
+		if opt.Home, err = homeOf(o, nodeFile, node.Home); err != nil {
+			return nil, err
+		}
 	}
 	if o.SiteFile != "" {
 		var err error
@@ -43,6 +47,26 @@ func startSite(ctx context.Context, o UpOptions) (Site, error) {
 		}
 	}
 	return site.Start(ctx, opt)
+}
+
+// homeOf is the home folder: the one a node file given on the command line names, relative to that file, else the one of the
+// command line.
+func homeOf(o UpOptions, nodeFile, named string) (string, error) {
+	if named == "" {
+		return o.Home, nil
+	}
+	if !filepath.IsAbs(named) {
+		named = filepath.Join(filepath.Dir(nodeFile), named)
+	}
+	if o.NodeFile != "" {
+		return named, nil
+	}
+	a, err1 := filepath.Abs(named)
+	b, err2 := filepath.Abs(o.Home)
+	if err1 != nil || err2 != nil || a != b {
+		return "", fmt.Errorf("%s: home names %s, and this file was found in %s: remove home, or start with --node %s", nodeFile, named, o.Home, nodeFile)
+	}
+	return o.Home, nil
 }
 
 // exists reports whether there is a file at path.
