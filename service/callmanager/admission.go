@@ -205,12 +205,31 @@ func (s *Service) trunkWays(st *site, t call.Target) ([]sipleg.Way, *sipleg.Refu
 	for _, d := range append(first, last...) {
 		uri := d.uri
 		uri.User = sip.EscapeUser(t.Called)
-		ways = append(ways, sipleg.Way{URI: uri, To: d.target(s.identity.Name()), Domain: tr.LocalDomain, Profile: st.trunks[tr.Name]})
+		ways = append(ways, sipleg.Way{URI: uri, To: d.target(s.identity.Name()), Contact: s.trunkContact(tr), Domain: tr.LocalDomain, Profile: st.trunks[tr.Name]})
 	}
 	if len(ways) == 0 {
 		return nil, &sipleg.Refusal{Status: 503, Cause: call.DestinationOutOfOrder, Warning: "trunk " + tr.Name + " has no destination"}
 	}
 	return ways, nil
+}
+
+// trunkContact is where a trunk's peer reaches us: the port and transport of its security profile.
+func (s *Service) trunkContact(t *directory.Trunk) sip.URI {
+	network := transport.TLS
+	switch t.Security.IncomingTransport {
+	case config.TransportTCP, config.TransportTCPUDP:
+		network = transport.TCP
+	case config.TransportUDP:
+		network = transport.UDP
+	}
+	if t.Security.IncomingTransport == config.TransportTCPUDP && t.Security.OutgoingTransport == config.TransportUDP {
+		network = transport.UDP
+	}
+	u := sip.URI{Scheme: "sip", Host: s.cfg.Addresses[0].String(), Port: t.Security.IncomingPort}
+	if network != transport.UDP {
+		u.Params = sip.Params{{Name: "transport", Value: network.String()}}
+	}
+	return u
 }
 
 // leg turns a refusal into the driver's words.
