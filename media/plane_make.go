@@ -256,12 +256,49 @@ func (p *Plane) AnswerLocal(to LegID, hold bool) ([]byte, error) {
 	if l.open == nil {
 		return nil, ErrNoOpen
 	}
-	if l.local == nil {
-		return nil, fmt.Errorf("media: leg %d was never sent a description, so there is none to repeat", to)
-	}
 	dir := sdp.SendRecv
 	if hold {
 		dir = sdp.Inactive
+	}
+	return p.answerLocal(l, dir)
+}
+
+// ErrOtherEnd says that an offer changes something the party at the other end must know.
+var ErrOtherEnd = errors.New("media: the offer changes address, keys or codecs of media that go directly to the other end, which must be asked")
+
+// AnswerAlone is AnswerLocal where the party at the other end need not know of the offer: a port or source of ours stands
+// between, or address, keys and codecs stay as they are. Otherwise the error is ErrOtherEnd.
+func (p *Plane) AnswerAlone(to LegID) ([]byte, error) {
+	defer p.closeStreams()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.legs[to]
+	switch {
+	case l == nil:
+		return nil, fmt.Errorf("%w: %d", ErrNoLeg, to)
+	case l.open == nil:
+		return nil, ErrNoOpen
+	case l.how == wayDirect && (l.in == nil || !sameMedia(l.open.s, l.in.s)):
+		return nil, ErrOtherEnd
+	}
+	return p.answerLocal(l, sdp.SendRecv)
+}
+
+// sameMedia tells whether two descriptions differ in nothing but direction and version.
+func sameMedia(a, b *sdp.Session) bool {
+	a, b = a.Clone(), b.Clone()
+	a.Origin = b.Origin
+	for _, s := range []*sdp.Session{a, b} {
+		for i := range s.Media {
+			s.Media[i].HasDir, s.Media[i].Direction = true, sdp.SendRecv
+		}
+	}
+	return string(a.Bytes()) == string(b.Bytes())
+}
+
+func (p *Plane) answerLocal(l *leg, dir sdp.Direction) ([]byte, error) {
+	if l.local == nil {
+		return nil, fmt.Errorf("media: leg %d was never sent a description, so there is none to repeat", l.id)
 	}
 	s, err := p.answerKept(l, dir)
 	if err != nil {

@@ -66,7 +66,7 @@ func (p *Plane) putOffer(l *leg, s *sdp.Session) (*entry, error) {
 		e = p.enter(l, s, screened)
 		e.summary = summarize(screened, false)
 	}
-	l.open, l.was, l.done = e, nil, nil
+	l.open = e // was and done stay until it is answered: it may be refused
 	return e, nil
 }
 

@@ -30,11 +30,18 @@ func (l *leg) command(c call.Command) {
 	case call.Reoffer:
 		l.offer(c)
 	case call.AnswerReoffer:
-		l.reoffer = false
+		if l.reoffer = false; l.told {
+			l.known(c.Media)
+			return
+		}
 		l.complete(c.Media)
 	case call.RejectReoffer:
 		l.reoffer = false
 		l.drv.cfg.Plane.Rollback(media.LegID(l.id))
+		if l.told {
+			l.told = false // the peer goes on as it likes, and the other end as it was
+			return
+		}
 		l.step(dialog.Reject{Status: c.Cause.SIP(), Headers: []dialog.Header{reason(c.Cause, "")}})
 	case call.Identify:
 		l.identify(c.Connected)
@@ -69,6 +76,8 @@ func (l *leg) answer(c call.Answer) {
 	if body == nil {
 		body = l.early
 	}
+	// RFC 6337, 3.1.1: after a reliable answer the 200 repeats nothing, and could change nothing.
+	l.stale = l.ses.Exchange() == dialog.Stable && body != nil && !dialog.SameDescription(body, l.ses.LocalSDP())
 	l.state, l.early = legUp, nil
 	l.confirmed.Store(true)
 	l.step(dialog.Accept{Body: body, Headers: l.asserts(c.Connected)})
@@ -94,7 +103,7 @@ func (l *leg) fail(err error) {
 
 // offer sends a new offer, or asks for one.
 func (l *leg) offer(c call.Reoffer) {
-	if l.reoffer || l.offering || l.ses.Exchange() == dialog.Received {
+	if l.reoffer || l.offering || l.stale || l.mending || l.ses.Exchange() == dialog.Received {
 		_ = l.signal(call.ReofferRejected{Leg: l.id, Cause: call.RequestPending})
 		return
 	}

@@ -18,9 +18,12 @@ import (
 // answer from memory.
 type Directory interface {
 	// Arrival says who sends an INVITE that opens a call, or why it is refused. The verified identity of the peer is
-	// flow.Peer(); From and Request-URI are in m. It is also asked about a request inside a dialog that comes under another
-	// certificate than the dialog had so far: the origin must then be the dialog's device or trunk.
+	// flow.Peer(); From and Request-URI are in m. It may ask for credentials.
 	Arrival(flow *transport.Flow, m *sip.Message) (Origin, *Refusal)
+	// Sender says who sends a request inside a dialog that comes under another certificate than the dialog had so far: Device
+	// or Trunk of the origin must then be the dialog's. Nobody is asked for credentials here: who they belong to was settled
+	// when the dialog began.
+	Sender(flow *transport.Flow, m *sip.Message) (Origin, *Refusal)
 	// Ways says how a target is reached: the registered contacts of a device (its appearance t.Line), the destinations
 	// of a trunk. Several ways are tried one after the other: the next one when a way fails by transport, time-out or
 	// 503 before anything rang.

@@ -41,6 +41,9 @@ type leg struct {
 	early    []byte // the answer that went out in a 183 and comes again in the 200 (RFC 3261, 13.2.1)
 	offering bool   // a Reoffer of the engine has no outcome yet
 	reoffer  bool   // a Reoffered of ours has no answer of the engine yet
+	told     bool   // that Reoffered is the peer's answer to a refresh: the peer waits for nothing
+	stale    bool   // the peer was told something else, in a reliable 183, than what counts now
+	mending  bool   // an offer of our own that puts that right is under way
 	refer    uint32 // CSeq of the REFER whose result is awaited
 	noResult bool   // the REFER wanted no notifications
 	globalID string
@@ -210,7 +213,7 @@ func peerKey(f *transport.Flow) string {
 func (l *leg) samePeer(flow *transport.Flow, m *sip.Message) bool {
 	key := peerKey(flow)
 	if key != l.peer {
-		o, refusal := l.drv.cfg.Directory.Arrival(flow, m)
+		o, refusal := l.drv.cfg.Directory.Sender(flow, m)
 		if refusal != nil || o.Device != l.target.Device || o.Trunk != l.target.Trunk {
 			return false
 		}

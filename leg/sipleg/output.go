@@ -62,7 +62,17 @@ func (l *leg) event(o dialog.Output) {
 		l.offered(o)
 	case dialog.EvAgreed:
 		l.agreed(o)
+	case dialog.EvAcked:
+		l.mend()
+	case dialog.EvRefreshed:
+		if o.Body != nil {
+			l.changed(o.Body)
+		}
 	case dialog.EvRefused:
+		if l.mending {
+			l.mending = false
+			l.drv.cfg.Plane.Rollback(media.LegID(l.id))
+		}
 		if l.offering {
 			l.offering = false
 			l.drv.cfg.Plane.Rollback(media.LegID(l.id))
@@ -134,8 +144,7 @@ func (l *leg) offered(o dialog.Output) {
 		return
 	}
 	if o.Carrier == dialog.CarrierPrack || o.Carrier == dialog.CarrierReliable1xx || l.state != legUp {
-		// The engine knows no offers inside an exchange of offers: the peer keeps what was agreed.
-		l.step(dialog.Reject{Status: 488, Headers: l.warn(399, "no new offer before the call is answered")})
+		l.offeredEarly(o)
 		return
 	}
 	if l.offering || l.reoffer {
@@ -196,6 +205,7 @@ func (l *leg) reofferAnswered(kind call.DescKind, body []byte) {
 		l.breakOff(err)
 		return
 	}
+	l.mending = false
 	if l.offering {
 		l.offering = false
 		_ = l.signal(call.ReofferAnswered{Leg: l.id, Desc: d})

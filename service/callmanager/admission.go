@@ -121,26 +121,67 @@ func (s *Service) trunkFor(f *transport.Flow) (*directory.Trunk, *refusal) {
 	return nil, first
 }
 
-// Arrival implements sipleg.Directory.
+// Arrival implements sipleg.Directory: who opens a call, by certificate, and by digest credentials where the profile wants them.
 func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *sipleg.Refusal) {
-	if d, user, refused := s.caller(f, m); d != nil {
-		if refused := s.digest(m, d); refused != nil {
-			return sipleg.Origin{}, refused.leg()
-		}
-		s.owners.set(f, d.Name)
-		return sipleg.Origin{Device: d.Name, Line: lineOf(d, user), Called: s.dialled(m), Profile: s.site.Load().legs[d.Name]}, nil
-	} else if report := reportOf(f); report != nil && report.Kinds.Has(pki.KindDevice) && !report.Kinds.Has(pki.KindPeer) && !report.Kinds.Has(pki.KindService) {
-		return sipleg.Origin{}, refused.leg()
+	who, refused := s.sender(f, m)
+	switch {
+	case refused != nil:
+	case who.device != nil:
+		refused = s.digest(m, who.device)
+	default:
+		refused = s.trunkDigest(m, who.trunk)
 	}
-	t, refused := s.trunkFor(f)
 	if refused != nil {
 		return sipleg.Origin{}, refused.leg()
 	}
-	if refused := s.trunkDigest(m, t); refused != nil {
+	s.owners.set(f, who.name())
+	return s.origin(who, m), nil
+}
+
+// Sender implements sipleg.Directory: who sends a request inside a call, by certificate. Credentials were shown when the call
+// began; a request inside it is not challenged.
+func (s *Service) Sender(f *transport.Flow, m *sip.Message) (sipleg.Origin, *sipleg.Refusal) {
+	who, refused := s.sender(f, m)
+	if refused != nil {
 		return sipleg.Origin{}, refused.leg()
 	}
-	s.owners.set(f, t.Name)
-	return sipleg.Origin{Trunk: t.Name, Called: s.dialled(m), Domain: t.LocalDomain, Profile: s.site.Load().trunks[t.Name]}, nil
+	return s.origin(who, m), nil
+}
+
+// sender is who is at the other end of a flow: a device, with the user it speaks for, or a trunk.
+type sender struct {
+	device *directory.Device
+	user   string
+	trunk  *directory.Trunk
+}
+
+func (w sender) name() string {
+	if w.device != nil {
+		return w.device.Name
+	}
+	return w.trunk.Name
+}
+
+func (s *Service) sender(f *transport.Flow, m *sip.Message) (sender, *refusal) {
+	d, user, refused := s.caller(f, m)
+	if d != nil {
+		return sender{device: d, user: user}, nil
+	}
+	if r := reportOf(f); r != nil && r.Kinds.Has(pki.KindDevice) && !r.Kinds.Has(pki.KindPeer) && !r.Kinds.Has(pki.KindService) {
+		return sender{}, refused
+	}
+	t, refused := s.trunkFor(f)
+	return sender{trunk: t}, refused
+}
+
+func (s *Service) origin(who sender, m *sip.Message) sipleg.Origin {
+	o := sipleg.Origin{Called: s.dialled(m)}
+	if d := who.device; d != nil {
+		o.Device, o.Line, o.Profile = d.Name, lineOf(d, who.user), s.site.Load().legs[d.Name]
+		return o
+	}
+	o.Trunk, o.Domain, o.Profile = who.trunk.Name, who.trunk.LocalDomain, s.site.Load().trunks[who.trunk.Name]
+	return o
 }
 
 // dialled is the number a Request-URI asks for: its user part, and for the name of a device the number of its first line,

@@ -106,16 +106,17 @@ type Exchange struct {
 	t      testing.TB
 	engine sipleg.Engine
 
-	mu       sync.Mutex
-	bindings map[string]binding // device
-	profiles map[string]*sipleg.Profile
-	lines    map[string]call.LineID // device -> its line
-	grant    time.Duration
-	refuse   int
-	warning  string
-	count    int           // REGISTERs answered with 200
-	news     chan struct{} // closed and replaced with each
-	before   []sipleg.Way  // tried before the registered contact
+	mu        sync.Mutex
+	bindings  map[string]binding // device
+	profiles  map[string]*sipleg.Profile
+	lines     map[string]call.LineID // device -> its line
+	grant     time.Duration
+	refuse    int
+	warning   string
+	challenge string        // of INVITEs; "" = none
+	count     int           // REGISTERs answered with 200
+	news      chan struct{} // closed and replaced with each
+	before    []sipleg.Way  // tried before the registered contact
 }
 
 type binding struct {
@@ -196,6 +197,23 @@ func (x *Exchange) verify(c transport.Check) (transport.PeerIdentity, error) {
 
 // Arrival implements sipleg.Directory.
 func (x *Exchange) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *sipleg.Refusal) {
+	x.mu.Lock()
+	challenge := x.challenge
+	x.mu.Unlock()
+	if challenge != "" && !m.Has("Authorization") {
+		return sipleg.Origin{}, &sipleg.Refusal{Status: 401, Header: []sip.Field{{Name: "WWW-Authenticate", Value: challenge}}}
+	}
+	return x.known(f)
+}
+
+// Challenge has every INVITE that opens a call and carries no credentials answered with 401.
+func (x *Exchange) Challenge(value string) {
+	x.mu.Lock()
+	x.challenge = value
+	x.mu.Unlock()
+}
+
+func (x *Exchange) known(f *transport.Flow) (sipleg.Origin, *sipleg.Refusal) {
 	name := f.Peer().Names[0]
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -204,6 +222,11 @@ func (x *Exchange) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *s
 		return sipleg.Origin{}, &sipleg.Refusal{Status: 403, Warning: "the certificate names no device here"}
 	}
 	return sipleg.Origin{Device: name, Line: x.lines[name], Profile: p}, nil
+}
+
+// Sender implements sipleg.Directory.
+func (x *Exchange) Sender(f *transport.Flow, m *sip.Message) (sipleg.Origin, *sipleg.Refusal) {
+	return x.known(f)
 }
 
 // Ways implements sipleg.Directory.

@@ -515,6 +515,9 @@ func (s *Session) hear(body []byte, c Carrier) (offer, ok bool) {
 	return offer, true
 }
 
+// SameDescription tells whether two session descriptions say the same, whatever the versions in their o= lines.
+func SameDescription(a, b []byte) bool { return fingerprint(a) == fingerprint(b) }
+
 // fingerprint stands for what a description says: everything but its o= line, whose version some phones count up with each
 // message.
 func fingerprint(b []byte) uint64 {
