@@ -14,6 +14,7 @@ import (
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab"
+	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/store"
 )
 
@@ -56,7 +57,8 @@ func fill(t *testing.T, dir string) (free func()) {
 func TestFullDisk(t *testing.T) {
 	disk := smallDisk(t, "48m")
 	s := start(t, lab.Options{Home: filepath.Join(disk, "home"), Config: config.Default("node1")})
-	alice, bob := telephone(t, s, "alice", "1001", nil), telephone(t, s, "bob", "1002", nil)
+	var bobs phone.Config // with its certificate
+	alice, bob := telephone(t, s, "alice", "1001", nil), telephone(t, s, "bob", "1002", func(c *phone.Config) { bobs = *c })
 	goodCall(t, alice, bob)
 	if st := status(t, s.Home()); !st.Ready || len(st.Problems) > 0 {
 		t.Fatalf("before: %+v", st)
@@ -100,7 +102,9 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("revision %d with %d devices after a refused change", now.Revision.Number, len(now.Site.Devices))
 	}
 	hangUp(bob)
-	bob = telephone(t, s, "bob", "1002", nil) // a phone that comes back is not kept out
+	bob = must(phone.Start(within(t, step), bobs))(t) // a phone that comes back is not kept out
+	t.Cleanup(func() { hangUp(bob) })
+	ok(t, bob.WaitRegistered(within(t, step)))
 
 	free()
 	goodCall(t, alice, bob)
@@ -113,7 +117,10 @@ func TestFullDisk(t *testing.T) {
 	if rows := show[bus.Exception](t, s, bus.VerbExceptions); len(rows) != 0 {
 		t.Errorf("show exceptions after space was freed: %+v", rows)
 	}
-	apply(t, s, func(c *config.Site) { c.Cluster.MediaConversion = config.ConversionRefused; c.Lines[0].Display = "Alice again" })
+	apply(t, s, func(c *config.Site) {
+		c.Cluster.MediaConversion = config.ConversionRefused
+		c.Lines[0].Display = "Alice again"
+	})
 	eventually(t, step, func() error {
 		if got := must(s.Store.Calls(t.Context(), store.CallQuery{Limit: 1000}))(t); len(got) < calls+3 {
 			return fmt.Errorf("%d call records, want %d", len(got), calls+3)
