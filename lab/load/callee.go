@@ -59,7 +59,7 @@ func (r *run) invited(p *phone, m *message) {
 		return
 	}
 	d := &dialog{r: r, phone: p, tag: "d" + strconv.FormatUint(r.tags.Add(1), 36), invite: bytes.Clone(m.echo), seq: string(m.cseq)}
-	crypto, leg, err := r.side(r.cfg.SRTP == Both || r.cfg.SRTP == Callee, suiteOffered(m.body, r.cfg.Suite), tagOffered(m.body))
+	crypto, leg, err := r.side(p, r.cfg.SRTP == Both || r.cfg.SRTP == Callee, suiteOffered(m.body, r.cfg.Suite), tagOffered(m.body))
 	if err != nil {
 		r.fail(err.Error())
 		_ = p.flow.send(append(reply(nil, m.echo, m.to, "500 Server Internal Error", d.tag), noBody...))
@@ -68,7 +68,7 @@ func (r *run) invited(p *phone, m *message) {
 	d.leg = leg
 	d.body = describe(p, crypto, leg)
 	if leg != nil {
-		if err := leg.answer(m.body); err != nil {
+		if err := leg.Answer(m.body); err != nil {
 			r.fail(err.Error())
 		}
 	}

@@ -37,7 +37,7 @@ func (r *run) place(n int) {
 	r.attempted.Add(1)
 	r.open.Add(1)
 	id := "c" + strconv.Itoa(n) + "." + r.mark
-	crypto, leg, err := r.side(r.cfg.SRTP == Both || r.cfg.SRTP == Caller, r.cfg.Suite, 1)
+	crypto, leg, err := r.side(p, r.cfg.SRTP == Both || r.cfg.SRTP == Caller, r.cfg.Suite, 1)
 	if err != nil {
 		c.fail(err.Error())
 		return
@@ -121,7 +121,7 @@ func (c *call) up(m *message) {
 	c.ack = c.within("ACK", c.invite.seq)
 	_ = c.phone.flow.send(c.ack)
 	if c.leg != nil {
-		if err := c.leg.answer(m.body); err != nil {
+		if err := c.leg.Answer(m.body); err != nil {
 			c.r.fail(err.Error())
 		}
 	}

@@ -64,6 +64,7 @@ func (o *options) flags(out io.Writer) *flag.FlagSet {
 	f.StringVar(&c.Domain, "domain", "", "SIP domain of the phones (default: the server's address)")
 	f.StringVar(&c.Network, "transport", "tls", "tls, tcp or udp")
 	f.StringVar(&o.from, "from", "", "our own `IP`")
+	f.IntVar(&c.Spread, "spread", 0, "`N` source addresses for the phones, --from and those after it")
 	f.IntVar(&c.Phones, "phones", 2, "how many phones; the first half calls the second")
 	f.StringVar(&c.User, "user", "load%d", "user part of each phone, %d is its number")
 	f.IntVar(&c.First, "first", 1, "number of the first phone")

@@ -42,6 +42,7 @@ type Config struct {
 	Domain    string         // of the users; default: the server's address
 	AllowHost string         // the address of a server that is not on this machine, to say that loading it is meant
 	From      netip.Addr     // our address; default: what the system chooses
+	Spread    int            // phones come from this many addresses, From and the following; servers limit what one source may ask
 
 	Phones int    // default 2; even
 	User   string // user part of phone I, with one %d: default load%d
@@ -68,8 +69,11 @@ type Config struct {
 	Media bool       // send and check G.711 packets, 50 a second each way
 
 	// Plateau, where not nil, is called once Count calls are up; they hang up after it returned. Hold is not used then.
-	Plateau  func(Live)
-	Progress func(string)
+	Plateau func(Live)
+	// Begin and End, where not nil, are called around what is measured: after all phones are registered, and when the last call
+	// has ended.
+	Begin, End func()
+	Progress   func(string)
 }
 
 // Live is what Plateau may look at.
@@ -135,6 +139,8 @@ func (c Config) check() error {
 		return fmt.Errorf("%d phones: expected 1 to %d", c.Phones, maxPhones)
 	case c.Mode == Calls && c.Target == "" && c.Phones%2 != 0:
 		return fmt.Errorf("%d phones: half of them call the other half, so expected an even number (or --call NUMBER)", c.Phones)
+	case c.Spread < 0 || c.Spread > 1<<16 || c.Spread > 0 && !c.From.Is4():
+		return errors.New("spread: expected up to 65536 addresses, and --from with the first (IPv4)")
 	case c.Count < 1 || c.Count > maxCount:
 		return fmt.Errorf("count %d: expected 1 to %d", c.Count, maxCount)
 	case !(c.Rate > 0 && c.Rate <= maxRate):

@@ -15,7 +15,7 @@ import (
 const deadPort = 9
 
 // side makes one end of a call's media: a key where it is to be protected, and a leg where packets are to flow.
-func (r *run) side(protected bool, suite sdp.Suite, tag int) (*sdp.Crypto, *Leg, error) {
+func (r *run) side(p *phone, protected bool, suite sdp.Suite, tag int) (*sdp.Crypto, *Leg, error) {
 	var crypto *sdp.Crypto
 	if protected {
 		key, err := sdp.GenerateKey(rand.Reader, suite)
@@ -27,28 +27,29 @@ func (r *run) side(protected bool, suite sdp.Suite, tag int) (*sdp.Crypto, *Leg,
 	if r.pump == nil {
 		return crypto, nil, nil
 	}
-	leg, err := r.pump.Leg(r.media, crypto)
+	leg, err := r.pump.Leg(p.flow.ip, crypto)
 	return crypto, leg, err
 }
 
-// describe is an offer or answer: one audio stream with G.711 and DTMF. RFC 8866; RFC 4568 for the key.
+// describe is a phone's offer or answer.
 func describe(p *phone, crypto *sdp.Crypto, leg *Leg) []byte {
-	ip, _, _ := strings.Cut(p.flow.local, ":")
-	if addr, err := netip.ParseAddrPort(p.flow.local); err == nil {
-		ip = addr.Addr().String()
-	}
-	family := "IP4 "
-	if strings.Contains(ip, ":") {
-		family = "IP6 "
-	}
-	port := deadPort
+	at := netip.AddrPortFrom(p.flow.ip, deadPort)
 	if leg != nil {
-		port = int(leg.Addr().Port())
+		at = netip.AddrPortFrom(p.flow.ip, leg.Addr().Port())
+	}
+	return Describe(at, crypto)
+}
+
+// Describe is an offer or answer: one audio stream with G.711 and DTMF, protected where there is a key. RFC 8866; RFC 4568.
+func Describe(at netip.AddrPort, crypto *sdp.Crypto) []byte {
+	family, ip := "IP4 ", at.Addr().String()
+	if at.Addr().Is6() {
+		family = "IP6 "
 	}
 	b := make([]byte, 0, 400)
 	b = append(append(append(b, "v=0\r\no=- 1 1 IN "...), family...), ip...)
 	b = append(append(append(b, "\r\ns=-\r\nc=IN "...), family...), ip...)
-	b = strconv.AppendInt(append(b, "\r\nt=0 0\r\nm=audio "...), int64(port), 10)
+	b = strconv.AppendInt(append(b, "\r\nt=0 0\r\nm=audio "...), int64(at.Port()), 10)
 	if crypto == nil {
 		b = append(b, " RTP/AVP 0 101\r\n"...)
 	} else {
@@ -86,6 +87,9 @@ func cryptoOffered(body []byte) (sdp.Crypto, bool) {
 		body = body[1:]
 	}
 }
+
+// Offered is the first key in an SDP that can be used here; false: it is to be RTP in clear.
+func Offered(body []byte) (sdp.Crypto, bool) { return cryptoOffered(body) }
 
 // suiteOffered is the suite to answer with.
 func suiteOffered(body []byte, otherwise sdp.Suite) sdp.Suite {

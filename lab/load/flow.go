@@ -3,8 +3,10 @@ package load
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,21 +18,33 @@ type flow struct {
 	conn    net.Conn
 	udp     bool
 	local   string // ip:port
+	ip      netip.Addr
 	writing sync.Mutex
 	closed  atomic.Bool
 }
 
-// dial connects; handshake is how long TLS took, from the connected socket on.
-func dial(ctx context.Context, c *Config, tlsConfig *tls.Config) (f *flow, handshake time.Duration, err error) {
+// from is the address of phone i.
+func (c *Config) from(i int) netip.Addr {
+	if c.Spread == 0 || !c.From.Is4() {
+		return c.From
+	}
+	b := c.From.As4()
+	n := binary.BigEndian.Uint32(b[:]) + uint32(i%c.Spread)
+	binary.BigEndian.PutUint32(b[:], n)
+	return netip.AddrFrom4(b)
+}
+
+// dial connects phone i; handshake is how long TLS took, from the connected socket on.
+func dial(ctx context.Context, c *Config, i int, tlsConfig *tls.Config) (f *flow, handshake time.Duration, err error) {
 	d := net.Dialer{Timeout: c.Timeout}
 	network := "tcp"
 	if c.Network == "udp" {
 		network = "udp"
 	}
-	if c.From.IsValid() {
-		d.LocalAddr = &net.TCPAddr{IP: c.From.AsSlice()}
+	if from := c.from(i); from.IsValid() {
+		d.LocalAddr = &net.TCPAddr{IP: from.AsSlice()}
 		if network == "udp" {
-			d.LocalAddr = &net.UDPAddr{IP: c.From.AsSlice()}
+			d.LocalAddr = &net.UDPAddr{IP: from.AsSlice()}
 		}
 	}
 	conn, err := d.DialContext(ctx, network, c.Server.String())
@@ -38,6 +52,9 @@ func dial(ctx context.Context, c *Config, tlsConfig *tls.Config) (f *flow, hands
 		return nil, 0, err
 	}
 	f = &flow{conn: conn, udp: network == "udp", local: conn.LocalAddr().String()}
+	if at, err := netip.ParseAddrPort(f.local); err == nil {
+		f.ip = at.Addr()
+	}
 	if u, ok := conn.(*net.UDPConn); ok {
 		_ = u.SetReadBuffer(4 << 20) // as far as the system lets us: a small one loses bursts
 	}

@@ -115,8 +115,8 @@ func (p *Pump) Leg(ip netip.Addr, own *sdp.Crypto) (*Leg, error) {
 // Addr is the leg's socket.
 func (l *Leg) Addr() netip.AddrPort { return l.sock.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-// answer takes the other end's SDP and begins to send.
-func (l *Leg) answer(body []byte) error {
+// Answer takes the other end's SDP and begins to send.
+func (l *Leg) Answer(body []byte) error {
 	to, err := mediaAt(body)
 	if err != nil {
 		return err

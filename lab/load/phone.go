@@ -26,7 +26,7 @@ type phone struct {
 }
 
 // start connects the phone and reads from then on.
-func (p *phone) start(ctx context.Context, device string) error {
+func (p *phone) start(ctx context.Context, i int, device string) error {
 	cfg := &p.r.cfg
 	var t *tls.Config
 	if cfg.Network == "tls" {
@@ -35,7 +35,7 @@ func (p *phone) start(ctx context.Context, device string) error {
 			return err
 		}
 	}
-	f, handshake, err := dial(ctx, cfg, t)
+	f, handshake, err := dial(ctx, cfg, i, t)
 	if err != nil {
 		return err
 	}

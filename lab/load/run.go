@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,7 +20,6 @@ type run struct {
 	cfg   Config
 	mark  string // makes Call-IDs of this run unlike those of others
 	upper string // the transport in Via
-	media netip.Addr
 	stats
 
 	phones, callers, callees []*phone
@@ -48,14 +46,11 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
-	r := &run{cfg: c, mark: strconv.FormatUint(rand.Uint64(), 36), upper: strings.ToUpper(c.Network), idle: make(chan struct{}, 1), media: c.From}
+	r := &run{cfg: c, mark: strconv.FormatUint(rand.Uint64(), 36), upper: strings.ToUpper(c.Network), idle: make(chan struct{}, 1)}
 	if c.Mode == Connect {
 		return r.connect(ctx)
 	}
 	if c.Media && c.Mode == Calls {
-		if !r.media.IsValid() {
-			r.media = netip.IPv4Unspecified()
-		}
 		r.pump = newPump(&r.stats)
 		defer r.pump.Close()
 	}
@@ -77,14 +72,22 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		r.registering = histogram{}
 		each = r.refresh
 	}
+	tell(c.Begin)
 	took := r.pace(ctx, each)
 	r.drain(ctx)
+	tell(c.End)
 	result := r.result(took, time.Since(begin))
 	result.OwnCPU = (ownCPU() - cpu).Seconds()
 	if !c.NoRegister {
 		r.unregisterAll()
 	}
 	return result, context.Cause(ctx)
+}
+
+func tell(f func()) {
+	if f != nil {
+		f()
+	}
 }
 
 // tls is a phone's TLS configuration: its certificate, the server's name.
@@ -118,7 +121,7 @@ func (r *run) startPhones(ctx context.Context) error {
 		half := len(r.phones) / 2
 		r.callers, r.callees = r.phones[:half], r.phones[half:]
 	}
-	return r.all(ctx, "connecting", func(i int) error { return r.phones[i].start(ctx, name(r.cfg.Device, r.cfg.First+i)) })
+	return r.all(ctx, "connecting", func(i int) error { return r.phones[i].start(ctx, i, name(r.cfg.Device, r.cfg.First+i)) })
 }
 
 // all does something for every phone, a few at the same time; the first error ends it.
@@ -348,13 +351,14 @@ func (r *run) connect(ctx context.Context) (*Result, error) {
 		}
 		configs[i] = c
 	}
+	tell(r.cfg.Begin)
 	cpu, begin := ownCPU(), time.Now()
 	took := r.pace(ctx, func(n int) {
 		r.attempted.Add(1)
 		r.open.Add(1)
 		go func() {
 			defer r.closed()
-			f, handshake, err := dial(ctx, &r.cfg, configs[n%len(configs)])
+			f, handshake, err := dial(ctx, &r.cfg, n, configs[n%len(configs)])
 			if err != nil {
 				r.fail(err.Error())
 				return
@@ -371,6 +375,7 @@ func (r *run) connect(ctx context.Context) (*Result, error) {
 		}()
 	})
 	r.drain(ctx)
+	tell(r.cfg.End)
 	out := r.result(took, time.Since(begin))
 	out.OwnCPU = (ownCPU() - cpu).Seconds()
 	return out, context.Cause(ctx)

@@ -95,6 +95,7 @@ type Limits struct {
 	Transactions  int           // server transactions of the whole endpoint: 200,000
 	Mailbox       int           // messages waiting in one shard: 8,192
 	ShedAbove     time.Duration // mailbox wait over which new requests are refused: 20 ms
+	ShedAfter     time.Duration // how long all waits must have been that long: 100 ms
 	ShedBelow     time.Duration // mailbox wait under which that ends: 8 ms
 	RetryAfter    time.Duration // in the 503, whole seconds, spread by up to its half: 10 s
 	RegisterRate  float64       // REGISTER per second of one source address: 200
@@ -130,6 +131,7 @@ func (l Limits) withDefaults() Limits {
 	setRate(&l.RegisterRate, 200)
 	setRate(&l.RequestRate, 5_000)
 	setTime(&l.ShedAbove, 20*time.Millisecond)
+	setTime(&l.ShedAfter, 100*time.Millisecond)
 	setTime(&l.ShedBelow, 8*time.Millisecond)
 	setTime(&l.RetryAfter, 10*time.Second)
 	return l

@@ -56,6 +56,7 @@ type shard struct {
 	asked    atomic.Int64 // len of own
 	wait     atomic.Int64 // latest mailbox wait, ns
 	shedding atomic.Bool
+	late     transaction.Instant // since when every wait was over ShedAbove; 0: the last was not. Owned by run
 
 	counters counters
 
@@ -306,16 +307,24 @@ func (s *shard) message(i *item) {
 	s.response(i.flow, i.msg)
 }
 
-// measure is the overload control: over ShedAbove new requests are refused, under ShedBelow they are served again.
+// measure is the overload control: when the wait was over ShedAbove for ShedAfter without a break, new requests are refused;
+// under ShedBelow they are served again. One late wake-up is no overload (RFC 8289, 3.2: a good queue drains within an interval).
 func (s *shard) measure(wait time.Duration) {
 	s.wait.Store(int64(wait))
 	l := &s.e.cfg.Limits
 	switch {
 	case wait > l.ShedAbove:
-		s.shedding.Store(true)
+		if s.late == 0 {
+			s.late = s.now
+		}
+		if time.Duration(s.now-s.late) >= l.ShedAfter {
+			s.shedding.Store(true)
+		}
+		return
 	case wait < l.ShedBelow:
 		s.shedding.Store(false)
 	}
+	s.late = 0
 }
 
 // send queues m on f and remembers to flush.
