@@ -82,15 +82,21 @@ func StartSIPp(dir string, r SIPpRun) (*Process, error) {
 	if r.UDP {
 		transport = "u1"
 	}
-	args := []string{"-sf", r.Scenario, "-t", transport, "-i", host, "-p", port, "-m", strconv.Itoa(orInt(r.Calls, 1)), "-nostdin",
+	args := []string{"-sf", r.Scenario, "-t", transport, "-i", host, "-m", strconv.Itoa(orInt(r.Calls, 1)), "-nostdin",
 		"-trace_msg", "-message_file", filepath.Join(dir, "messages.log"), "-trace_err", "-error_file", filepath.Join(dir, "errors.log")}
+	if port != "0" {
+		args = append(args, "-p", port)
+	}
 	if r.Service != "" {
 		args = append(args, "-s", r.Service)
 	}
 	for k, v := range r.Keys {
 		args = append(args, "-key", k, v)
 	}
-	args = append(append(args, r.Args...), r.Remote)
+	args = append(args, r.Args...)
+	if r.Remote != "" { // a scenario that waits for calls needs none
+		args = append(args, r.Remote)
+	}
 	return run(dir, "sipp", args...)
 }
 
