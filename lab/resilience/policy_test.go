@@ -14,6 +14,7 @@ import (
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/store"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
@@ -266,4 +267,35 @@ func wantExceptions(t *testing.T, s *lab.Site, want ...string) {
 	if !slices.Equal(got, append([]string{}, want...)) {
 		t.Errorf("show exceptions: %q, want %q", got, want)
 	}
+}
+
+// TestTakenPort: a port that another program has leaves the rest of the configuration in force; the operator is told, and
+// needs to do nothing more than end that program.
+func TestTakenPort(t *testing.T) {
+	s := start(t, lab.Options{})
+	thief, err := net.Listen("tcp", addrOf(s, 5060))
+	ok(t, err)
+	alice, bob := telephone(t, s, "alice", "1001", nil), telephone(t, s, "bob", "1002", nil)
+	up := connect(t, alice, bob)
+	now := must(s.Store.Site(within(t, step)))(t)
+	next := now.Site.Clone()
+	next.PhoneSecurityProfiles = append(next.PhoneSecurityProfiles, config.PhoneSecurityProfile{Name: "plain", DeviceSecurityMode: config.NonSecure})
+	addPhone(next, "carol", "1003", "plain")
+	must(s.Store.Apply(within(t, step), store.ChangeSet{Base: now.Revision.Number, Author: "test", Changes: config.Diff(now.Site, next)}))(t)
+	eventually(t, step, func() error {
+		if st := s.Calls.Status(t.Context()); st.State != "degraded" || !strings.Contains(st.Problem, addrOf(s, 5060)) || !strings.Contains(st.Problem, "end the program that has it") {
+			return fmt.Errorf("status %s: %q", st.State, st.Problem)
+		}
+		return nil
+	})
+	up.hear(t)
+	ok(t, thief.Close())
+	eventually(t, step, func() error {
+		if st := s.Calls.Status(t.Context()); st.State != "ready" || st.Problem != "" {
+			return fmt.Errorf("status %s: %q", st.State, st.Problem)
+		}
+		return nil
+	})
+	telephone(t, s, "carol", "1003", plainly(transport.TCP))
+	up.end(t)
 }

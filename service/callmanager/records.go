@@ -50,14 +50,10 @@ func (s *Service) writeRecords(waiting []store.CallRecord) []store.CallRecord {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 5*time.Second)
 	defer cancel()
 	if err := s.cfg.Store.AppendCalls(ctx, waiting...); err != nil {
-		s.problem("call records are not being written, calls go on: " + err.Error())
-		s.recordsLate = true
+		s.problem(aboutRecords, "call records are not being written, calls go on: "+err.Error())
 		return waiting[max(0, len(waiting)-recordLimit):]
 	}
-	if s.recordsLate {
-		s.recordsLate = false
-		s.trouble.Store(nil)
-	}
+	s.troubles.set(aboutRecords, "")
 	return nil
 }
 

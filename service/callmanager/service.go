@@ -92,11 +92,10 @@ type Service struct {
 	nonces   nonces
 	sweeper  chan struct{} // capacity 1: the earliest expiry may have changed
 
-	listening   listeners
-	responders  []*bus.Responder
-	recordsLate bool // of the goroutine that writes call records
-	pingSeq     atomic.Uint32
-	trouble     atomic.Pointer[string] // what the status shows; nil while all is well
+	listening  listeners
+	responders []*bus.Responder
+	pingSeq    atomic.Uint32
+	troubles   troubles // what the status shows
 }
 
 // Start starts a call manager with the configuration that is in the store. It returns when it listens.
@@ -211,18 +210,41 @@ func (st *site) still(b *binding) bool {
 	return b.aor == d.Name || !lineOf(d, b.aor).IsZero()
 }
 
-// follow takes every change of the store into force until the store or the service ends.
+// follow takes every change of the store into force until the store or the service ends. What could not be taken whole (a
+// port that somebody else has) is tried again now and then.
 func (s *Service) follow(changes <-chan store.Snapshot) {
-	for snapshot := range changes {
-		if snapshot.Revision.Number <= s.site.Load().Revision() {
-			continue
+	var failed *store.Snapshot
+	again := time.NewTicker(configRetry)
+	defer again.Stop()
+	for {
+		select {
+		case snapshot, open := <-changes:
+			if !open {
+				return
+			}
+			if snapshot.Revision.Number > s.site.Load().Revision() {
+				failed = s.take(snapshot)
+			}
+		case <-again.C:
+			if failed != nil {
+				failed = s.take(*failed)
+			}
 		}
-		if err := s.use(snapshot); err != nil {
-			s.problem(err.Error())
-			continue
-		}
-		s.note("", fmt.Sprintf("configuration revision %d is in force", snapshot.Revision.Number))
 	}
+}
+
+// configRetry is how often a configuration is tried again that could not be taken into force whole.
+const configRetry = 2 * time.Second
+
+// take takes a snapshot into force and tells how that went; it returns the snapshot when it must be tried again.
+func (s *Service) take(snapshot store.Snapshot) (failed *store.Snapshot) {
+	if err := s.use(snapshot); err != nil {
+		s.problem(aboutConfiguration, err.Error())
+		return &snapshot
+	}
+	s.troubles.set(aboutConfiguration, "")
+	s.note("", fmt.Sprintf("configuration revision %d is in force", snapshot.Revision.Number))
+	return nil
 }
 
 // Close ends every call and releases everything. ctx bounds how long it waits for transactions to end.

@@ -56,8 +56,8 @@ func (s *Service) Status(context.Context) bus.ServiceStatus {
 	if text := s.site.Load().recordings.trouble(s.site.Load().config); text != "" {
 		st.State, st.Problem = "degraded", text
 	}
-	if p := s.trouble.Load(); p != nil {
-		st.State, st.Problem = "degraded", *p
+	if text := s.troubles.text(); text != "" {
+		st.State, st.Problem = "degraded", text
 	}
 	return st
 }

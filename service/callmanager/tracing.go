@@ -232,10 +232,11 @@ func (s *Service) note(about, text string) {
 	s.cfg.Trace.Record(r)
 }
 
-// problem tells the operator: in the trace, and in the status until the next change is in force.
-func (s *Service) problem(text string) {
-	s.trouble.Store(&text)
-	s.warn(text)
+// problem tells the operator: in the trace, where it is news, and in the status until it is mended.
+func (s *Service) problem(about, text string) {
+	if s.troubles.set(about, text) {
+		s.cfg.Trace.Record(trace.Record{Service: Name, Kind: trace.KindNote, Level: trace.Error, Summary: text})
+	}
 }
 
 // warn leaves a note that asks for an operator.
