@@ -188,14 +188,9 @@ func garbageUDP(t *testing.T, s *lab.Site) {
 func garbageAdmin(t *testing.T, s *lab.Site) {
 	t.Helper()
 	socket := filepath.Join(s.Home(), admin.SocketName)
-	var https string
-	for _, row := range status(t, s.Home()).Services {
-		for _, a := range row.Addresses {
-			if rest, is := strings.CutPrefix(a, "https://"); is {
-				https = rest
-			}
-		}
-	}
+	https := httpsOf(t, s)
+	const useless = "locktone_admin_connections_without_request_total"
+	was := scraped(t, s, useless)
 	send := func(conn net.Conn, err error, b []byte) {
 		if err != nil {
 			t.Fatal(err)
@@ -221,10 +216,68 @@ func garbageAdmin(t *testing.T, s *lab.Site) {
 	if st := status(t, s.Home()); !st.Ready {
 		t.Errorf("status after garbage: %+v", st)
 	}
+	if now := scraped(t, s, useless); now < was+20 {
+		t.Errorf("administration counted %v connections without a request, before %v", now, was)
+	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: s.Roots(), ServerName: "localhost"}}}
 	res, err := client.Get("https://" + https + "/v1/status")
 	if err != nil || res.StatusCode != http.StatusUnauthorized {
 		t.Fatalf("HTTPS without a token, after garbage: %v, %v", res, err)
 	}
 	res.Body.Close()
+}
+
+// scraped is one figure of /metrics, as Prometheus reads it.
+func scraped(t testing.TB, s *lab.Site, name string) (v float64) {
+	t.Helper()
+	c := admin.NewClient(s.Home())
+	defer c.Close()
+	var text strings.Builder
+	must(c.Download(within(t, step), http.MethodGet, "/metrics", &text))(t)
+	for line := range strings.Lines(text.String()) {
+		if strings.HasPrefix(line, name+" ") {
+			must(fmt.Sscan(strings.TrimPrefix(line, name), &v))(t)
+			return v
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+// TestSilentAdministration: whoever fills the HTTPS port of administration does not keep the operator on the socket out.
+func TestSilentAdministration(t *testing.T) {
+	s := start(t, lab.Options{})
+	https := httpsOf(t, s)
+	before := measure()
+	for range 300 {
+		conn := must(net.Dial("tcp", https))(t)
+		defer conn.Close()
+	}
+	if st := status(t, s.Home()); !st.Ready {
+		t.Errorf("status: %+v", st)
+	}
+	if n := scraped(t, s, "locktone_admin_connections_refused_total"); n < 100 {
+		t.Errorf("%v connections were counted as refused", n)
+	}
+	eventually(t, step, func() error { // those that were let in end at their deadline
+		if n := scraped(t, s, "locktone_admin_connections_without_request_total"); n < 100 {
+			return fmt.Errorf("%v connections ended without a request", n)
+		}
+		return nil
+	})
+	before.returned(t, slack{goroutines: 12, descriptors: 310, heap: 16 << 20}) // our ends are still open
+}
+
+// httpsOf is the address of administration's HTTPS port.
+func httpsOf(t testing.TB, s *lab.Site) string {
+	t.Helper()
+	for _, row := range status(t, s.Home()).Services {
+		for _, a := range row.Addresses {
+			if rest, is := strings.CutPrefix(a, "https://"); is {
+				return rest
+			}
+		}
+	}
+	t.Fatal("administration has no HTTPS port")
+	return ""
 }

@@ -623,7 +623,7 @@ func TestBounds(t *testing.T) {
 			c.Close()
 		}
 	}()
-	for k.open.Load() < 4 {
+	for k.bounds[0].open.Load() < 4 {
 		time.Sleep(time.Millisecond) // until the server has taken them
 	}
 	c, err := net.Dial("unix", k.addresses[0])
@@ -634,6 +634,20 @@ func TestBounds(t *testing.T) {
 	c.SetReadDeadline(time.Now().Add(3 * time.Second))
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the fifth connection: %v", err)
+	}
+	if n := k.bounds[0].refused.Load(); n != 1 {
+		t.Errorf("%v connections were counted as refused", n)
+	}
+	if status, _ := k.ask("GET", "/v1/status", adminToken, ""); status != 200 {
+		t.Errorf("HTTPS while the socket has its limit: %d", status)
+	}
+	was := k.bounds[0].useless.Load()
+	open[0].Write([]byte("no request\r\n\r\n"))
+	io.Copy(io.Discard, open[0])
+	for deadline := time.Now().Add(5 * time.Second); k.bounds[0].useless.Load() != was+1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("garbage was not counted")
+		}
 	}
 }
 

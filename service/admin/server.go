@@ -16,7 +16,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -39,7 +38,7 @@ type Server struct {
 
 	servers   []*http.Server
 	addresses []string
-	open      atomic.Int64
+	bounds    []*bounded
 	closing   chan struct{} // closed first: ends the streams
 	once      sync.Once
 	wg        sync.WaitGroup
@@ -100,10 +99,8 @@ func (s *Server) listenUnix(handler http.Handler) error {
 	}
 	s.serve(l, nil, handler, func(ctx context.Context, c net.Conn) context.Context {
 		p := principal{name: "somebody", source: "unix"}
-		if b, ok := c.(*boundedConn); ok {
-			if u, ok := b.Conn.(*net.UnixConn); ok {
-				p = peerOf(u)
-			}
+		if u, ok := below(c).Conn.(*net.UnixConn); ok {
+			p = peerOf(u)
 		}
 		return context.WithValue(ctx, principalKey{}, p)
 	})
@@ -135,12 +132,14 @@ func (s *Server) listenHTTPS(handler http.Handler) error {
 }
 
 func (s *Server) serve(l net.Listener, t *tls.Config, handler http.Handler, connContext func(context.Context, net.Conn) context.Context) {
-	l = &bounded{Listener: l, open: &s.open, max: int64(s.cfg.MaxConnections)}
+	b := &bounded{Listener: l, max: int64(s.cfg.MaxConnections)} // each listener its own: whoever fills HTTPS does not shut the socket
+	s.bounds = append(s.bounds, b)
+	l = b
 	if t != nil {
 		l = tls.NewListener(l, t)
 	}
 	h := &http.Server{
-		Handler: handler, ConnContext: connContext, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		Handler: handler, ConnContext: identified(connContext), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: log.New(quiet{}, "", 0),
 	}
 	s.servers = append(s.servers, h)
@@ -187,6 +186,9 @@ func (s *Server) profiles(mux *http.ServeMux) {
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.recovered(w, r)
+		if c, ok := r.Context().Value(connKey{}).(*boundedConn); ok {
+			c.asked.Store(true)
+		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		p, refused := s.identify(r)

@@ -355,6 +355,9 @@ func (s *Site) startServices(ctx context.Context) error {
 		s.node.Admin.Address = "127.0.0.1:0"
 		s.admin, err = admin.Listen(ctx, s.adminConfig())
 	}
+	if err == nil {
+		err = s.metrics.Register(s.admin)
+	}
 	return err
 }
 
