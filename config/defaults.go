@@ -117,12 +117,6 @@ func (a Applet) WithDefaults() Applet {
 	return a
 }
 
-// WithDefaults returns the node with every default filled in.
-func (n Node) WithDefaults() Node {
-	n.Address = cmp.Or(n.Address, "127.0.0.1")
-	return n
-}
-
 // Runs reports whether the node runs the service: it lists it, or lists none.
 func (n Node) Runs(s ServiceName) bool {
 	for _, have := range n.Services {

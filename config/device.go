@@ -10,7 +10,7 @@ type Line struct {
 	Description string `yaml:"description" json:"description,omitempty"`
 	// Calling search space of calls from this line; searched before the device's.
 	CallingSearchSpace string `yaml:"callingSearchSpace" json:"callingSearchSpace,omitempty"`
-	// Name shown to a caller while this line rings.
+	// Name shown to a caller while this line rings. Default: the display.
 	AlertingName string `yaml:"alertingName" json:"alertingName,omitempty"`
 	// Name shown to the other side of a call.
 	Display string `yaml:"display" json:"display,omitempty"`
@@ -27,9 +27,9 @@ type Device struct {
 	Description string `yaml:"description" json:"description,omitempty"`
 	// Protocol the phone speaks.
 	Protocol Protocol `yaml:"protocol" json:"protocol,omitempty"`
-	// Model, as people name it: 8845, softphone. Default: softphone.
+	// Model, as people name it: 8845, softphone. A new site has ready files for its softphones. Default: softphone.
 	Model string `yaml:"model" json:"model,omitempty"`
-	// Device pool.
+	// Device pool: music on hold.
 	DevicePool string `yaml:"devicePool" json:"devicePool"`
 	// Phone security profile. Left out: encrypted, with TLS and SRTP required.
 	PhoneSecurityProfile string `yaml:"phoneSecurityProfile" json:"phoneSecurityProfile,omitempty"`
@@ -37,7 +37,7 @@ type Device struct {
 	SIPProfile string `yaml:"sipProfile" json:"sipProfile,omitempty"`
 	// Calling search space of calls from this device; searched after the line's.
 	CallingSearchSpace string `yaml:"callingSearchSpace" json:"callingSearchSpace,omitempty"`
-	// User who owns the device.
+	// User who owns the device. Takes effect with CTI and self care.
 	Owner string `yaml:"owner" json:"owner,omitempty"`
 	// User whose digest credentials the device shows, where its profile asks for them.
 	DigestUser string `yaml:"digestUser" json:"digestUser,omitempty"`
@@ -52,11 +52,11 @@ type Appearance struct {
 	Number string `yaml:"number" json:"number"`
 	// Partition of the line.
 	Partition string `yaml:"partition" json:"partition,omitempty"`
-	// Button, from 1. Default: the place in the list.
+	// Button, from 1; calls whose line is not named use the lowest. Default: the place in the list.
 	Index int `yaml:"index" json:"index,omitempty"`
-	// Text next to the button. Default: the number.
+	// Text next to the button. Takes effect with provisioning. Default: the number.
 	Label string `yaml:"label" json:"label,omitempty"`
-	// Most calls on the button at the same time. Default: 4.
+	// Most calls on the button at the same time: one more that begins there is refused. Default: 4.
 	MaxCalls int `yaml:"maxCalls" json:"maxCalls,omitempty"`
 	// Number of calls at which the line is busy for further ones. Default: 2, at most maxCalls.
 	BusyTrigger int `yaml:"busyTrigger" json:"busyTrigger,omitempty"`
@@ -69,14 +69,14 @@ type User struct {
 	// Name for people.
 	DisplayName string `yaml:"displayName" json:"displayName,omitempty"`
 	// Password, or what `locktone hash` made of it. It is hashed while the file
-	// is read (argon2id) and kept in no other form. Left out: no login by password.
+	// is read (argon2id) and kept in no other form. Takes effect with the web pages; the API takes tokens. Left out: no login by password.
 	Password Verifier `yaml:"password" json:"password,omitzero"`
-	// Digest credential of the user's devices: the password they show. It is
-	// kept as the hash of user, realm and password (RFC 8760). Left out: digest never succeeds.
+	// Digest credential of the user's devices: the password they show, or what
+	// `locktone hash --digest` made of it. It is kept as the hash of user, realm and password (RFC 8760). Left out: digest never succeeds.
 	DigestCredential DigestVerifier `yaml:"digestCredential" json:"digestCredential,omitzero"`
-	// What the user may do in administration. Left out: nothing.
+	// What the user may do in administration. Takes effect with the web pages; tokens have roles of their own. Left out: nothing.
 	Roles []Role `yaml:"roles" json:"roles,omitempty"`
-	// Devices the user may control.
+	// Devices the user may control. Takes effect with CTI and self care.
 	Devices []string `yaml:"devices" json:"devices,omitempty"`
 	// The user cannot log in and digest fails.
 	Disabled bool `yaml:"disabled" json:"disabled,omitempty"`

@@ -4,9 +4,9 @@ package config
 // can read the site from the store. Every field may be left out; a node with
 // an empty configuration is a one-machine cluster on loopback.
 type NodeConfig struct {
-	// Name of this node, as the site lists it. Default: node1.
+	// Name of this node, as the site lists it. Default: node1; a site with one node means this one.
 	Node string `yaml:"node"`
-	// Folder of the node's data, relative to the file. Default: ./var.
+	// Folder of the node's data, relative to the file, for a file given with --node. Default: that of --home, ./var.
 	Home string `yaml:"home"`
 	// System of record.
 	Store StoreConfig `yaml:"store"`
@@ -20,14 +20,14 @@ type NodeConfig struct {
 
 // StoreConfig says where the system of record is.
 type StoreConfig struct {
-	// PostgreSQL by URL (postgres://...), or a path of an SQLite file. A
-	// password belongs into PGPASSFILE or dsnFile. Default: HOME/locktone.db.
+	// PostgreSQL by URL (postgres://...), or a path of an SQLite file, relative to the home folder. A
+	// password belongs into PGPASSFILE or dsnFile. Default: locktone.db.
 	DSN string `yaml:"dsn"`
-	// File whose first line is the DSN, so that it stays out of this file.
+	// File whose first line is the DSN, so that it stays out of this file. Relative to the home folder.
 	DSNFile string `yaml:"dsnFile"`
 }
 
-// BusConfig says how the node reaches the bus.
+// BusConfig says how the node reaches the bus. Paths are relative to the home folder.
 type BusConfig struct {
 	// URLs of a NATS cluster (tls://host:4222). Left out: an embedded server without a port.
 	URLs []string `yaml:"urls"`
@@ -45,7 +45,7 @@ type BusConfig struct {
 type AdminConfig struct {
 	// Unix socket, relative to the home folder. Default: admin.sock.
 	Socket string `yaml:"socket"`
-	// Address of the HTTPS API. Default: 127.0.0.1:8443.
+	// Address of the HTTPS API. Default: the one the site gives the service, 127.0.0.1:8443; any port when the default is taken.
 	Address string `yaml:"address"`
 }
 

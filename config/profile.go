@@ -22,7 +22,7 @@ type PhoneSecurityProfile struct {
 	DigestMD5 bool `yaml:"digestMD5" json:"digestMD5,omitempty"`
 	// How long a digest nonce is good. Default: 10m.
 	NonceValidity Duration `yaml:"nonceValidity" json:"nonceValidity,omitempty"`
-	// How the phone proves itself when it asks for a certificate.
+	// How the phone proves itself when it asks for a certificate. Takes effect with enrolment.
 	CAPF CAPFSettings `yaml:"capf" json:"capf,omitzero"`
 }
 
@@ -51,12 +51,12 @@ type SIPProfile struct {
 	Timers SIPTimers `yaml:"timers" json:"timers,omitzero"`
 	// Session timer of calls.
 	SessionTimer SessionTimer `yaml:"sessionTimer" json:"sessionTimer,omitzero"`
-	// Put an SDP offer into every outgoing INVITE (best-effort: when one is at hand, mandatory: always).
+	// Put an SDP offer into outgoing INVITEs. The caller's offer is always passed on when there is one; mandatory makes one of
+	// ours when there is none, best-effort (the field's word for it) and disabled do not.
 	EarlyOffer EarlyOffer `yaml:"earlyOffer" json:"earlyOffer,omitempty"`
-	// Reliable provisional responses: off, for those that carry SDP, or for all.
+	// Reliable provisional responses (RFC 3262) to the other side where it supports them: for those that carry SDP, or for all.
+	// Disabled: only where the other side demands them.
 	Rel1xx Rel1xx `yaml:"rel1xx" json:"rel1xx,omitempty"`
-	// A 3xx of the other side is decided by the dial plan (class of service applies) instead of being followed at once.
-	RedirectByApplication bool `yaml:"redirectByApplication" json:"redirectByApplication,omitempty"`
 	// Where media goes: auto is direct unless a feature or policy needs it here, always is through this node.
 	MediaAnchor MediaAnchor `yaml:"mediaAnchor" json:"mediaAnchor,omitempty"`
 	// Registration lifetime granted to a phone that asks for more. Default: 1h.
@@ -79,13 +79,13 @@ type OptionsPing struct {
 	RetryInterval Duration `yaml:"retryInterval" json:"retryInterval,omitempty"`
 }
 
-// SIPTimers are the transaction timers of RFC 3261, 17.1.1.1.
+// SIPTimers are the timers of requests to the other side (RFC 3261, 17.1.1.1).
 type SIPTimers struct {
 	// Round-trip estimate. Default: 500ms.
 	T1 Duration `yaml:"t1" json:"t1,omitempty"`
 	// Longest retransmission interval. Default: 4s.
 	T2 Duration `yaml:"t2" json:"t2,omitempty"`
-	// How long an INVITE may ring before it is cancelled. Default: 180s.
+	// How long an INVITE to a trunk may ring before it is cancelled; a phone rings as long as its line says. Default: 180s.
 	InviteExpires Duration `yaml:"inviteExpires" json:"inviteExpires,omitempty"`
 }
 
@@ -150,7 +150,7 @@ type SIPTrunk struct {
 	SRV bool `yaml:"srv" json:"srv,omitempty"`
 	// Send and accept keys in SDP. Only with an encrypted security profile; without it the trunk's media is plain RTP.
 	SRTPAllowed bool `yaml:"srtpAllowed" json:"srtpAllowed,omitempty"`
-	// Overrides the SIP profile: auto is direct unless a feature or policy needs it here, always is through this node.
+	// Always takes media through this node, whatever the SIP profile says; auto leaves it to the profile.
 	MediaAnchor MediaAnchor `yaml:"mediaAnchor" json:"mediaAnchor,omitempty"`
 	// Calling search space of calls that come in.
 	CallingSearchSpace string `yaml:"callingSearchSpace" json:"callingSearchSpace,omitempty"`
@@ -158,11 +158,11 @@ type SIPTrunk struct {
 	SecurityProfile string `yaml:"securityProfile" json:"securityProfile"`
 	// SIP profile: timers, OPTIONS ping, early offer. Left out: the defaults.
 	SIPProfile string `yaml:"sipProfile" json:"sipProfile,omitempty"`
-	// Device pool: which nodes carry the trunk.
+	// Device pool: music on hold, and with a second node which nodes carry the trunk.
 	DevicePool string `yaml:"devicePool" json:"devicePool"`
 	// Name presented to the peer as the host of our addresses. Default: the cluster's domain.
 	LocalDomain string `yaml:"localDomain" json:"localDomain,omitempty"`
-	// Most calls on the trunk at the same time. Default: no limit.
+	// Most calls on the trunk at the same time, in both directions together. Default: no limit.
 	MaxCalls int `yaml:"maxCalls" json:"maxCalls,omitempty"`
 }
 

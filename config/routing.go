@@ -21,7 +21,8 @@ type RoutePattern struct {
 	Applet string `yaml:"applet" json:"applet,omitempty"`
 	// Refuse the call.
 	Block bool `yaml:"block" json:"block,omitempty"`
-	// Route at once when the pattern matches, although longer ones might still match.
+	// Route at once when the pattern matches, although longer ones might still match. Takes effect where digits come one by
+	// one; SIP phones of today send whole numbers.
 	Urgent bool `yaml:"urgent" json:"urgent,omitempty"`
 	// What becomes of the number and the caller's number.
 	Transform `yaml:",inline"`
@@ -40,7 +41,8 @@ type TranslationPattern struct {
 	CallingSearchSpace string `yaml:"callingSearchSpace" json:"callingSearchSpace,omitempty"`
 	// Refuse the call.
 	Block bool `yaml:"block" json:"block,omitempty"`
-	// Translate at once when the pattern matches, although longer ones might still match.
+	// Translate at once when the pattern matches, although longer ones might still match. Takes effect where digits come one
+	// by one; SIP phones of today send whole numbers.
 	Urgent bool `yaml:"urgent" json:"urgent,omitempty"`
 	// What becomes of the number and the caller's number.
 	Transform `yaml:",inline"`

@@ -79,12 +79,12 @@ type Entity interface {
 
 // Cluster names the cluster.
 type Cluster struct {
-	// Name of the cluster, part of bus subjects and certificate subjects. Default: locktone.
+	// Name of the cluster, part of bus subjects and certificate subjects; a change takes effect when the nodes start again. Default: locktone.
 	Name string `yaml:"name" json:"name,omitempty"`
-	// DNS domain of the cluster: the host part of its SIP addresses and the digest realm. Default: locktone.test.
+	// DNS domain of the cluster: the host part of its SIP addresses and the digest realm; a change takes effect when the nodes start again. Default: locktone.test.
 	Domain string `yaml:"domain" json:"domain,omitempty"`
-	// Mixed: secure and non-secure devices as their profiles say. Non-secure: the
-	// cluster offers no device security at all.
+	// Mixed: secure and non-secure devices as their profiles say. Non-secure: every phone comes without TLS to port 5060,
+	// whatever its profile says; trunks keep theirs. Listed by `show exceptions`.
 	SecurityMode SecurityMode `yaml:"securityMode" json:"securityMode,omitempty"`
 	// Whether a relay of ours may convert between SRTP and RTP where an encrypted device talks to one that takes plain
 	// RTP only. Refused: such a call gets 488. Allowed is listed by `show exceptions`.
@@ -97,19 +97,22 @@ type Node struct {
 	Name string `yaml:"name" json:"name"`
 	// For people.
 	Description string `yaml:"description" json:"description,omitempty"`
-	// IP address or host name other nodes and devices use. Default: 127.0.0.1.
+	// IP address or host name devices and other nodes use; services listen there unless they have an address of their own.
+	// Left out: the first of 127.0.1.10, 127.0.2.10 and so on that is free. A change takes effect when the node starts again.
 	Address string `yaml:"address" json:"address,omitempty"`
-	// Services this node runs. Left out: every service.
+	// Services this node runs; administration always runs. Left out: every service. A change takes effect when the node starts again.
 	Services []NodeService `yaml:"services" json:"services,omitempty"`
 }
 
 // NodeService is one service enabled on a node.
 type NodeService struct {
 	// Which service: callmanager, admin, capf, provisioning, ctimanager, voicemail, border, callserver, voicebrowser or contactcenter.
+	// This version has callmanager and admin; the others take effect with the version that brings them.
 	Service ServiceName `yaml:"service" json:"service"`
-	// Address the service binds, when it differs from the node's: services may have an address each.
+	// Address the service binds, when it differs from the node's: services may have an address each. Left out: the node's, and
+	// loopback for admin, whose port is 8443 either way.
 	Address string `yaml:"address" json:"address,omitempty"`
-	// Further addresses the service answers on as well.
+	// Further addresses the call manager answers on as well.
 	AlsoAddresses []string `yaml:"alsoAddresses" json:"alsoAddresses,omitempty"`
 }
 
@@ -118,7 +121,7 @@ type NodeService struct {
 type CallManagerGroup struct {
 	// Name of the group.
 	Name string `yaml:"name" json:"name"`
-	// Names of nodes: primary, backup, further backups.
+	// Names of nodes: primary, backup, further backups. Takes effect with a second node and with provisioning.
 	Nodes []string `yaml:"nodes" json:"nodes"`
 }
 
@@ -126,11 +129,11 @@ type CallManagerGroup struct {
 type DevicePool struct {
 	// Name of the pool.
 	Name string `yaml:"name" json:"name"`
-	// Call-manager group the pool's devices register to.
+	// Call-manager group the pool's devices register to. Takes effect with a second node and with provisioning.
 	CallManagerGroup string `yaml:"callManagerGroup" json:"callManagerGroup"`
-	// Source the pool's devices play to a party they hold. Left out: the one named default, else a built-in melody.
+	// Source that a party held by one of the pool's devices or trunks hears. Left out: the one named default, else a built-in melody.
 	MusicOnHold string `yaml:"musicOnHold" json:"musicOnHold,omitempty"`
-	// Zone of the pool's clocks, as the IANA names them: Europe/Berlin. Default: UTC.
+	// Zone of the pool's clocks, as the IANA names them: Europe/Berlin. Takes effect with provisioning. Default: UTC.
 	TimeZone string `yaml:"timeZone" json:"timeZone,omitempty"`
 }
 
@@ -157,6 +160,8 @@ type CallingSearchSpace struct {
 type MusicOnHold struct {
 	// Name of the source. The one named default serves every device pool that names none.
 	Name string `yaml:"name" json:"name"`
-	// File to play in a loop: WAV, 8 kHz mono, 16-bit linear, A-law or mu-law. Left out: a built-in melody.
+	// File to play in a loop: WAV, 8 kHz mono, 16-bit linear, A-law or mu-law, an hour at most; a relative path begins at the
+	// home folder. It is read when the configuration comes into force. A file that cannot be read degrades the service, and
+	// the built-in melody is played. Left out: the built-in melody.
 	File string `yaml:"file" json:"file,omitempty"`
 }
