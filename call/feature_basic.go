@@ -132,6 +132,12 @@ func (basic) progressing(e *Engine, l *Leg, d Desc) {
 	if from == nil || !l.ringing() {
 		return
 	}
+	if from.early == l.id && d.Kind == KindAnswer && d.Ref != l.desc.Ref {
+		// Another announcement, or a gateway that found the phone: the caller has an answer and ignores others (RFC 3261,
+		// 13.2.1), so that the settling after the 200 makes it good.
+		l.desc, from.hears = d, feed{}
+		return
+	}
 	others := 0
 	for _, o := range l.party.legs {
 		if o != l && o.onWire() {
@@ -173,6 +179,12 @@ func (b basic) answered(e *Engine, l *Leg, s Answered) {
 	early := l.oa == stable
 	switch {
 	case early:
+		if s.Desc.Kind == KindAnswer && s.Desc.Ref != l.desc.Ref {
+			l.desc = s.Desc
+			if from != nil && from.early == l.id {
+				from.hears = feed{} // it has the early answer: the settling makes a new offer
+			}
+		}
 	case s.Desc.Kind == KindOffer && l.oa == weAsked:
 		l.desc, l.oa = s.Desc, weOwe
 	default:

@@ -76,8 +76,6 @@ func (l *leg) answer(c call.Answer) {
 	if body == nil {
 		body = l.early
 	}
-	// RFC 6337, 3.1.1: after a reliable answer the 200 repeats nothing, and could change nothing.
-	l.stale = l.ses.Exchange() == dialog.Stable && body != nil && !dialog.SameDescription(body, l.ses.LocalSDP())
 	l.state, l.early = legUp, nil
 	l.confirmed.Store(true)
 	l.step(dialog.Accept{Body: body, Headers: l.asserts(c.Connected)})
@@ -103,7 +101,7 @@ func (l *leg) fail(err error) {
 
 // offer sends a new offer, or asks for one.
 func (l *leg) offer(c call.Reoffer) {
-	if l.reoffer || l.offering || l.stale || l.mending || l.ses.Exchange() == dialog.Received {
+	if l.reoffer || l.offering || l.mending || l.ses.Exchange() == dialog.Received {
 		_ = l.signal(call.ReofferRejected{Leg: l.id, Cause: call.RequestPending})
 		return
 	}

@@ -17,8 +17,8 @@ import (
 //	the same, media direct and something changes     UPDATE: 504 (RFC 3311, 5.2: what cannot be decided promptly);
 //	                                                 PRACK: 488. The peer may ask again once the call is answered
 //	offer in a reliable 1xx (our INVITE had none)    the call ends with 488: the engine has nobody to ask yet
-//	answer in a 200 that differs from the one we     re-INVITE after the ACK: a caller must ignore a second answer
-//	passed on in a reliable 183                      (RFC 3261, 13.2.1)
+//	another answer after the one passed on in a 183  the engine's: re-INVITE once the call is answered, as a caller
+//	                                                 ignores it (RFC 3261, 13.2.1)
 //	changed answer to a refresh of ours              an offer of the peer for the engine; what the other end answers is
 //	                                                 what the peer was told in the refresh, or goes to it as an offer
 
@@ -49,20 +49,6 @@ func (l *leg) offeredEarly(o dialog.Output) {
 	l.step(dialog.Reject{Status: status, Headers: l.warn(399, "media goes directly to the other end, which can be asked for this change once it has answered")})
 }
 
-// mend tells the peer what counts now, after its caller took another description from a reliable 183.
-func (l *leg) mend() {
-	if !l.stale || l.gone {
-		return
-	}
-	l.stale = false
-	body, err := l.drv.cfg.Plane.OfferAgain(media.LegID(l.id))
-	if err != nil {
-		return // an exchange is open: it says what counts
-	}
-	l.mending = true
-	l.step(dialog.Offer{Body: body})
-}
-
 // changed is an answer to a refresh of ours that says something new.
 func (l *leg) changed(body []byte) {
 	if l.offering || l.reoffer || l.mending || l.state != legUp {
@@ -85,6 +71,11 @@ func (l *leg) known(m call.Media) {
 		l.fail(err)
 		return
 	}
-	l.stale = !dialog.SameDescription(body, l.ses.LocalSDP())
-	l.mend()
+	if dialog.SameDescription(body, l.ses.LocalSDP()) {
+		return
+	}
+	if body, err = l.drv.cfg.Plane.OfferAgain(media.LegID(l.id)); err == nil {
+		l.mending = true
+		l.step(dialog.Offer{Body: body})
+	}
 }

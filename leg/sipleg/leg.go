@@ -39,11 +39,12 @@ type leg struct {
 	state    legState
 	gone     bool   // Released was signalled, or the engine released the leg
 	early    []byte // the answer that went out in a 183 and comes again in the 200 (RFC 3261, 13.2.1)
+	heard    []byte // the answer that came in a 1xx, with what the engine was told of it
+	heardAs  call.Desc
 	offering bool   // a Reoffer of the engine has no outcome yet
 	reoffer  bool   // a Reoffered of ours has no answer of the engine yet
 	told     bool   // that Reoffered is the peer's answer to a refresh: the peer waits for nothing
-	stale    bool   // the peer was told something else, in a reliable 183, than what counts now
-	mending  bool   // an offer of our own that puts that right is under way
+	mending  bool   // an offer of our own, after such an answer, is under way
 	refer    uint32 // CSeq of the REFER whose result is awaited
 	noResult bool   // the REFER wanted no notifications
 	globalID string
@@ -184,6 +185,19 @@ func (l *leg) freeMedia() {
 // put hands a received description to the plane.
 func (l *leg) put(kind call.DescKind, body []byte) (call.Desc, error) {
 	return describe.Put(l.drv.cfg.Plane, l.id, kind, body)
+}
+
+// putAnswer hands an answer to our INVITE to the plane, once: some phones count the version of their o= line up between 183
+// and 200, and that is no news.
+func (l *leg) putAnswer(body []byte) (call.Desc, error) {
+	if l.heard != nil && body != nil && dialog.SameDescription(l.heard, body) {
+		return l.heardAs, nil
+	}
+	d, err := l.put(call.KindAnswer, body)
+	if err == nil && body != nil {
+		l.heard, l.heardAs = body, d
+	}
+	return d, err
 }
 
 // make has the plane make the description that goes with a command; nil for KindNone.

@@ -62,8 +62,6 @@ func (l *leg) event(o dialog.Output) {
 		l.offered(o)
 	case dialog.EvAgreed:
 		l.agreed(o)
-	case dialog.EvAcked:
-		l.mend()
 	case dialog.EvRefreshed:
 		if o.Body != nil {
 			l.changed(o.Body)
@@ -100,7 +98,7 @@ func (l *leg) progress(o dialog.Output) {
 		}
 		return // its answer comes as EvAgreed
 	}
-	d, err := l.put(call.KindAnswer, o.Body)
+	d, err := l.putAnswer(o.Body)
 	if err != nil || o.Status == 180 && d.Kind == call.KindNone {
 		return // an early description that cannot be used is not needed either: the 200 brings the binding one
 	}
@@ -112,11 +110,14 @@ func (l *leg) answered(o dialog.Output) {
 	l.note(o.Msg)
 	l.ring, l.ways = nil, nil
 	l.state = legUp
-	kind := call.KindAnswer
+	var d call.Desc
+	var err error
 	if o.Offer {
-		kind = call.KindOffer
+		d, err = l.put(call.KindOffer, o.Body)
+	} else {
+		d, err = l.putAnswer(o.Body)
 	}
-	d, err := l.put(kind, o.Body)
+	l.heard = nil
 	if err != nil {
 		l.breakOff(err)
 		return
@@ -183,7 +184,7 @@ func (l *leg) warn(code int, text string) []dialog.Header {
 func (l *leg) agreed(o dialog.Output) {
 	switch {
 	case o.Carrier == dialog.CarrierReliable1xx:
-		d, err := l.put(call.KindAnswer, o.Body)
+		d, err := l.putAnswer(o.Body)
 		if err == nil {
 			_ = l.signal(call.Progressing{Leg: l.id, Desc: d})
 		}

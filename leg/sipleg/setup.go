@@ -126,6 +126,7 @@ func (l *leg) nextWay() bool {
 	delete(l.drv.byDialog, l.key)
 	l.drv.mu.Unlock()
 	l.drv.cfg.Plane.Rollback(media.LegID(l.id))
+	l.heard = nil
 	return l.tryWay()
 }
 

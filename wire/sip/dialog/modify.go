@@ -207,7 +207,7 @@ func (s *Session) reinvite(tx any, m *sip.Message) {
 		s.hear(body, CarrierInvite)
 		if same && s.localSDP != nil { // RFC 4028, 7.4: nothing changed, it is a refresh
 			s.answer(s.localSDP)
-			s.emit(Output{Kind: EvRefreshed})
+			s.emit(Output{Kind: EvRefreshed, Msg: m})
 			return
 		}
 	}
@@ -239,7 +239,7 @@ func (s *Session) update(tx any, m *sip.Message) {
 	s.learn(m)
 	if body == nil {
 		s.grantUpdate(s.buildResponse(m, 200, nil), tx, m)
-		s.emit(Output{Kind: EvRefreshed})
+		s.emit(Output{Kind: EvRefreshed, Msg: m})
 		return
 	}
 	s.hear(body, CarrierUpdate)

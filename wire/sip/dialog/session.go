@@ -213,7 +213,7 @@ const (
 	EvRefused   // our Offer failed with Status; the session is as before
 	EvRequest   // a request for the user: Tx, Msg; answer with Reply
 	EvResponse  // a final response (or Status alone) to a request sent with Do
-	EvRefreshed // the session timer was refreshed, by either side; Body: the peer's answer, where it says something new
+	EvRefreshed // the session timer was refreshed, by either side: Msg is the peer's request or 2xx; Body: the peer's answer, where it says something new
 	EvEnded     // the session is over: Status and Msg say why, Local says who; comes exactly once
 )
 
