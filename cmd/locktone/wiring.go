@@ -46,6 +46,7 @@ func startSite(ctx context.Context, o UpOptions) (Site, error) {
 			return nil, err
 		}
 	}
+	site.PaceCollector() // for as long as the process lives
 	return site.Start(ctx, opt)
 }
 

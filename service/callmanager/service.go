@@ -138,7 +138,7 @@ func (s *Service) start(ctx context.Context) error {
 
 // assemble puts engine, drivers, media and endpoint together.
 func (s *Service) assemble() (err error) {
-	s.host = live.Start(live.Options{Recorder: engineTrace{s}, Now: s.cfg.Now})
+	s.host = live.Start(live.Options{Recorder: engineTrace{s}, Now: s.cfg.Now, RefuseAfter: refuseAfter, AcceptUnder: acceptUnder})
 	s.cfg.Media.Music = s.music
 	s.plane = media.NewPlane(s.cfg.Media)
 	if s.driver, err = s.host.Attach(driverSIP, 0); err != nil {
@@ -330,3 +330,10 @@ func (c *dialConfigs) get(k dialKey, make_ func() *tls.Config) *tls.Config {
 	c.byPeer[k] = cfg
 	return cfg
 }
+
+// Marks of the engine's overload control. A busy machine lets a goroutine wait for 20 ms now and then; a queue that is a
+// tenth of a second old is overload.
+const (
+	refuseAfter = 100 * time.Millisecond
+	acceptUnder = 40 * time.Millisecond
+)
