@@ -38,6 +38,7 @@ type bench struct {
 	ca       *load.Authority
 	rounds   int
 	seconds  float64 // of each sample
+	rate     float64 // of the bridge alone, for profiles; 0: the rates of the table
 	only     *regexp.Regexp
 	table    table
 	quiet    bool
@@ -69,6 +70,7 @@ func run(ctx context.Context) (err error) {
 	flag.StringVar(&b.bin, "bin", "bin/locktone", "the program to measure")
 	flag.IntVar(&b.rounds, "rounds", 3, "interleaved rounds")
 	flag.Float64Var(&b.seconds, "seconds", 6, "of load in each sample")
+	flag.Float64Var(&b.rate, "rate", 0, "bridge calls at this rate only")
 	flag.BoolVar(&b.quiet, "quiet", false, "no progress")
 	flag.StringVar(&b.profile, "profile", "", "write CPU and heap profiles of our site into this `folder`")
 	flag.Parse()

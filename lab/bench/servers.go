@@ -59,7 +59,7 @@ func siteConfig(addr netip.Addr) *config.Site {
 				profile = "clear media"
 			}
 			number := strconv.Itoa(first + i)
-			s.Devices = append(s.Devices, config.Device{Name: "load" + number, DevicePool: "default", PhoneSecurityProfile: profile, SIPProfile: "anchored",
+			s.Devices = append(s.Devices, config.Device{Name: "load" + number, Model: "load generator", DevicePool: "default", PhoneSecurityProfile: profile, SIPProfile: "anchored",
 				Lines: []config.Appearance{{Number: number, Partition: "internal", MaxCalls: 200, BusyTrigger: 200}}})
 			s.Lines = append(s.Lines, config.Line{Number: number, Partition: "internal", CallingSearchSpace: "internal"})
 		}

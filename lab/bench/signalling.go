@@ -141,7 +141,11 @@ func (b *bench) bridge(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, rate := range []float64{100, 300} {
+	rates := []float64{100, 300}
+	if b.rate > 0 {
+		rates = []float64{b.rate}
+	}
+	for _, rate := range rates {
 		err := b.interleaved(systems, func(round int, s *server) error {
 			done := b.profiling(ctx, s, fmt.Sprintf("bridge-%.0f-%d", rate, round))
 			c, err := b.calls(ctx, s, rate, b.seconds)

@@ -16,7 +16,7 @@ func Site(phones int) *config.Site {
 	s := config.Default("node1")
 	for n := FirstNumber; n < FirstNumber+phones; n++ {
 		number := strconv.Itoa(n)
-		s.Devices = append(s.Devices, config.Device{Name: fmt.Sprintf("load%d", n), DevicePool: "default", PhoneSecurityProfile: "encrypted", SIPProfile: "standard",
+		s.Devices = append(s.Devices, config.Device{Name: fmt.Sprintf("load%d", n), Model: "load generator", DevicePool: "default", PhoneSecurityProfile: "encrypted", SIPProfile: "standard",
 			Lines: []config.Appearance{{Number: number, Partition: "internal", MaxCalls: 200, BusyTrigger: 200}}})
 		s.Lines = append(s.Lines, config.Line{Number: number, Partition: "internal", CallingSearchSpace: "internal"})
 	}
