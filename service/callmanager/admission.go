@@ -85,11 +85,12 @@ func transportFits(t config.Transport, n transport.Network) bool {
 	return n == transport.TLS
 }
 
-// trunkFor finds the trunk whose peer is at the other end of the flow: over TLS by the accepted subjects, without by the
-// address, always on the profile's port.
+// trunkFor finds the trunk whose peer is at the other end of the flow: over TLS by the accepted subjects, and of several trunks
+// with the same security profile the one with the peer's address; without TLS by the address; always on the profile's port.
 func (s *Service) trunkFor(f *transport.Flow) (*directory.Trunk, *refusal) {
 	report := reportOf(f)
 	var first *refusal
+	var named *directory.Trunk
 	for _, t := range s.site.Load().Trunks() {
 		if !transportFits(t.Security.IncomingTransport, f.Network()) {
 			continue
@@ -104,7 +105,13 @@ func (s *Service) trunkFor(f *transport.Flow) (*directory.Trunk, *refusal) {
 			names := pki.Names{Subjects: t.Security.AcceptedSubjects}
 			finding, ok := pki.AuthorizeNames(report, names)
 			if ok && len(names.Subjects) > 0 {
-				return t, nil
+				if s.trunks.from(t.Name, f.Remote().Addr()) {
+					return t, nil
+				}
+				if named == nil {
+					named = t
+				}
+				continue
 			}
 			if first == nil {
 				first = forbidden(finding.Sentence("trunk " + t.Name))
@@ -114,6 +121,9 @@ func (s *Service) trunkFor(f *transport.Flow) (*directory.Trunk, *refusal) {
 		if s.trunks.from(t.Name, f.Remote().Addr()) {
 			return t, nil
 		}
+	}
+	if named != nil {
+		return named, nil
 	}
 	if first == nil {
 		first = forbidden(fmt.Sprintf("no device or trunk is configured for %s over %s%s", f.Remote(), f.Network(), s.whose(f)))

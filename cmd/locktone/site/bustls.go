@@ -5,14 +5,19 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/locktone/locktone/pki"
 )
 
 // busTLS is the TLS configuration for a NATS cluster: the cluster's authority and the node's identity where the node's
-// configuration names no files.
+// configuration names no files. Nil for one on this machine that is reached in clear.
 func (s *Site) busTLS() (*tls.Config, error) {
 	c := s.node.Bus
+	if !slices.ContainsFunc(c.URLs, func(u string) bool { return strings.HasPrefix(u, "tls://") }) {
+		return nil, nil
+	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(),
 		GetClientCertificate: s.identities[0].identity.ClientConfig(pki.ClientPolicy{}).GetClientCertificate}
 	for _, root := range s.CA.Roots() {
