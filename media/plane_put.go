@@ -129,7 +129,7 @@ func (l *leg) reopen() {
 	case l.out.how == wayAnchored && l.portE != nil:
 		l.portE.Reopen()
 	case l.out.how == waySourced && l.source != nil:
-		l.source.reopen()
+		l.source.Reopen()
 	}
 }
 

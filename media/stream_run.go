@@ -179,8 +179,12 @@ func (s *Stream) OfferSession() (*sdp.Session, error) {
 	if s.over {
 		return nil, ErrClosed
 	}
+	s.core.in.Expect(time.Now().Add(offerTime))
 	return s.e.Offer()
 }
+
+// offerTime is how long the answer to an offer may take: Timer B of SIP (RFC 3261, 17.1.1.2).
+const offerTime = 32 * time.Second
 
 // Answer takes a received offer and gives the answer; the error is a *desc.Refusal when it cannot be accepted.
 func (s *Stream) Answer(offer []byte) ([]byte, error) {
@@ -246,8 +250,8 @@ func (s *Stream) Rollback() {
 	s.e.Rollback()
 }
 
-// reopen lets the last offer be answered once more.
-func (s *Stream) reopen() {
+// Reopen lets the last offer be answered once more.
+func (s *Stream) Reopen() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.e.Reopen()

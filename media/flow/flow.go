@@ -6,11 +6,18 @@
 // under its reason and dropped. Outbound protects and counts; where SRTP was agreed nothing ever leaves in clear.
 //
 // Contexts stay as long as their key, over any number of re-offers: the roll-over counter and the replay window belong
-// to the key. After a rekey packets under the old key are taken for two more seconds.
+// to the key. After a rekey packets under the old key are taken for two more seconds. A key that comes back (a party on hold
+// hears our music under our key, and then the other party again under its own) finds its context as it was: with a new
+// one the roll-over counter of a call older than 22 minutes would be wrong for good.
+//
+// While an offer of ours is open the peer may send under any key it had before: who answers an offer sends at once (RFC
+// 3264, 6.1), and its packets go straight to us while the answer takes its way through proxies. Expect says so. Only
+// what comes under a key never seen before, ahead of the answer that names it, cannot be told from a forgery.
 package flow
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/locktone/locktone/media/latch"
@@ -22,20 +29,31 @@ import (
 // MaxPacket is the largest packet taken or sent, octets, before protection.
 const MaxPacket = 1500
 
+// maxFormer is how many keys of the peer are remembered beside the one in force.
+const maxFormer = 3
+
 // grace is how long packets under the peer's old key are taken after a rekey: those on their way.
 const grace = 2 * time.Second
 
 // Inbound is the receiving direction. It is for one goroutine at a time.
 type Inbound struct {
-	key      sdp.Crypto
-	rx, old  *srtp.Receiver
-	oldUntil time.Time
-	scratch  []byte // while two keys are tried, a packet cannot be unprotected in place
+	key     sdp.Crypto
+	rx      *srtp.Receiver
+	former  []former  // keys the peer had before, newest first
+	until   time.Time // the latest of theirs
+	scratch []byte    // while several keys are tried, a packet cannot be unprotected in place
 
 	RTP, RTCP latch.Peer
 	account   rtpstat.Source
 	count     rtpstat.Counters
 	rate      int
+}
+
+// former is a key the peer had before.
+type former struct {
+	key   sdp.Crypto
+	rx    *srtp.Receiver
+	until time.Time // packets under it are taken
 }
 
 // NewInbound makes a direction that takes plain packets under a policy until it is given a key.
@@ -52,20 +70,54 @@ func (i *Inbound) SetKey(now time.Time, key sdp.Crypto) error {
 		i.key = key
 		return nil
 	}
-	var rx *srtp.Receiver
-	if !key.IsZero() {
+	if key.IsZero() {
+		i.key, i.rx, i.former = key, nil, nil
+		return nil
+	}
+	rx := i.recall(key)
+	if rx == nil {
 		var err error
 		if rx, err = srtp.NewReceiver(key); err != nil {
 			return err
 		}
-		if i.rx != nil {
-			i.old, i.oldUntil = i.rx, now.Add(grace)
-		}
-	} else {
-		i.old = nil
+	}
+	i.until = now.Add(grace)
+	for k := range i.former {
+		i.former[k].until = earlier(i.former[k].until, i.until) // what Expect has opened ends
+	}
+	if i.rx != nil {
+		i.former = slices.Insert(i.former, 0, former{i.key, i.rx, i.until})
+		i.former = i.former[:min(len(i.former), maxFormer)]
 	}
 	i.key, i.rx = key, rx
 	return nil
+}
+
+// recall takes the context of a key out of those the peer had before, nil if it had it never or too long ago.
+func (i *Inbound) recall(key sdp.Crypto) *srtp.Receiver {
+	at := slices.IndexFunc(i.former, func(f former) bool { return f.key.SameKey(key) })
+	if at < 0 {
+		return nil
+	}
+	rx := i.former[at].rx
+	i.former = slices.Delete(i.former, at, at+1)
+	return rx
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// Expect takes packets under any key the peer had before until then, or until two seconds after the next rekey: an offer of
+// ours is open, and its answer may come later than the first packets.
+func (i *Inbound) Expect(until time.Time) {
+	for k := range i.former {
+		i.former[k].until = until
+	}
+	i.until = until
 }
 
 // Key is the key in force.
@@ -126,10 +178,8 @@ func (i *Inbound) Control(now time.Time, b []byte, from netip.AddrPort, muxed bo
 
 // unprotect tries the key in force, and for a while after a rekey the one before.
 func (i *Inbound) unprotect(now time.Time, b []byte, with func(*srtp.Receiver, []byte, []byte) ([]byte, srtp.Verdict)) ([]byte, srtp.Verdict) {
-	if i.old != nil && now.After(i.oldUntil) {
-		i.old, i.scratch = nil, nil
-	}
-	if i.old == nil {
+	if len(i.former) == 0 || now.After(i.until) {
+		i.scratch = nil
 		return with(i.rx, b[:0], b)
 	}
 	if i.scratch == nil {
@@ -139,8 +189,13 @@ func (i *Inbound) unprotect(now time.Time, b []byte, with func(*srtp.Receiver, [
 	if v != srtp.Failed {
 		return clear, v
 	}
-	if clear, old := with(i.old, i.scratch, b); old != srtp.Failed {
-		return clear, old
+	for _, f := range i.former {
+		if now.After(f.until) {
+			continue
+		}
+		if clear, old := with(f.rx, i.scratch, b); old != srtp.Failed {
+			return clear, old
+		}
 	}
 	return nil, v
 }
