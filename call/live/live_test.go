@@ -334,7 +334,7 @@ func TestFullMailbox(t *testing.T) {
 func TestWatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := open(t, Options{})
-		fast, slow := r.Watch(0), r.Watch(20)
+		fast, slow, ends := r.Watch(0), r.Watch(20), r.Watch(0, call.CallEnded)
 		for i := range 10 {
 			leg := call.LegID(2*i + 1)
 			r.signal(setup(leg, "2002"))
@@ -377,8 +377,17 @@ func TestWatcher(t *testing.T) {
 		if n := <-slow.Notes(); n.Event.Seq != last+1 {
 			t.Errorf("%+v", n)
 		}
+		if first := <-ends.Notes(); !first.Snapshot {
+			t.Errorf("%+v", first)
+		}
+		for range 11 {
+			if n := <-ends.Notes(); n.Event.Kind != call.CallEnded {
+				t.Errorf("a watcher of ends was told of %v", n.Event.Kind)
+			}
+		}
 		fast.Close()
 		slow.Close()
+		ends.Close()
 	})
 }
 

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/locktone/locktone/call"
@@ -24,7 +25,8 @@ type Watcher struct {
 	host  *Host
 	notes chan Note
 	limit int
-	ready chan struct{} // a token: something was put in
+	kinds []call.EventKind // what it is told of; empty: everything
+	ready chan struct{}    // a token: something was put in
 	quit  chan struct{}
 	once  sync.Once
 
@@ -34,12 +36,13 @@ type Watcher struct {
 	asked  bool // a snapshot has been asked for
 }
 
-// Watch starts a watcher. buffer bounds what it may be behind; zero means 1,024 notes.
-func (h *Host) Watch(buffer int) *Watcher {
+// Watch starts a watcher. buffer bounds what it may be behind; zero means 1,024 notes. With kinds it is told of events of these
+// kinds only: one that wants the end of calls is not woken a dozen times for each.
+func (h *Host) Watch(buffer int, kinds ...call.EventKind) *Watcher {
 	if buffer <= 0 {
 		buffer = 1024
 	}
-	w := &Watcher{host: h, notes: make(chan Note), limit: buffer, ready: make(chan struct{}, 1), quit: make(chan struct{})}
+	w := &Watcher{host: h, notes: make(chan Note), limit: buffer, kinds: kinds, ready: make(chan struct{}, 1), quit: make(chan struct{})}
 	if h.post(entry{watch: w}) != nil {
 		w.stop()
 	}
@@ -68,16 +71,34 @@ func (w *Watcher) tell(events []call.Event) {
 	if w.lagged {
 		return // a snapshot is on its way and will have them
 	}
-	if len(w.queue)+len(events) > w.limit {
+	wanted := w.wanted(events)
+	if wanted == 0 {
+		return
+	}
+	if len(w.queue)+wanted > w.limit {
 		w.queue, w.lagged = nil, true
 		w.host.lag()
 	}
 	for _, ev := range events {
-		if !w.lagged {
+		if !w.lagged && w.wants(ev.Kind) {
 			w.queue = append(w.queue, Note{Event: ev})
 		}
 	}
 	w.wake()
+}
+
+// wants says whether the watcher is told of this kind.
+func (w *Watcher) wants(k call.EventKind) bool {
+	return len(w.kinds) == 0 || slices.Contains(w.kinds, k)
+}
+
+func (w *Watcher) wanted(events []call.Event) (n int) {
+	for i := range events {
+		if w.wants(events[i].Kind) {
+			n++
+		}
+	}
+	return n
 }
 
 // snapshot adds a picture of all calls; the engine's goroutine calls it.

@@ -12,7 +12,7 @@ import (
 // recordCalls writes a record of every finished call to the store. A store that cannot be written loses records, never
 // calls: they are kept, bounded, until it can, and the status says so.
 func (s *Service) recordCalls() {
-	w := s.host.Watch(0)
+	w := s.host.Watch(0, call.CallEnded)
 	defer w.Close()
 	var waiting []store.CallRecord
 	retry := time.NewTicker(recordRetry)
