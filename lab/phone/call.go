@@ -42,6 +42,8 @@ type Call struct {
 	timer  *endpoint.Timer
 	stream *media.Stream
 	offer  []byte // of the peer, until answered
+	taken  []byte // the answer to our first offer
+	given  []byte // our early answer, which the 200 repeats
 	plain  *plainSender
 
 	mu       sync.Mutex // guards what follows; the phone's change channel announces it
@@ -65,6 +67,7 @@ type Call struct {
 	failed   int // status of the last change that was refused
 	offers   int // offers of the peer that were answered
 	refreshs int
+	early    bool // media flows before the answer
 	source   media.Source
 }
 
@@ -215,6 +218,9 @@ func (c *Call) output(o dialog.Output) {
 	}
 	switch o.Kind {
 	case dialog.OutRequest:
+		if d := c.p.digest; d != nil && o.Msg.Method() == sip.INVITE && !o.Msg.Has("Authorization") {
+			d.Authorize(o.Msg) // with what was asked for before
+		}
 		tx, err := c.p.ep.RequestTag(o.Msg, c.target(), c)
 		if err != nil {
 			c.step(dialog.Failed{Method: o.Msg.Method(), Seq: o.Seq, Status: 503})
@@ -243,6 +249,9 @@ func (c *Call) event(o dialog.Output) {
 	case dialog.EvInvite:
 		c.invited(o)
 	case dialog.EvProgress:
+		if o.Body != nil && !o.Msg.HasToken("Require", "100rel") { // else it comes as EvAgreed
+			c.hearEarly(o.Body)
+		}
 		c.set(func() {
 			c.assertedBy(o.Msg)
 			if c.state == Dialing && (o.Status == 180 || o.Status == 183) {
@@ -288,6 +297,9 @@ func (c *Call) invited(o dialog.Output) {
 	if !c.p.cfg.NoRinging {
 		c.step(dialog.Ring{Status: 180})
 	}
+	if c.p.cfg.EarlyMedia && c.offer != nil {
+		c.speakEarly()
+	}
 	select {
 	case c.p.incoming <- c:
 	default:
@@ -301,7 +313,10 @@ func (c *Call) invited(o dialog.Output) {
 
 // accept answers an incoming call.
 func (c *Call) accept() {
-	body, err := c.describe(c.offer)
+	body, err := c.given, error(nil)
+	if body == nil {
+		body, err = c.describe(c.offer)
+	}
 	if err != nil {
 		c.step(dialog.End{Status: 488})
 		return
@@ -309,6 +324,41 @@ func (c *Call) accept() {
 	c.offer = nil
 	c.step(dialog.Accept{Body: body})
 	c.talk()
+}
+
+// speakEarly answers the offer before the call is answered.
+func (c *Call) speakEarly() {
+	body, err := c.describe(c.offer)
+	if err != nil {
+		return // the 488 comes when the call is answered
+	}
+	c.given = body
+	c.step(dialog.Ring{Status: 183, Body: body})
+	c.set(func() { c.early = true })
+	c.send()
+}
+
+// hearEarly takes an answer that comes before the call is answered.
+func (c *Call) hearEarly(answer []byte) {
+	if c.take(answer) == nil {
+		c.set(func() { c.early = true })
+		c.send()
+	}
+}
+
+// take takes the answer to our first offer, or another one in its place: of another fork, or of a 200 after a 183.
+func (c *Call) take(answer []byte) error {
+	if c.taken != nil {
+		if dialog.SameDescription(c.taken, answer) {
+			return nil
+		}
+		c.stream.Reopen()
+	}
+	err := c.stream.Accept(answer)
+	if err == nil {
+		c.taken = answer
+	}
+	return err
 }
 
 // describe answers an offer, or makes one where the peer sent none.
@@ -328,7 +378,7 @@ func (c *Call) answered(o dialog.Output) {
 			c.step(dialog.Answer{Body: answer})
 		}
 	case o.Body != nil:
-		err = c.stream.Accept(o.Body)
+		err = c.take(o.Body)
 	}
 	if err != nil {
 		c.set(func() { c.warning = err.Error() })
@@ -376,6 +426,10 @@ func (c *Call) noteHold() {
 
 // agreed is the answer to an offer of ours.
 func (c *Call) agreed(o dialog.Output) {
+	if o.Carrier == dialog.CarrierReliable1xx {
+		c.hearEarly(o.Body)
+		return
+	}
 	if err := c.stream.Accept(o.Body); err != nil {
 		c.set(func() { c.warning = err.Error() })
 		c.step(dialog.End{Status: 488})
@@ -704,7 +758,7 @@ func (c *Call) Tone(hz float64) {
 	if c.source = tone.NewSine(hz, -10); hz == 0 {
 		c.source = nil
 	}
-	up := c.state == Talking
+	up := c.state == Talking || c.early
 	c.mu.Unlock()
 	if up {
 		c.send()

@@ -9,6 +9,7 @@ import (
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/wire/sdp"
+	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/dialog"
 	"github.com/locktone/locktone/wire/sip/endpoint"
 	"github.com/locktone/locktone/wire/sip/transport"
@@ -31,8 +32,15 @@ type Config struct {
 
 	NoRegister bool          // do not register
 	Expires    time.Duration // registration asked for; 0 = 1 h
+	KeepAlive  time.Duration // between the pings of RFC 5626 on a connection; 0 = 110 s, below zero = none
+	PongWait   time.Duration // for the answer to a ping; 0 = 10 s (RFC 5626, 4.4.1)
 	AutoAnswer bool          // answer incoming calls at once
 	NoRinging  bool          // send no 180
+	EarlyMedia bool          // answer the offer in a 183: Tone is heard before the call is answered
+
+	DigestUser string     // answers challenges (RFC 8760); "" = none
+	Password   sip.Secret // of DigestUser
+	DigestMD5  bool       // named exception: answers MD5 where the server offers nothing better
 
 	Security  desc.Security      // of media; the zero value requires SRTP
 	Suites    []sdp.Suite        // in order of preference; nil = all

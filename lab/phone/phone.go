@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -26,6 +27,8 @@ type Phone struct {
 	hop      endpoint.Hop
 	local    netip.AddrPort // of the connection to the server
 	incoming chan *Call
+	digest   *sip.DigestClient // nil = no credentials; the endpoint's goroutine owns it, and kept
+	kept     *transport.Flow   // of the registration
 
 	mu      sync.Mutex
 	calls   map[dialogKey]*Call
@@ -51,6 +54,9 @@ func Start(ctx context.Context, cfg Config) (*Phone, error) {
 	p := &Phone{
 		cfg: cfg, hop: endpoint.Hop{Network: cfg.Network, Addr: addr}, incoming: make(chan *Call, 16),
 		calls: map[dialogKey]*Call{}, change: make(chan struct{}),
+	}
+	if cfg.DigestUser != "" {
+		p.digest = sip.NewDigestClient(sip.Credentials{User: cfg.DigestUser, Password: cfg.Password, AllowMD5: cfg.DigestMD5})
 	}
 	if err := p.open(ctx); err != nil {
 		return nil, fmt.Errorf("phone %s: %w", cfg.Name, err)
@@ -84,6 +90,8 @@ func (c *Config) complete() error {
 	if c.Expires <= 0 {
 		c.Expires = time.Hour
 	}
+	c.KeepAlive = cmp.Or(c.KeepAlive, 110*time.Second)
+	c.PongWait = cmp.Or(c.PongWait, 10*time.Second)
 	if c.Network == transport.TLS && (len(c.Certificate.Certificate) == 0 || c.Roots == nil) {
 		return fmt.Errorf("phone %s: TLS needs Certificate and Roots", c.Name)
 	}
@@ -101,7 +109,7 @@ func (p *Phone) open(ctx context.Context) error {
 	ep, err := endpoint.New(endpoint.Config{
 		User: p, Shards: 1, Server: userAgent, Identity: p.cfg.Name, Limits: p.cfg.Limits,
 		Transport: transport.Config{
-			Verify: p.verify, DialTLS: p.dialTLS, Observer: p.cfg.Observer, Dial: p.dialer(first),
+			Verify: p.verify, DialTLS: p.dialTLS, Observer: watcher{p, p.cfg.Observer}, Dial: p.dialer(first),
 		},
 	})
 	if err != nil {
@@ -244,10 +252,22 @@ func (p *Phone) contact() sip.Address {
 // session is the configuration of the phone's INVITE sessions.
 func (p *Phone) session() *dialog.Config {
 	c := &dialog.Config{Agent: userAgent, Timer: p.cfg.Timer, Reliable: p.cfg.Reliable, Replaces: true, Random: random, Repeats2xx: true}
+	if p.digest != nil {
+		c.Authorize = p.authorize
+	}
 	if p.cfg.NoUpdate {
 		c.Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, REFER, NOTIFY, INFO"
 	}
 	return c
+}
+
+// authorize answers the challenge to a request inside a call, of which next is a copy.
+func (p *Phone) authorize(challenge, next *sip.Message) bool {
+	if p.digest.Challenged(next, challenge) != nil {
+		return false
+	}
+	p.digest.Authorize(next)
+	return true
 }
 
 func random() uint64 {
@@ -306,7 +326,7 @@ func (p *Phone) Response(tx *endpoint.ClientTx, m *sip.Message) {
 		c.step(dialog.Response{Msg: m})
 		return
 	}
-	p.registered(m)
+	p.registered(tx, m)
 }
 
 // Failed implements endpoint.User.
@@ -335,6 +355,12 @@ func (p *Phone) Posted(_ string, v any) {
 		p.register(p.cfg.Expires)
 	case unregister:
 		p.register(0)
+	case flowLost:
+		p.lost(v.flow)
+	case pingDue:
+		p.ping(v.flow)
+	case pongDue:
+		p.pong(v)
 	}
 }
 

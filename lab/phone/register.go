@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/endpoint"
 )
 
 // registration is the phone's REGISTER state (RFC 3261, 10.2). The endpoint's goroutine moves it; the phone's lock guards
@@ -22,6 +23,8 @@ type registration struct {
 	failures int
 	err      error
 	gone     bool // unregistered on purpose
+	count    int  // REGISTERs accepted
+	next     *endpoint.Timer
 }
 
 type (
@@ -53,9 +56,22 @@ func (p *Phone) register(expires time.Duration) {
 	m.Set("Supported", "path, outbound")
 	m.Set("Expires", strconv.Itoa(int(expires/time.Second)))
 	m.Set("User-Agent", userAgent)
+	if p.digest != nil {
+		p.digest.Authorize(m) // with what was asked for before
+	}
 	if _, err := p.ep.Request(m, p.target()); err != nil {
 		p.registerFailed(err)
 	}
+}
+
+// challenged answers a 401 or 407 to REGISTER; false = that is the end of it.
+func (p *Phone) challenged(tx *endpoint.ClientTx, m *sip.Message) bool {
+	if m.Status() != 401 && m.Status() != 407 || p.digest == nil || p.digest.Challenged(tx.Request(), m) != nil {
+		return false
+	}
+	seconds, _ := tx.Request().Expires()
+	p.register(time.Duration(seconds) * time.Second)
+	return true
 }
 
 // instance is the last part of the phone's instance id (RFC 5626, 4.1): 12 hex digits that stay the same for one name.
@@ -68,8 +84,8 @@ func instance(name string) string {
 }
 
 // registered is a response to REGISTER.
-func (p *Phone) registered(m *sip.Message) {
-	if !m.IsFinal() || m.Method() != sip.REGISTER || m.CSeq().Seq != p.reg.seq {
+func (p *Phone) registered(tx *endpoint.ClientTx, m *sip.Message) {
+	if !m.IsFinal() || m.Method() != sip.REGISTER || m.CSeq().Seq != p.reg.seq || p.challenged(tx, m) {
 		return
 	}
 	p.mu.Lock()
@@ -78,6 +94,7 @@ func (p *Phone) registered(m *sip.Message) {
 	r.up = m.IsSuccess()
 	if r.up {
 		r.failures = 0
+		r.count++
 		r.expires = granted(m, p.cfg.Expires)
 		if r.gone = len(m.Contacts()) == 0; r.gone {
 			r.up = false
@@ -89,6 +106,7 @@ func (p *Phone) registered(m *sip.Message) {
 	switch {
 	case gone:
 	case m.IsSuccess():
+		p.keep(tx.Flow())
 		p.again(refreshAfter(r.expires))
 	case m.Status() == 423:
 		if low, err := strconv.Atoi(m.Header("Min-Expires")); err == nil && low > 0 {
@@ -132,7 +150,25 @@ func (p *Phone) backoff() time.Duration {
 	return min(250*time.Millisecond<<min(p.reg.failures, 7), 30*time.Second)
 }
 
-func (p *Phone) again(d time.Duration) { p.ep.After(p.reg.callID, d, registerNow{}) }
+// again plans the next REGISTER, in place of one planned before.
+func (p *Phone) again(d time.Duration) {
+	if p.reg.next != nil {
+		p.reg.next.Stop()
+	}
+	p.reg.next = p.ep.After(p.reg.callID, d, registerNow{})
+}
+
+// Registrations is how many REGISTERs were accepted so far.
+func (p *Phone) Registrations() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reg.count
+}
+
+// WaitRegistrations waits until n REGISTERs were accepted and the phone is registered.
+func (p *Phone) WaitRegistrations(ctx context.Context, n int) error {
+	return p.wait(ctx, "waiting to be registered again", func() (bool, error) { return p.reg.up && p.reg.count >= n, nil })
+}
 
 // WaitRegistered waits until the registrar has accepted the phone. A refusal (4xx) is final and comes as an error with
 // the registrar's Warning.

@@ -12,9 +12,12 @@ import (
 // dialTLS is the phone's side of the handshake. crypto/tls does not verify the server here: verify does, on the same
 // chain, before the handshake succeeds; the transport refuses a connection without it.
 func (p *Phone) dialTLS(transport.Dest) (*tls.Config, error) {
+	p.mu.Lock()
+	own := p.cfg.Certificate
+	p.mu.Unlock()
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
-		Certificates:       []tls.Certificate{p.cfg.Certificate},
+		Certificates:       []tls.Certificate{own},
 		InsecureSkipVerify: true, //nolint:gosec // verified by transport.Config.Verify
 	}, nil
 }

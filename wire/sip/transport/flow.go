@@ -57,6 +57,7 @@ type Flow struct {
 	state        atomic.Uint32
 	place        place        // accepted connections
 	proven       atomic.Bool  // a valid message came
+	pinged       atomic.Bool  // a ping of ours has no answer yet
 	last         atomic.Int64 // unix ns of the last byte from the peer
 	partialSince atomic.Int64 // unix ns since when an incomplete message waits, 0 = none
 	writeSince   atomic.Int64 // unix ns since when a write runs, 0 = none
@@ -236,6 +237,7 @@ func (f *Flow) Ping() error {
 	if f.network == UDP {
 		return nil
 	}
+	f.pinged.Store(true)
 	return f.sendRaw([]byte("\r\n\r\n"))
 }
 

@@ -50,6 +50,10 @@ func (f *Flow) readAll() error {
 func (f *Flow) keepAlive(p []byte, half *bool) bool {
 	switch string(p) {
 	case "\r\n":
+		if f.pinged.CompareAndSwap(true, false) { // the answer to a ping of ours
+			f.received(len(p))
+			return true
+		}
 		if *half = !*half; *half {
 			f.received(len(p))
 			return true
