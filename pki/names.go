@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -42,16 +43,25 @@ func matchSubjects(c *x509.Certificate, accepted []string) (Finding, bool) {
 		}
 	}
 	list := clean(strings.Join(accepted, ", "))
-	return nameFinding(RuleName, c, list, "presented a certificate whose names are not among those accepted ("+list+")",
+	if list == "" {
+		list = "none"
+	}
+	return nameFinding(RuleName, c, list, "presented a certificate that names "+namesInWords(c)+", which is not among the accepted names ("+list+")",
 		"add one of its names to the accepted X.509 subjects, or issue it a certificate with an accepted name"), false
 }
 
 func nameFinding(r Rule, c *x509.Certificate, want, what, fix string) Finding {
-	got := clean(strings.Join(certificateNames(c), ", "))
-	if got == "" {
-		got = "no name"
+	return Finding{Rule: r, Severity: Refusal, Subject: subject(c), What: what, Expected: clean(want), Got: namesInWords(c), Fix: fix}
+}
+
+// namesInWords lists a certificate's names, each once.
+func namesInWords(c *x509.Certificate) string {
+	names := certificateNames(c)
+	slices.Sort(names)
+	if got := clean(strings.Join(slices.Compact(names), ", ")); got != "" {
+		return got
 	}
-	return Finding{Rule: r, Severity: Refusal, Subject: subject(c), What: what, Expected: clean(want), Got: got, Fix: fix}
+	return "no name"
 }
 
 // certificateNames are all names of a certificate: common name, then subject alternative names. A sip URI counts as

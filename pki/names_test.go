@@ -182,3 +182,12 @@ func TestKindsAreBound(t *testing.T) {
 		t.Errorf("revoked: %v %v", ok, f)
 	}
 }
+
+// TestAcceptedNamesSentence: an operator who reads the refusal sees what came and what was expected.
+func TestAcceptedNamesSentence(t *testing.T) {
+	c := &x509.Certificate{DNSNames: []string{"other.far.test"}}
+	f, ok := matchNames(c, Names{Subjects: []string{"pbx.far.test"}})
+	if s := f.Sentence("trunk far"); ok || !strings.Contains(s, "names other.far.test") || !strings.Contains(s, "(pbx.far.test)") {
+		t.Errorf("%v, %q", ok, s)
+	}
+}
