@@ -34,17 +34,22 @@ musicOnHold: [{name: default, file: music/default.wav}, {name: sea, file: music/
 devicePools: [{name: hall, callManagerGroup: g}, {name: beach, callManagerGroup: g, musicOnHold: sea}]
 phoneSecurityProfiles:
   - {name: encrypted}
-  - {name: digest, copyOf: encrypted, digestAuthentication: true}
+  - {name: digest, copyOf: encrypted, digestAuthentication: true, digestMD5: true}
 sipProfiles:
   - {name: eager, earlyOffer: mandatory, optionsPing: {disabled: true}}
 sipTrunkSecurityProfiles:
   - {name: asks, acceptedSubjects: [asked.example], digestAuthentication: true, digestUser: peer}
   - {name: gone, acceptedSubjects: [gone.example], digestAuthentication: true, digestUser: left}
   - {name: dialled, acceptedSubjects: [dialled.example]}
+  - {name: shared, acceptedSubjects: [shared.example]}
+  - {name: open, acceptedSubjects: [open.example], acceptUnsolicitedNotify: true, acceptOutOfDialogRefer: true}
 sipTrunks:
   - {name: in, securityProfile: asks, sipProfile: eager, devicePool: hall, srtpAllowed: true, callingSearchSpace: all, destinations: [{address: 127.0.0.1, port: 9}]}
   - {name: former, securityProfile: gone, sipProfile: eager, devicePool: hall, srtpAllowed: true, callingSearchSpace: all, destinations: [{address: 127.0.0.1, port: 9}]}
   - {name: out, securityProfile: dialled, sipProfile: eager, devicePool: hall, srtpAllowed: true, localDomain: we.example, destinations: [{address: 127.0.0.1, port: PORT}]}
+  - {name: east, securityProfile: shared, sipProfile: eager, devicePool: hall, destinations: [{address: 127.0.0.5}]}
+  - {name: west, securityProfile: shared, sipProfile: eager, devicePool: hall, callingSearchSpace: all, destinations: [{address: 127.0.0.6}]}
+  - {name: opened, securityProfile: open, sipProfile: eager, devicePool: hall, destinations: [{address: 127.0.0.1, port: 10}]}
 partitions: [{name: p}]
 callingSearchSpaces: [{name: all, partitions: [p]}]
 lines:
@@ -63,6 +68,7 @@ applets:
   - {name: waves, type: music, number: 9001, partition: p, musicOnHold: sea}
 routePatterns:
   - {pattern: '8.XXXX', partition: p, trunk: out, discard: pre-dot, callingPrefix: '49'}
+  - {pattern: 6XXX, partition: p, block: true}
   - {pattern: '7.XXXX', partition: p, trunk: out, discard: pre-dot, callingPresentation: restricted}
 translationPatterns:
   - {pattern: '*67.XXXX', partition: p, discard: pre-dot, callingPresentation: restricted}
@@ -113,6 +119,7 @@ func writeTone(t *testing.T, path string, hz float64) {
 }
 
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	writeTone(t, filepath.Join(home, "music", "default.wav"), 620)
 	writeTone(t, filepath.Join(home, "music", "sea.wav"), 880)
@@ -141,6 +148,16 @@ func TestSettings(t *testing.T) {
 		}
 	})
 	t.Run("digest", func(t *testing.T) { digests(t, s) })
+	t.Run("trunks of one profile", func(t *testing.T) {
+		for from, want := range map[string]int{"127.0.0.5": 404, "127.0.0.6": 403} { // only west may reach the number, and it is blocked
+			p := dial(t, s, from, pki.KindPeer, "shared.example")
+			if res := p.final(request(sip.INVITE, "5551", "6000")); res.Status() != want {
+				t.Errorf("from %s: %d, want %d", from, res.Status(), want)
+			}
+			p.conn.Close()
+		}
+	})
+	t.Run("requests outside of calls", func(t *testing.T) { outside(t, s, alice) })
 	t.Run("trunk out", func(t *testing.T) { trunkOut(t, s, l, alice) })
 }
 
@@ -211,6 +228,16 @@ type rawPeer struct {
 	t      testing.TB
 	conn   net.Conn
 	framer sip.Framer
+}
+
+// dial connects to the site with a certificate of its authority.
+func dial(t testing.TB, s *lab.Site, from string, kind pki.Kind, name string) *rawPeer {
+	t.Helper()
+	credential := must(s.Issue(within(t, 10*time.Second), kind, name))(t)
+	d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
+	conn := must(tls.DialWithDialer(d, "tcp", netip.AddrPortFrom(s.CallManager(), 5061).String(),
+		&tls.Config{RootCAs: s.Roots(), ServerName: s.CallManager().String(), Certificates: []tls.Certificate{credential.TLS()}}))(t)
+	return &rawPeer{t: t, conn: conn}
 }
 
 func (p *rawPeer) next() *sip.Message {
@@ -302,16 +329,16 @@ func digests(t *testing.T, s *lab.Site) {
 		{pki.KindDevice, "dora", "2003", "dora", "doras secret", 404},
 		{pki.KindDevice, "dora", "2003", "dora", "something else", 403},
 	} {
-		credential := must(s.Issue(within(t, 10*time.Second), c.kind, c.name))(t)
-		conn := must(tls.Dial("tcp", netip.AddrPortFrom(s.CallManager(), 5061).String(),
-			&tls.Config{RootCAs: s.Roots(), ServerName: s.CallManager().String(), Certificates: []tls.Certificate{credential.TLS()}}))(t)
-		p := &rawPeer{t: t, conn: conn}
+		p := dial(t, s, "127.0.0.1", c.kind, c.name)
 		invite := request(sip.INVITE, c.from, "5999")
 		res := p.final(invite)
 		if res.Status() != 401 {
 			t.Errorf("%s: without credentials: %d %s", c.name, res.Status(), res.Header("Warning"))
-			conn.Close()
+			p.conn.Close()
 			continue
+		}
+		if n := len(res.Headers("WWW-Authenticate")); c.kind == pki.KindPeer != (n == 1) || n < 1 || n > 2 {
+			t.Errorf("%s: %d challenges; MD5 is for profiles with the exception only", c.name, n)
 		}
 		client := sip.NewDigestClient(sip.Credentials{User: c.user, Password: sip.NewSecret(c.password)})
 		if err := client.Challenged(invite, res); err != nil {
@@ -324,7 +351,42 @@ func digests(t *testing.T, s *lab.Site) {
 		if res := p.final(again); res.Status() != c.want {
 			t.Errorf("%s as %s: %d %s, want %d", c.name, c.user, res.Status(), res.Header("Warning"), c.want)
 		}
-		conn.Close()
+		p.conn.Close()
+	}
+}
+
+// outside: what a peer may ask outside of calls is up to its profile.
+func outside(t *testing.T, s *lab.Site, alice *phone.Phone) {
+	for name, accepted := range map[string]bool{"open.example": true, "shared.example": false} {
+		p := dial(t, s, "127.0.0.1", pki.KindPeer, name)
+		notify := request(sip.NOTIFY, "voicemail", "2002")
+		notify.Set("Event", "message-summary")
+		notify.Set("Subscription-State", "active")
+		notify.SetBody("application/simple-message-summary", []byte("Messages-Waiting: yes\r\n"))
+		refer := request(sip.REFER, "desktop", "2001")
+		refer.Set("Refer-To", "<sip:2002@pbx.example>")
+		refer.Set("Refer-Sub", "false")
+		refer.Set("Supported", "norefersub")
+		for _, x := range []struct {
+			m    *sip.Message
+			want int
+		}{{notify, 200}, {refer, 202}} {
+			if !accepted {
+				x.want = 403
+			}
+			if res := p.final(x.m); res.Status() != x.want {
+				t.Errorf("%s: %s is answered %d %s", name, x.m.Method(), res.Status(), res.Header("Warning"))
+			}
+		}
+		if accepted {
+			select {
+			case c := <-alice.Incoming():
+				c.Reject(486)
+			case <-time.After(10 * time.Second):
+				t.Error("nobody called on behalf of the peer")
+			}
+		}
+		p.conn.Close()
 	}
 }
 
@@ -388,6 +450,7 @@ func trunkOut(t *testing.T, s *lab.Site, l net.Listener, alice *phone.Phone) {
 // TestNonSecureCluster: a cluster without device security, and where the site puts its services. A phone comes over TCP although
 // its profile says encrypted; with TLS it is refused.
 func TestNonSecureCluster(t *testing.T) {
+	t.Parallel()
 	here, also := must(site.FreeAddress(100+os.Getpid()%60))(t), must(site.FreeAddress(170+os.Getpid()%60))(t)
 	s := startSite(t, lab.Options{}, fmt.Sprintf(`
 cluster: {name: plainlab, securityMode: non-secure}
@@ -420,6 +483,7 @@ devices: [{name: alice, devicePool: d, phoneSecurityProfile: encrypted, lines: [
 
 // TestNodeWithoutCallManager: a node runs what the site lists for it.
 func TestNodeWithoutCallManager(t *testing.T) {
+	t.Parallel()
 	s := startSite(t, lab.Options{}, `
 nodes: [{name: node1, services: [{service: admin}]}]
 `)
