@@ -147,7 +147,7 @@ func TestKilledWhileApplying(t *testing.T) {
 			_ = c.Run()
 			applied <- c.ProcessState.ExitCode()
 		}()
-		time.Sleep(usual * time.Duration(round+1) / time.Duration(rounds+1)) // the moment is what varies
+		time.Sleep(usual * time.Duration(round+1) / time.Duration(rounds+2)) // the moment is what varies
 		n.kill()
 		said := <-applied
 		n = up(t, dir)

@@ -28,8 +28,8 @@ func shortSessions() *config.Site {
 	return c
 }
 
-// impatient shortens T1, so that Timer B, Timer H and the wait for an ACK take 3.2 s.
-func impatient(c *callmanager.Config) { c.Timers = transaction.Timers{T1: 50 * time.Millisecond} }
+// impatient shortens T1, so that Timer B, Timer H and the wait for an ACK take 1.9 s.
+func impatient(c *callmanager.Config) { c.Timers = transaction.Timers{T1: 30 * time.Millisecond} }
 
 func shortly(c *phone.Config) {
 	c.Timer = dialog.TimerConfig{Interval: interval, Min: 2 * time.Second}
