@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -55,7 +56,7 @@ var scenarios = []scenario{
 	{file: "uac-prack", service: "1700", play: (*drachtio).answerAfterPrack},
 	{file: "uac-delayed-ack", service: "1700", play: (*drachtio).answerAndHold},
 	{file: "uac-recv-reinvite", service: "1700", play: (*drachtio).answerHoldHangUp},
-	{file: "uac-send-reinvite-no-sdp", service: "1700", play: (*drachtio).answerHangUpLater},
+	{file: "uac-send-reinvite-no-sdp", service: "1703", play: (*drachtio).answerHangUpLater},
 	{file: "uac-drop-200-then-cancel", why: "it wants 481 for a CANCEL and a BYE after the 200; RFC 3261, 9.2 answers such a CANCEL with 200 and no effect, and the BYE ends the call (15.1.1)"},
 	{file: "uac-spammer-expect-603", why: "603 for a User-Agent of sip-cli is a rule of that application; here the certificate says who may call"},
 	{file: "uac-success-green", why: "X-Color is a header field of that application"},
@@ -84,8 +85,10 @@ var scenarios = []scenario{
 type drachtio struct {
 	s       *testSite
 	phone   *phone.Phone
-	in      string // where a calling SIPp connects: stunnel with the trunk's certificate
-	uas     string // where an answering SIPp listens
+	quiet   *phone.Phone // the same without a 180
+	left    *phone.Call  // to be hung up after the scenario
+	in      string       // where a calling SIPp connects: stunnel with the trunk's certificate
+	uas     string       // where an answering SIPp listens
 	pingUAS string
 	udp     string // where a calling SIPp without TLS binds
 }
@@ -134,7 +137,7 @@ func newDrachtio(t *testing.T) *drachtio {
 	d.uas, _ = freeAddr(t)
 	d.pingUAS, _ = freeAddr(t)
 	d.s = startSite(t, func(c *config.Site) { drachtioSite(c, outPort, pingPort, deadPort) }, lab.Options{Tune: func(c *callmanager.Config) {
-		c.Timers.T1 = 50 * time.Millisecond // the last retransmission comes after 64 of them
+		c.Timers.T1 = 100 * time.Millisecond // the last retransmission comes after 64 of them
 		c.Timers.T2 = 400 * time.Millisecond
 	}})
 	f := d.s.issue(t, pki.Request{Kind: pki.KindPeer, Name: "sipp.far.test", DNSNames: []string{"sipp.far.test"}})
@@ -147,17 +150,28 @@ func newDrachtio(t *testing.T) *drachtio {
 		must(t, err)
 		t.Cleanup(p.Stop)
 	}
-	p, err := d.s.Phone(ctx, "ringer", "1700", func(c *phone.Config) { c.Security = desc.Forbidden })
+	d.phone = d.start(t, ctx, "ringer", "1700", func(*phone.Config) {})
+	d.quiet = d.start(t, ctx, "quiet", "1703", func(c *phone.Config) { c.NoRinging = true })
+	return d
+}
+
+// start registers a phone of the lab that takes plain RTP, as SIPp's descriptions offer it.
+func (d *drachtio) start(t *testing.T, ctx context.Context, name, number string, change func(*phone.Config)) *phone.Phone {
+	t.Helper()
+	p, err := d.s.Phone(ctx, name, number, func(c *phone.Config) {
+		c.Security = desc.Forbidden
+		change(c)
+	})
 	must(t, err)
 	t.Cleanup(func() { _ = p.Close(context.Background()) })
 	must(t, p.WaitRegistered(ctx))
-	d.phone = p
-	return d
+	return p
 }
 
 func drachtioSite(c *config.Site, out, ping, dead int) {
 	c.PhoneSecurityProfiles = append(c.PhoneSecurityProfiles, config.PhoneSecurityProfile{Name: "authenticated", DeviceSecurityMode: config.Authenticated})
 	addPhone(c, "ringer", "1700", "authenticated")
+	addPhone(c, "quiet", "1703", "authenticated")
 	addPhone(c, "absent", "1702", "authenticated")
 	c.SIPProfiles = append(c.SIPProfiles, quickPings("quick"),
 		config.SIPProfile{Name: "silent", OptionsPing: config.OptionsPing{Disabled: true}, Rel1xx: config.Rel1xxAll, SessionTimer: config.SessionTimer{Disabled: true}})
@@ -171,7 +185,8 @@ func drachtioSite(c *config.Site, out, ping, dead int) {
 	trunk("sipp", "sipp", "silent", out)
 	trunk("sipp-ping", "sipp", "quick", ping)
 	trunk("sipp-udp", "plain", "silent", 5060)
-	trunk("dead", "sipp", "silent", dead)
+	c.SIPTrunkSecurityProfiles = append(c.SIPTrunkSecurityProfiles, config.SIPTrunkSecurityProfile{Name: "dead", AcceptedSubjects: []string{"dead.far.test"}})
+	trunk("dead", "dead", "silent", dead)
 	c.RoutePatterns = append(c.RoutePatterns, config.RoutePattern{Pattern: "8.XXXX", Partition: "internal", Trunk: "sipp", Transform: config.Transform{Discard: config.DiscardPreDot}},
 		config.RoutePattern{Pattern: "9999", Partition: "internal", Trunk: "dead"})
 }
@@ -181,6 +196,9 @@ var (
 	trying      = regexp.MustCompile(`<recv response="100"(\s+optional="true")?`)
 	anyPause    = regexp.MustCompile(`(<pause milliseconds|<timewait milliseconds)="\d{4,}"`)
 )
+
+// sippSounds is where Debian's package has the captures that scenarios play.
+const sippSounds = "/usr/share/sip-tester"
 
 // adapted writes the copy that runs.
 func adapted(source, dir string, sc scenario) (string, error) {
@@ -193,11 +211,18 @@ func adapted(source, dir string, sc scenario) (string, error) {
 	if sc.way == "udp" {
 		transport = "udp"
 	}
-	s = strings.NewReplacer("SIP/2.0/[transport]", "SIP/2.0/"+strings.ToUpper(transport), "transport=[transport]", "transport="+transport,
+	s = strings.NewReplacer("SIP/2.0/[transport]", "SIP/2.0/"+strings.ToUpper(transport), "RAck: [$1] [$2] INVITE", "RAck: [$1] [$2]", // $2 is "1 INVITE" already
+		"transport=[transport]", "transport="+transport,
+		`regexp="<sip:`, `regexp="&lt;sip:`, // as XML wants it
 		"<sip:172.29.0.13>", "<sip:nobody@127.0.0.1:9>").Replace(s) // no packet leaves this machine
 	s = bareContact.ReplaceAllString(s, "Contact: <$1;transport="+transport+">")
 	s = trying.ReplaceAllString(s, `<recv response="100" optional="true"`)
-	s = anyPause.ReplaceAllString(s, `$1="400"`)
+	s = anyPause.ReplaceAllString(s, `$1="40"`)    // less than T1
+	if _, err := os.Stat(sippSounds); err == nil { // Debian keeps them elsewhere than beside the scenario
+		if err := os.Symlink(sippSounds, filepath.Join(dir, "pcap")); err != nil {
+			return "", err
+		}
+	}
 	path := filepath.Join(dir, sc.file+".xml")
 	return path, os.WriteFile(path, []byte(s), 0o600)
 }
@@ -241,7 +266,12 @@ func (d *drachtio) run(t *testing.T, source string, sc scenario) error {
 	if err := p.Exit(ctx); err != nil {
 		return fmt.Errorf("%w\n%s\n%s", err, SIPpLog(dir), p.Tail(3))
 	}
-	return <-played
+	err = <-played
+	if c := d.left; c != nil {
+		d.left = nil
+		return errors.Join(err, c.Hangup(ctx))
+	}
+	return err
 }
 
 func freePort() string {
@@ -276,6 +306,8 @@ func waitBound(ctx context.Context, p *Process, addr string) error {
 func (d *drachtio) incoming(ctx context.Context) (*phone.Call, error) {
 	select {
 	case c := <-d.phone.Incoming():
+		return c, nil
+	case c := <-d.quiet.Incoming():
 		return c, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("the phone did not ring: %w", context.Cause(ctx))
@@ -344,20 +376,20 @@ func (d *drachtio) answerHoldHangUp(ctx context.Context) error {
 	if err := c.Hold(ctx); err != nil {
 		return err
 	}
-	if err := acknowledged(ctx, tail, d.s); err != nil {
+	if err := acknowledged(ctx, tail); err != nil {
 		return err
 	}
 	return c.Hangup(ctx)
 }
 
 // acknowledged waits until the call manager has sent an ACK: a re-INVITE of ours was answered.
-func acknowledged(ctx context.Context, tail *trace.Tail, s *testSite) error {
+func acknowledged(ctx context.Context, tail *trace.Tail) error {
 	for {
 		r, err := tail.Next(ctx)
 		if err != nil {
 			return fmt.Errorf("no re-INVITE of ours was answered: %w", err)
 		}
-		if strings.HasPrefix(string(r.Body), "ACK ") {
+		if strings.HasPrefix(string(r.Body), "ACK ") && r.Device == "" { // to SIPp, not to the phone
 			return nil
 		}
 	}
@@ -376,7 +408,7 @@ func (d *drachtio) answerHangUpLater(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("no ACK of the second INVITE came: %w", err)
 		}
-		if text := string(r.Body); strings.HasPrefix(text, "ACK ") && strings.Contains(text, "CSeq: 2 ACK") {
+		if text := string(r.Body); r.Device == "" && strings.HasPrefix(text, "ACK ") && strings.Contains(text, "CSeq: 2 ACK") {
 			return c.Hangup(ctx)
 		}
 	}
@@ -436,7 +468,7 @@ func (d *drachtio) callReinvited(ctx context.Context) error {
 			return fmt.Errorf("SIPp's offer was not answered: %w", err)
 		}
 		text := string(r.Body)
-		if strings.HasPrefix(text, "SIP/2.0 200") && strings.Contains(text, "sipp.far.test") || strings.HasPrefix(text, "SIP/2.0 200") && r.Peer == "sipp" {
+		if r.Device == "" && strings.HasPrefix(text, "SIP/2.0 200") { // to SIPp, which makes the only requests there
 			return c.Hangup(ctx)
 		}
 	}
@@ -452,11 +484,12 @@ func (d *drachtio) callHoldThrice(ctx context.Context) error {
 		if err := step(ctx); err != nil {
 			return err
 		}
-		err := acknowledged(ctx, tail, d.s)
+		err := acknowledged(ctx, tail)
 		tail.Close()
 		if err != nil {
 			return err
 		}
 	}
-	return c.Hangup(ctx)
+	d.left = c // the scenario ends without a BYE
+	return nil
 }
