@@ -35,7 +35,7 @@ fuzz:
 	@scripts/fuzz $(FUZZTIME)
 
 bench: build
-	@scripts/bench
+	@scripts/bench $(ARGS)
 
 lint:
 	@scripts/lint

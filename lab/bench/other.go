@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/locktone/locktone/lab/load"
 	"github.com/locktone/locktone/lab/peers"
+	"github.com/locktone/locktone/service/admin"
 )
 
 // uas is a call that ends here: on the endpoint alone, and in a whole site (the echo number, engine and media included).
@@ -73,7 +76,8 @@ func (b *bench) uasEndpoint(ctx context.Context) error {
 	return nil
 }
 
-// memory is what a phone and a call cost, each in a fresh process.
+// memory is what a phone and a call cost, each in a fresh process: the growth of the resident set, and of what is alive after
+// a collection (heap in use and stacks), which does not depend on when the collector last ran.
 func (b *bench) memory(ctx context.Context) error {
 	for range b.rounds {
 		if err := b.memoryOnce(ctx); err != nil {
@@ -83,35 +87,47 @@ func (b *bench) memory(ctx context.Context) error {
 	return nil
 }
 
+// footprint is the memory of a site at one moment, in kB.
+type footprint struct{ resident, alive float64 }
+
+func (b *bench) footprint(ctx context.Context, s *server) footprint {
+	settle(ctx)
+	api := admin.NewClient(s.home)
+	defer api.Close()
+	_, _ = api.Download(ctx, http.MethodGet, "/debug/pprof/heap?gc=1", io.Discard) // collects
+	return footprint{float64(resident(s.pid)), (s.metric(ctx, "go_memstats_heap_alloc_bytes") + s.metric(ctx, "go_memstats_stack_inuse_bytes")) / 1024}
+}
+
 func (b *bench) memoryOnce(ctx context.Context) error {
 	s, err := b.startSite(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
-	warm := b.config(s, direct, 2) // what exists once, whoever comes first
-	warm.Count, warm.Rate = 50, 100
+	warm := b.config(s, direct, pairsOfPhones) // what exists once, whoever comes first: caches, trace, and the collector's floor
+	warm.Count, warm.Rate = 2500, 300
 	if _, err := load.Run(ctx, warm); err != nil {
 		return err
 	}
-	before := resident(s.pid)
+	before := b.footprint(ctx, s)
 	c := b.config(s, direct, many)
 	c.Count, c.Rate = 1000, 100
-	var idle int64
+	var idle footprint
 	c.Begin = func() {
-		settle(ctx)
-		idle = resident(s.pid)
+		idle = b.footprint(ctx, s)
 		b.heap(ctx, s, "phones")
 	}
 	held := 0
 	c.Plateau = func(l load.Live) {
-		settle(ctx)
-		held = l.Established
-		up := resident(s.pid)
+		up := b.footprint(ctx, s)
 		b.heap(ctx, s, "calls")
-		b.table.row("memory of an established call (of 1,000)", "kB", "<= 50").add(s.name, float64(up-idle)/float64(max(1, l.Established)))
-		b.table.row("memory of an idle registered TLS phone (of 1,000)", "kB", "<= 40").add(s.name, float64(idle-before)/many)
-		b.say("memory: %d kB at start, %d with %d phones, %d with %d calls", before, idle, many, up, l.Established)
+		held = l.Established
+		calls := float64(max(1, held))
+		b.table.row("memory of an established call (of 1,000): alive", "kB", "<= 50").add(s.name, (up.alive-idle.alive)/calls)
+		b.table.row("memory of an established call (of 1,000): resident", "kB", "<= 50").add(s.name, (up.resident-idle.resident)/calls)
+		b.table.row("memory of an idle registered TLS phone (of 1,000): alive", "kB", "<= 40").add(s.name, (idle.alive-before.alive)/many)
+		b.table.row("memory of an idle registered TLS phone (of 1,000): resident", "kB", "<= 40").add(s.name, (idle.resident-before.resident)/many)
+		b.say("memory (resident, alive): %.0f at start, %.0f with %d phones, %.0f with %d calls, kB", before, idle, many, up, held)
 	}
 	r, err := load.Run(ctx, c)
 	if err != nil {

@@ -50,6 +50,7 @@ const (
 func siteConfig(addr netip.Addr) *config.Site {
 	s := load.Site(many)
 	s.Nodes = []config.Node{{Name: "node1", Services: []config.NodeService{{Service: config.ServiceCallManager, Address: addr.String()}}}}
+	s.Cluster.MediaConversion = config.ConversionAllowed
 	s.PhoneSecurityProfiles = append(s.PhoneSecurityProfiles, config.PhoneSecurityProfile{Name: "clear media", DeviceSecurityMode: config.Authenticated})
 	s.SIPProfiles = append(s.SIPProfiles, config.SIPProfile{Name: "anchored", MediaAnchor: config.AnchorAlways})
 	for _, first := range []int{secured, mixed, clear_} {
