@@ -456,6 +456,7 @@ func TestNonSecureCluster(t *testing.T) {
 cluster: {name: plainlab, securityMode: non-secure}
 nodes: [{name: only, address: %s, services: [{service: callmanager, alsoAddresses: [%s]}, {service: admin}]}]
 callManagerGroups: [{name: g, nodes: [only]}]
+musicOnHold: [{name: default, file: missing.wav}]
 devicePools: [{name: d, callManagerGroup: g}]
 phoneSecurityProfiles: [{name: encrypted}]
 lines: [{number: 2001, display: Alice}]
@@ -463,6 +464,9 @@ devices: [{name: alice, devicePool: d, phoneSecurityProfile: encrypted, lines: [
 `, here, also))
 	if s.CallManager() != here {
 		t.Fatalf("the call manager is on %s, the site says %s", s.CallManager(), here)
+	}
+	if st := s.Calls.Status(t.Context()); st.State != "degraded" || !strings.Contains(st.Problem, "missing.wav") {
+		t.Errorf("a recording that is not there: %s, %s", st.State, st.Problem)
 	}
 	ctx := within(t, 20*time.Second)
 	for _, server := range []netip.Addr{here, also} {
