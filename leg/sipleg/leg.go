@@ -276,7 +276,8 @@ func (l *leg) failed(tx *endpoint.ClientTx, err error) {
 	l.step(dialog.Failed{Method: req.Method(), Seq: req.CSeq().Seq, Status: status})
 }
 
-// reconnect sends a request once more after its connection was lost: the device may have registered on a new one.
+// reconnect sends a request once more after its connection was lost: the device may have registered on a new one. Whose that
+// is the directory has verified, by the certificate of the device, which may be another one than before.
 func (l *leg) reconnect(req *sip.Message) bool {
 	old := l.to.Flow
 	if old == nil || l.target.Device == "" || req.Method() == sip.INVITE && l.state == legOutgoing {
@@ -287,8 +288,8 @@ func (l *leg) reconnect(req *sip.Message) bool {
 		return false
 	}
 	for _, w := range ways {
-		if f := w.To.Flow; f != nil && f != old && peerKey(f) == l.peer {
-			l.to = w.To
+		if f := w.To.Flow; f != nil && f != old {
+			l.to, l.peer = w.To, peerKey(f)
 			l.to.Timers = l.profile.Timers
 			next := req.Clone()
 			next.Del("Via")

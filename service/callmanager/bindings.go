@@ -56,7 +56,8 @@ func (l lifetimes) grant(asked time.Duration) (time.Duration, *refusal) {
 
 // registered tells what a REGISTER did: whether the device became reachable or unreachable by it.
 type registered struct {
-	bindings []binding // all of this address of record, for the 200
+	bindings []binding         // all of this address of record, for the 200
+	left     []*transport.Flow // connections on which the same phone was reached before, and nobody is any more
 	was, is  bool
 }
 
@@ -64,19 +65,35 @@ type registered struct {
 func (t *bindings) register(now time.Time, device, aor string, m *sip.Message, flow *transport.Flow, limits lifetimes) (registered, *refusal) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := t.live(now, device)
+	before, old := t.live(now, device), t.byDevice[device]
 	next, refused := t.applied(now, device, aor, m, flow, limits)
 	if refused != nil {
 		return registered{}, refused
 	}
 	t.set(device, next)
-	out := registered{was: before > 0, is: t.live(now, device) > 0}
+	out := registered{was: before > 0, is: t.live(now, device) > 0, left: left(old, next, flow)}
 	for _, b := range next {
 		if b.aor == aor {
 			out.bindings = append(out.bindings, *b)
 		}
 	}
 	return out, nil
+}
+
+// left lists the connections that a phone has replaced by this one. RFC 5626, 6: the same instance and reg-id on another flow
+// is the same phone, which has lost the first: it may look open from here for long.
+func left(old, next []*binding, flow *transport.Flow) (out []*transport.Flow) {
+	for _, o := range old {
+		f := o.flow
+		replaced := slices.ContainsFunc(next, func(n *binding) bool {
+			return n.flow == flow && n.aor == o.aor && n.contact.Binding().Instance != "" && sameContact(n.contact, o.contact)
+		})
+		used := slices.ContainsFunc(next, func(n *binding) bool { return n.flow == f })
+		if replaced && !used && f != flow && f.Network() != transport.UDP && !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // applied is the device's table after the request, without changing the present one.

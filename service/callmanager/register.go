@@ -1,6 +1,7 @@
 package callmanager
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -9,6 +10,9 @@ import (
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
 )
+
+// errReplaced is why a connection is closed on which nobody can be reached any more.
+var errReplaced = errors.New("the phone has registered again on another connection (RFC 5626)")
 
 // register answers a REGISTER. RFC 3261, 10.3: the certificate takes the place of step 4 (authorisation).
 func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
@@ -31,6 +35,9 @@ func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
 		return
 	}
 	s.owners.set(tx.Flow(), d.Name)
+	for _, f := range done.left {
+		f.Close(errReplaced) // what waits on it goes on by the new one
+	}
 	s.rejected.forget(d.Name)
 	s.reachable(d.Name, done.was, done.is)
 	s.respond(tx, s.registeredAnswer(m, done))
