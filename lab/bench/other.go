@@ -109,6 +109,11 @@ func (b *bench) memoryOnce(ctx context.Context) error {
 	if _, err := load.Run(ctx, warm); err != nil {
 		return err
 	}
+	select { // what finished calls leave for retransmissions is gone after timer L, 64*T1 (RFC 6026, 8.7)
+	case <-time.After(33 * time.Second):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	before := b.footprint(ctx, s)
 	c := b.config(s, direct, many)
 	c.Count, c.Rate = 1000, 100
