@@ -577,6 +577,11 @@ func (c *Call) Connected() sip.Address {
 	return c.asserted
 }
 
+// WaitConnected waits until the network says that this number is at the far end.
+func (c *Call) WaitConnected(ctx context.Context, number string) error {
+	return c.wait(ctx, "waiting to be connected with "+number, func() (bool, error) { return c.asserted.URI.User == number, nil })
+}
+
 // State is where the call stands.
 func (c *Call) State() State {
 	c.mu.Lock()

@@ -3,6 +3,7 @@ package phone_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
@@ -60,3 +61,16 @@ func (s *site) phone(n int, number string, edit func(*phone.Config)) *phone.Phon
 
 // wait is a context of a few seconds: what does not happen by then does not happen.
 func wait(t testing.TB) context.Context { return phonetest.Wait(t) }
+
+// noLegs waits until the driver has forgotten every dialog.
+func (s *site) noLegs(ctx context.Context) {
+	s.t.Helper()
+	s.idle(ctx)
+	for s.Driver.Legs() > 0 {
+		select {
+		case <-time.After(10 * time.Millisecond): // dialogs have no event of their own
+		case <-ctx.Done():
+			s.t.Fatalf("%d dialogs are left", s.Driver.Legs())
+		}
+	}
+}
