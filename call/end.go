@@ -32,6 +32,9 @@ func (e *Engine) setAside(l *Leg) {
 // dropParty takes a party with all its legs out of its call, and with it the parties it was calling.
 func (e *Engine) dropParty(p *Party, cause Cause) {
 	c := p.call
+	if len(c.left) < maxLeft && slices.Contains(c.parties, p) {
+		c.left = append(c.left, p.picture())
+	}
 	for _, l := range p.legs {
 		e.drop(l, cause, true)
 	}

@@ -69,7 +69,13 @@ type View struct {
 	Parties  []*PartyView `json:"parties,omitempty"`
 	Mix      []Edge       `json:"mix,omitempty"`
 	Ended    bool         `json:"ended,omitempty"`
+	// Left are, in the view of a call that has ended, the parties it had, each as it was when it left, by id: what a record
+	// of the call is made of. The first maxLeft that left.
+	Left []*PartyView `json:"left,omitempty"`
 }
+
+// maxLeft bounds Left, for calls that people join and leave all day.
+const maxLeft = 32
 
 // A PartyView is an immutable picture of one party.
 type PartyView struct {

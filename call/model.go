@@ -1,6 +1,10 @@
 package call
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // A Call is a conversation or the attempt at one. The Engine owns it.
 type Call struct {
@@ -8,7 +12,8 @@ type Call struct {
 	globalID string
 	created  time.Time
 	answered time.Time
-	parties  []*Party // in the order in which they joined
+	parties  []*Party     // in the order in which they joined
+	left     []*PartyView // those that have left, as they were; maxLeft of them
 	flight   flight
 	tries    int // failed attempts at an offer of our own in a row
 	retry    timer
@@ -155,6 +160,10 @@ func (c *Call) picture() *View {
 	}
 	for _, p := range c.parties {
 		v.Parties = append(v.Parties, p.picture())
+	}
+	if c.ended {
+		slices.SortFunc(c.left, func(a, b *PartyView) int { return cmp.Compare(a.ID, b.ID) })
+		v.Left = c.left
 	}
 	c.view = v
 	return v

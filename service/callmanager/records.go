@@ -67,8 +67,8 @@ func (s *Service) callRecord(n live.Note) (store.CallRecord, bool) {
 	if r.Call == "" {
 		r.Call = v.ID.String() + "@" + s.cfg.Node
 	}
-	weakest := call.SRTP
-	for i, p := range v.Parties {
+	weakest, active := call.SRTP, false
+	for i, p := range v.Left {
 		from, number := partyPlace(p), p.Identity.Number
 		switch {
 		case i == 0:
@@ -80,13 +80,20 @@ func (s *Service) callRecord(n live.Note) (store.CallRecord, bool) {
 			}
 		}
 		for _, l := range p.Legs {
-			if l.Security == call.RTP {
-				weakest = call.RTP
+			switch l.Security {
+			case call.RTP:
+				weakest, active = call.RTP, true
+			case call.SRTP:
+				active = true
 			}
 		}
 	}
-	if r.Security = "encrypted"; weakest == call.RTP {
+	switch {
+	case !active: // nothing was ever said about media: nothing is claimed
+	case weakest == call.RTP:
 		r.Security = "non-secure"
+	default:
+		r.Security = "encrypted"
 	}
 	return r, true
 }
