@@ -43,11 +43,15 @@ func TestPostgresSite(t *testing.T) {
 	}
 	must(t, c.WaitAnswered(ctx))
 	must(t, c.Hangup(ctx))
+	var calls []store.CallRecord
 	eventually(t, ctx, "the call's record in PostgreSQL", func() bool {
-		calls, err := s.Store.Calls(ctx, store.CallQuery{})
+		calls, err = s.Store.Calls(ctx, store.CallQuery{})
 		must(t, err)
-		return len(calls) == 1 && calls[0].Calling == "1001" && calls[0].Security == "encrypted"
+		return len(calls) > 0
 	})
+	if r := calls[0]; len(calls) != 1 || r.Calling != "1001" || r.Called != "1002" || r.FromDevice != "alice" || r.ToDevice != "bob" || r.Security != "encrypted" || r.Answer.IsZero() {
+		t.Errorf("the record: %+v", calls)
+	}
 	if _, err := os.Stat(filepath.Join(s.Home(), "locktone.db")); err == nil {
 		t.Error("an SQLite file was made besides")
 	}
