@@ -1,8 +1,10 @@
 package callmanager
 
 import (
+	"fmt"
 	"strings"
 
+	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
@@ -59,9 +61,11 @@ func (o outside) Request(tx *endpoint.ServerTx, m *sip.Message) {
 	case sip.OPTIONS:
 		o.s.options(tx, m)
 	case sip.NOTIFY:
-		o.s.unsolicited(tx, m)
+		o.s.trunkAsks(tx, m, "NOTIFY without a subscription", "acceptUnsolicitedNotify",
+			func(p config.SIPTrunkSecurityProfile) bool { return p.AcceptUnsolicitedNotify }, o.s.relayNotify)
 	case sip.REFER:
-		o.s.referOutside(tx, m)
+		o.s.trunkAsks(tx, m, "REFER outside a call", "acceptOutOfDialogRefer",
+			func(p config.SIPTrunkSecurityProfile) bool { return p.AcceptOutOfDialogRefer }, o.s.clickToDial)
 	case sip.SUBSCRIBE:
 		// RFC 6665, 7.2.1: an event package that is not known is 489, with those that are.
 		o.s.answer(tx, m, &refusal{status: 489, why: "event package " + m.Header("Event") + " is not offered here", header: []sip.Field{{Name: "Allow-Events", Value: "refer"}}})
@@ -104,8 +108,8 @@ func (s *Service) options(tx *endpoint.ServerTx, m *sip.Message) {
 	s.respond(tx, res)
 }
 
-// unsolicited takes a NOTIFY that nobody subscribed to, where the trunk's profile accepts it.
-func (s *Service) unsolicited(tx *endpoint.ServerTx, m *sip.Message) {
+// trunkAsks lets a trunk's peer ask for something outside of calls that its profile may allow; allowed names the setting.
+func (s *Service) trunkAsks(tx *endpoint.ServerTx, m *sip.Message, what, setting string, allowed func(config.SIPTrunkSecurityProfile) bool, do func(*endpoint.ServerTx, *sip.Message)) {
 	t, refused := s.trunkFor(tx.Flow())
 	if refused == nil {
 		refused = s.trunkDigest(m, t)
@@ -113,10 +117,10 @@ func (s *Service) unsolicited(tx *endpoint.ServerTx, m *sip.Message) {
 	switch {
 	case refused != nil:
 		s.answer(tx, m, refused)
-	case !t.Security.AcceptUnsolicitedNotify:
-		s.answer(tx, m, forbidden("trunk "+t.Name+" does not accept NOTIFY without a subscription (SIP trunk security profile "+orDefault(t.SecurityProfile)+", acceptUnsolicitedNotify)"))
+	case !allowed(t.Security):
+		s.answer(tx, m, forbidden(fmt.Sprintf("trunk %s does not accept %s (SIP trunk security profile %s, %s)", t.Name, what, orDefault(t.SecurityProfile), setting)))
 	default:
-		s.relayNotify(tx, m)
+		do(tx, m)
 	}
 }
 
@@ -151,22 +155,6 @@ func (s *Service) notify(d *directory.Device, b binding, m *sip.Message) {
 	req.SetBody(m.ContentType(), m.Body())
 	if _, err := s.ep.Request(req, endpoint.Target{Flow: b.flow}); err != nil {
 		s.note(d.Name, "NOTIFY could not be sent: "+err.Error())
-	}
-}
-
-// referOutside takes a REFER that belongs to no dialog.
-func (s *Service) referOutside(tx *endpoint.ServerTx, m *sip.Message) {
-	t, refused := s.trunkFor(tx.Flow())
-	if refused == nil {
-		refused = s.trunkDigest(m, t)
-	}
-	switch {
-	case refused != nil:
-		s.answer(tx, m, refused)
-	case !t.Security.AcceptOutOfDialogRefer:
-		s.answer(tx, m, forbidden("trunk "+t.Name+" does not accept REFER outside a call (SIP trunk security profile "+orDefault(t.SecurityProfile)+", acceptOutOfDialogRefer)"))
-	default:
-		s.clickToDial(tx, m)
 	}
 }
 
