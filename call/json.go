@@ -54,8 +54,22 @@ func appendString(b []byte, name, v string) []byte {
 	if v == "" {
 		return b
 	}
+	b = append(append(append(b, `,"`...), name...), `":`...)
+	if plain(v) { // all that the engine's own words are
+		return append(append(append(b, '"'), v...), '"')
+	}
 	text, _ := json.Marshal(v) // a string can always be written
-	return append(append(append(append(b, `,"`...), name...), `":`...), text...)
+	return append(b, text...)
+}
+
+// plain says whether JSON shows a string as it is.
+func plain(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }
 
 // UnmarshalInput reads what MarshalInput wrote.
