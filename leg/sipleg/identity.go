@@ -137,7 +137,12 @@ func history(m *sip.Message) []call.Redirection {
 			break
 		}
 		e := entries[i]
-		out = append(out, call.Redirection{Reason: historyReason(entries[i+1].Reason.Cause), From: call.Identity{
+		cause := e.Reason.Cause // RFC 7044, 5: why the call did not stay with this entry
+		if cause == 0 {         // RFC 4458, 2: or the next target says so
+			text, _ := entries[i+1].Address.URI.Params.Get("cause")
+			cause, _ = strconv.Atoi(text)
+		}
+		out = append(out, call.Redirection{Reason: historyReason(cause), From: call.Identity{
 			Number: cloneString(number(e.Address.URI)), Display: cloneString(e.Address.Display)}})
 	}
 	return out
