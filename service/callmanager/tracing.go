@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
@@ -182,26 +183,65 @@ func (e engineTrace) Record(r live.Record) {
 			break
 		}
 	}
-	rec.Body = e.body(r, &rec)
-	t.Record(rec)
+	buf, text := wireBuffers.Get().(*[]byte), wireBuffers.Get().(*[]byte)
+	rec.Body = e.body((*buf)[:0], text, r, &rec)
+	t.Record(rec) // copies what it keeps
+	if rec.Body != nil {
+		*buf = rec.Body
+	}
+	giveBack(buf)
+	giveBack(text)
+}
+
+// giveBack returns a buffer to the pool; a huge one is left to the collector.
+func giveBack(b *[]byte) {
+	if cap(*b) <= 64<<10 {
+		wireBuffers.Put(b)
+	}
 }
 
 // body is the record's body: the input as call.Replay wants it, and what came of it as text. JSON of the output would cost
 // ten times as much, and says no more: the views follow from the events.
-func (engineTrace) body(r live.Record, rec *trace.Record) []byte {
-	body := strconv.AppendUint(append(make([]byte, 0, 1024), `{"n":`...), r.Seq, 10) // 1 is where an engine's life begins
+// It is written into body, with the memory of text for the second part.
+func (engineTrace) body(body []byte, text *[]byte, r live.Record, rec *trace.Record) []byte {
+	body = strconv.AppendUint(append(body, `{"n":`...), r.Seq, 10) // 1 is where an engine's life begins
 	body = append(body, `,"input":`...)
 	body, err := call.AppendInput(body, r.At, r.Input)
 	if err != nil {
 		rec.Summary += ": not recorded: " + err.Error()
 		return nil
 	}
-	text, err := json.Marshal(string(call.AppendOutput(nil, r.Output)))
-	if err != nil {
-		rec.Summary += ": output not recorded: " + err.Error()
-		return nil
+	*text = call.AppendOutput((*text)[:0], r.Output)
+	return append(appendJSON(append(body, `,"text":`...), *text), '}')
+}
+
+// appendJSON appends a text as a JSON string. RFC 8259, 7: quotation mark, backslash and control characters are escaped; what
+// is not UTF-8 goes the long way.
+func appendJSON(b, text []byte) []byte {
+	if !utf8.Valid(text) {
+		quoted, _ := json.Marshal(string(text)) // a string can always be written
+		return append(b, quoted...)
 	}
-	return append(append(append(body, `,"text":`...), text...), '}')
+	b = append(b, '"')
+	from := 0
+	for i, c := range text {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, text[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+		}
+	}
+	return append(append(b, text[from:]...), '"')
 }
 
 // nameOf is the word for a value of the engine's vocabulary: "Setup" for call.Setup.
