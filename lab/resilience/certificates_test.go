@@ -269,6 +269,7 @@ func resetTrunk(t *testing.T, s *lab.Site) {
 // TestTwoSites: a call across a mutual TLS trunk is on both sites' ladders; certificates are renewed under calls, and a
 // revoked one is refused at the next handshake.
 func TestTwoSites(t *testing.T) {
+	t.Parallel()
 	n := startNeighbours(t)
 	trunkState(t, n.a, "in-service", "")
 	trunkState(t, n.b, "in-service", "")

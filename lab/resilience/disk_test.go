@@ -55,6 +55,7 @@ func fill(t *testing.T, dir string) (free func()) {
 // TestFullDisk: when the disk is full calls go on, the operator is told what to do, a change is refused whole; when there is
 // space again everything is as it was, and the records of the calls made meanwhile are there.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, "48m")
 	s := start(t, lab.Options{Home: filepath.Join(disk, "home"), Config: config.Default("node1")})
 	var bobs phone.Config // with its certificate

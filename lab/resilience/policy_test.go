@@ -41,6 +41,7 @@ func plainRTP(c *phone.Config) { c.Security = desc.Forbidden }
 
 // TestWhoMayRegister: a certificate must name the device, of the right kind, over the transport and port of its profile.
 func TestWhoMayRegister(t *testing.T) {
+	t.Parallel()
 	s := start(t, lab.Options{Config: modes()})
 	to := func(port string) func(*phone.Config) {
 		return func(c *phone.Config) { c.Server = strings.Replace(c.Server, ":5061", ":"+port, 1) }
@@ -102,6 +103,7 @@ func TestWhoMayRegister(t *testing.T) {
 
 // TestMediaBetweenModes: what becomes of a call between devices of different security, with and without conversion.
 func TestMediaBetweenModes(t *testing.T) {
+	t.Parallel()
 	s := start(t, lab.Options{Config: modes()})
 	alice := telephone(t, s, "alice", "1001", nil)
 	carol, dave := telephone(t, s, "carol", "1003", plainly(transport.UDP)), telephone(t, s, "dave", "1004", plainly(transport.TCP))
@@ -188,6 +190,7 @@ func listening(addr string) bool {
 // TestApplyWhileCallsAreUp changes the configuration under a call: nothing drops, ports open and close, and who may not be
 // here any more is told so.
 func TestApplyWhileCallsAreUp(t *testing.T) {
+	t.Parallel()
 	s := start(t, lab.Options{Tune: impatient})
 	alice, bob := telephone(t, s, "alice", "1001", nil), telephone(t, s, "bob", "1002", nil)
 	up := connect(t, alice, bob)
@@ -272,6 +275,7 @@ func wantExceptions(t *testing.T, s *lab.Site, want ...string) {
 // TestTakenPort: a port that another program has leaves the rest of the configuration in force; the operator is told, and
 // needs to do nothing more than end that program.
 func TestTakenPort(t *testing.T) {
+	t.Parallel()
 	s := start(t, lab.Options{})
 	thief, err := net.Listen("tcp", addrOf(s, 5060))
 	ok(t, err)

@@ -127,7 +127,7 @@ func TestKilledWhileApplying(t *testing.T) {
 	files := map[int]string{0: siteFile(t, t.TempDir(), addr, 0), 1500: siteFile(t, t.TempDir(), addr, 1500)}
 	n := up(t, dir, "--site", files[0])
 	alice := softphone(t, dir, "alice", "1001", addr)
-	rounds, old, fresh := 5, 0, 0
+	rounds, old, fresh := 4, 0, 0
 	if all() {
 		rounds = 40
 	}

@@ -32,6 +32,7 @@ func needDescriptors(t *testing.T, n uint64) {
 
 // TestHalfHandshake holds half a handshake open: it is closed at its deadline, and counted.
 func TestHalfHandshake(t *testing.T) {
+	t.Parallel()
 	s := start(t, lab.Options{Tune: quick})
 	was := figure(t, s, "handshakes_refused_total")
 	hello := clientHello(t)
@@ -144,8 +145,8 @@ func TestSilentConnections(t *testing.T) {
 		limits transport.Limits
 		held   int // at least so many at the same time
 	}{
-		{"as configured by default", transport.Limits{HandshakeTimeout: 6 * time.Second}, 400},
-		{"all of them let in", transport.Limits{HandshakeTimeout: 6 * time.Second, Handshakes: 5000, HandshakesPerIP: 5000, Unproven: 5000, AcceptRate: 20_000}, 3900},
+		{"as configured by default", transport.Limits{HandshakeTimeout: 5 * time.Second}, 400},
+		{"all of them let in", transport.Limits{HandshakeTimeout: 5 * time.Second, Handshakes: 5000, HandshakesPerIP: 5000, Unproven: 5000, AcceptRate: 20_000}, 3900},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := start(t, lab.Options{Tune: func(cm *callmanager.Config) { cm.Conns = c.limits }})

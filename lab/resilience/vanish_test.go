@@ -107,6 +107,7 @@ func TestPhonesThatVanish(t *testing.T) {
 
 // TestKeptBySessionTimer: a call whose ends are both there outlives the session timer several times over.
 func TestKeptBySessionTimer(t *testing.T) {
+	t.Parallel()
 	s := start(t, lab.Options{Config: shortSessions(), Tune: impatient})
 	alice, bob := telephone(t, s, "alice", "1001", shortly), telephone(t, s, "bob", "1002", shortly)
 	p := connect(t, alice, bob)
