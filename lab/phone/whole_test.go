@@ -362,3 +362,49 @@ func TestDeadConnectionIsFoundByItsPings(t *testing.T) {
 	must(t, ca.Hangup(ctx))
 	ended(ctx, t, cb, 200)
 }
+
+// RFC 5621, 8.1: a site tells a caller which part of its body it would have to understand; what may be ignored is.
+func TestMultipartThroughTheSite(t *testing.T) {
+	t.Parallel()
+	s := whole(t, func(c *config.Site) {
+		c.PhoneSecurityProfiles = append(c.PhoneSecurityProfiles, config.PhoneSecurityProfile{Name: "special", DeviceSecurityMode: config.NonSecure})
+	})
+	dave := at(t, s, "dave", "1004", plainly(transport.UDP))
+	carol := at(t, s, "carol", "1003", plainly(transport.UDP)) // who calls without having registered from there is refused
+	defer carol.Close(wait(t))
+	conn, err := net.Dial("udp", netip.AddrPortFrom(s.CallManager(), 5060).String())
+	must(t, err)
+	defer conn.Close()
+	ask := func(id, handling string) *sip.Message {
+		u := sip.URI{Scheme: "sip", User: "1003", Host: "locktone.test"}
+		m := sip.NewRequest(sip.INVITE, sip.URI{Scheme: "sip", User: "1004", Host: "locktone.test"})
+		m.PrependVia(sip.Via{Transport: "UDP", Host: "127.0.0.1", Port: 1, Params: sip.Params{{Name: "branch", Value: "z9hG4bK" + id}, {Name: "rport"}}})
+		m.SetMaxForwards(70)
+		m.SetFrom(sip.Address{URI: u, Params: sip.Params{{Name: "tag", Value: "f" + id}}})
+		m.SetTo(sip.Address{URI: m.RequestURI()})
+		m.SetCallID(id)
+		m.SetCSeq(sip.CSeq{Seq: 1, Method: sip.INVITE})
+		m.SetContact(sip.Address{URI: u})
+		m.SetBody("multipart/mixed;boundary=b", []byte("--b\r\nContent-Type: application/isup\r\nContent-Disposition: signal;handling="+handling+
+			"\r\n\r\nx\r\n--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n\r\n--b--\r\n"))
+		_, err := conn.Write(m.Append(nil))
+		must(t, err)
+		for buf := make([]byte, 4096); ; {
+			must(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+			n, err := conn.Read(buf)
+			must(t, err)
+			res, err := sip.Parse(buf[:n])
+			must(t, err)
+			if res.CallID() == id && res.Status() > 100 {
+				return res
+			}
+		}
+	}
+	if res := ask("required", "required"); res.Status() != 415 || !strings.Contains(res.Header("Accept"), "application/sdp") {
+		t.Errorf("%s", res.Append(nil))
+	}
+	if res := ask("optional", "optional"); res.Status() != 180 {
+		t.Errorf("%s", res.Append(nil))
+	}
+	incoming(wait(t), t, dave).Reject(486)
+}

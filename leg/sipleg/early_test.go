@@ -58,8 +58,8 @@ func answered(t *testing.T, c <-chan *sip.Message, method sip.Method) *sip.Messa
 func answerTo(t *testing.T, offer []byte, port int) string {
 	t.Helper()
 	for line := range strings.Lines(string(offer)) {
-		tag, ours := strings.CutPrefix(line, "a=crypto:")
-		if tag, _, ours = strings.Cut(tag, " AES_CM_128_HMAC_SHA1_80"); ours {
+		tag, _, ours := strings.Cut(strings.TrimPrefix(line, "a=crypto:"), " AES_CM_128_HMAC_SHA1_80")
+		if ours {
 			return strings.Replace(answer(port), "a=crypto:1", "a=crypto:"+tag, 1)
 		}
 	}
