@@ -93,9 +93,13 @@ func tortureOver(t *testing.T, network string, result func(int, string)) {
 	}
 }
 
-// wanted checks an outcome, a list of statuses and closes or silent, against the table.
+// wanted checks an outcome, a list of statuses and closes or silent, against the table. Answers to two messages may come in
+// either order.
 func wanted(m siptest.Message, data []byte, verdict siptest.Verdict, got []string) bool {
 	words := strings.Fields(string(verdict))
+	if len(words) == 3 && len(got) == 3 && got[0] == words[1] {
+		got = []string{got[1], got[0], got[2]}
+	}
 	for i, w := range words {
 		switch siptest.Verdict(w) {
 		case siptest.Accepted:
@@ -147,6 +151,9 @@ const settle = 60 * time.Millisecond
 // 3261, 18.2.2).
 func overUDP(t *testing.T, ctx context.Context, to string, m siptest.Message) string {
 	data := m.Read(t)
+	if strings.HasSuffix(m.File, ".as-printed") { // with its twin's branch it would be a retransmission of that
+		data = bytes.Replace(data, []byte("branch=z9hG4bK"), []byte("branch=z9hG4bKprinted"), 1)
+	}
 	heard := make(chan []byte, 100)
 	var first *net.UDPConn
 	local := netip.AddrFrom4([4]byte{127, 77, byte(os.Getpid() >> 8), byte(os.Getpid())})
@@ -185,6 +192,9 @@ func overUDP(t *testing.T, ctx context.Context, to string, m siptest.Message) st
 	for done := false; !done; {
 		select {
 		case b := <-heard:
+			if ack := ackOf(b, data); ack != nil {
+				send(ack)
+			}
 			if bytes.Contains(b, []byte("Call-ID: good-")) {
 				good = bytes.HasPrefix(b, []byte("SIP/2.0 200"))
 			} else if status := statusOf(b); concerns(b, data) && !slices.Contains(got, status) && status != "100" { // a retransmission is no second answer
@@ -227,15 +237,30 @@ func viaPorts(data []byte) []uint16 {
 	return ports
 }
 
-// concerns says whether a response is about the message (or, with the same branch, about its twin), and no retransmission
-// of the answer to an earlier one.
+// ackOf acknowledges a final answer to an INVITE, which is repeated otherwise (RFC 3261, 17.1.1.3); nil for anything else.
+func ackOf(response, message []byte) []byte {
+	r, err := sip.Parse(response)
+	if err != nil || r.IsRequest() || r.CSeq().Method != sip.INVITE || r.Status() < 200 || r.CallID() == "" || !concerns(response, message) {
+		return nil
+	}
+	line := strings.Fields(string(message[:bytes.IndexByte(message, '\n')]))
+	if len(line) != 3 {
+		return nil
+	}
+	return []byte(fmt.Sprintf("ACK %s SIP/2.0\r\nVia: %s\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d ACK\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+		line[1], r.TopVia(), r.Header("From"), r.Header("To"), r.CallID(), r.CSeq().Seq))
+}
+
+// concerns says whether a response is about the message, and no retransmission of the answer to an earlier one. Many of the
+// messages share branch or Call-ID; over UDP one with both the branch and the method of another is its retransmission.
 func concerns(response, message []byte) bool {
 	r, err := sip.Parse(response)
 	if err != nil {
 		return true
 	}
-	branch := r.TopVia().Branch()
-	return branch != "" && bytes.Contains(message, []byte(branch)) || bytes.Contains(message, []byte(r.CallID()))
+	branch, cseq := r.TopVia().Branch(), r.CSeq()
+	return (bytes.HasPrefix(message, []byte(cseq.Method)) || bytes.Contains(message, []byte(cseq.String()))) &&
+		(branch != "" && bytes.Contains(message, []byte(branch)) || bytes.Contains(message, []byte(r.CallID())))
 }
 
 func statusOf(b []byte) string {
