@@ -186,8 +186,13 @@ func (l *Leg) read() {
 		if n < 12 || b[1]&0x7f >= 64 && b[1]&0x7f < 96 { // RTCP
 			continue
 		}
+		r := l.peer.Load()
+		if r == nil && !l.plain.Load() { // before the other end's SDP: nothing to check it with
+			s.early.Add(1)
+			continue
+		}
 		s.received.Add(1)
-		if r := l.peer.Load(); r != nil {
+		if r != nil {
 			out, verdict := r.RTP(b[:0], b)
 			if verdict != srtp.Accepted {
 				s.rejected.Add(1)

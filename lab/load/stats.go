@@ -87,6 +87,7 @@ type MediaCounts struct {
 	Authenticated uint64 `json:"authenticated"` // received, and the SRTP tag was right
 	Rejected      uint64 `json:"rejected"`      // received, and it was not, or it was a replay
 	Lost          uint64 `json:"lost"`          // sequence numbers that never came
+	Early         uint64 `json:"early"`         // before the answer with the key: neither received nor rejected
 }
 
 // Result is what a run found.
@@ -123,11 +124,11 @@ func (r *Result) Clean() bool {
 
 // stats are counted while a run goes on.
 type stats struct {
-	attempted, answered, completed, resent, duplicates   atomic.Uint64
-	registered                                           atomic.Int64
-	registering, handshake, ringing, answer, ending      histogram
-	sent, received, authenticated, rejected, lostPackets atomic.Uint64
-	delay                                                histogram
+	attempted, answered, completed, resent, duplicates          atomic.Uint64
+	registered                                                  atomic.Int64
+	registering, handshake, ringing, answer, ending             histogram
+	sent, received, authenticated, rejected, lostPackets, early atomic.Uint64
+	delay                                                       histogram
 
 	mu       sync.Mutex
 	failures map[string]int64
@@ -146,7 +147,7 @@ func (s *stats) fail(why string) {
 }
 
 func (s *stats) media() MediaCounts {
-	return MediaCounts{s.sent.Load(), s.received.Load(), s.authenticated.Load(), s.rejected.Load(), s.lostPackets.Load()}
+	return MediaCounts{s.sent.Load(), s.received.Load(), s.authenticated.Load(), s.rejected.Load(), s.lostPackets.Load(), s.early.Load()}
 }
 
 func (s *stats) failed() (all uint64, by map[string]int64) {
