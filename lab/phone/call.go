@@ -218,7 +218,7 @@ func (c *Call) output(o dialog.Output) {
 	}
 	switch o.Kind {
 	case dialog.OutRequest:
-		if d := c.p.digest; d != nil && o.Msg.Method() == sip.INVITE && !o.Msg.Has("Authorization") {
+		if d := c.p.digest; d != nil && o.Msg.Method() == sip.INVITE && o.Msg.ToTag() == "" && !o.Msg.Has("Authorization") {
 			d.Authorize(o.Msg) // with what was asked for before
 		}
 		tx, err := c.p.ep.RequestTag(o.Msg, c.target(), c)

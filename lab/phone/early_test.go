@@ -8,6 +8,7 @@ import (
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/lab/phone"
+	"github.com/locktone/locktone/lab/phone/phonetest"
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/wire/sip/dialog"
 )
@@ -121,7 +122,7 @@ func TestObserver(t *testing.T) {
 		ids[o[0]], globals[o[1]] = true, true
 		devices += o[2]
 	}
-	if len(ids) != 2 || len(globals) != 1 || globals[""] || !strings.Contains(devices, "1SEP") {
+	if len(ids) != 2 || len(globals) != 1 || globals[""] || !strings.Contains(devices, phonetest.Device(1)) || !strings.Contains(devices, phonetest.Device(2)) {
 		t.Errorf("Call-IDs %v, global ids %v, devices %s", ids, globals, devices)
 	}
 }

@@ -152,7 +152,8 @@ func TestRequestUnderARenewedCertificate(t *testing.T) {
 	reqs, _ := record(b)
 	_, ress := record(a)
 	d, _ := established(t, a, b, reqs, ress)
-	renewed := connect(t, x, 1, "1001") // the same device, another serial number, another connection
+	x.Challenge(`Digest realm="x", nonce="y"`) // who opens a call is asked for credentials; who is in one is not
+	renewed := connect(t, x, 1, "1001")        // the same device, another serial number, another connection
 	_, ress = record(renewed)
 	renewed.send(d.Request(sip.BYE))
 	if res := final(t, ress); res.Status() != 200 {
