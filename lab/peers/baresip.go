@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -242,24 +244,28 @@ func newest(pattern string) (string, error) {
 	return best, nil
 }
 
-// freePorts returns ports of 127.0.0.1 that were free for TCP a moment ago.
+// lastPort spreads the ports of one process.
+var lastPort atomic.Uint32
+
+// freePorts returns ports of 127.0.0.1 that were free a moment ago. They are below those that the system gives to clients
+// (net.ipv4.ip_local_port_range), so that no connection takes one before its program does; each has room behind it for a
+// range of RTP ports.
 func freePorts(n int) ([]int, error) {
+	const low, count, apart = 10_000, 900, 24
 	var ports []int
-	var held []net.Listener
-	defer func() {
-		for _, l := range held {
-			l.Close()
-		}
-	}()
-	for len(ports) < n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	start := uint32(os.Getpid()) * 31
+	for range count {
+		port := low + int((start+lastPort.Add(1))%count)*apart
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return nil, err
+			continue
 		}
-		held = append(held, l)
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		l.Close()
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return ports, nil
+	return nil, errors.New("no free ports between 10000 and 31600 on 127.0.0.1")
 }
 
 func or(s, otherwise string) string {
