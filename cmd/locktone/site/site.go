@@ -79,7 +79,7 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 	}
 	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.startServices, s.writePhones} {
+	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.startCalls, s.writePhones, s.startAdmin} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
@@ -344,11 +344,8 @@ func (s *Site) trust() (*pki.Trust, error) {
 	return s.revocations(s.CA.Trust(foreign...))
 }
 
-// startServices starts what this node runs.
-func (s *Site) startServices(ctx context.Context) error {
-	if err := s.startCalls(ctx); err != nil {
-		return err
-	}
+// startAdmin comes last: once administration answers, everything it can tell of is there.
+func (s *Site) startAdmin(ctx context.Context) error {
 	var err error
 	s.admin, err = admin.Listen(ctx, s.adminConfig())
 	if errors.Is(err, syscall.EADDRINUSE) && s.opt.Node.Admin.Address == "" && s.service(config.ServiceAdmin).Address == "" { // another site on this machine has the default
