@@ -35,7 +35,6 @@ type run struct {
 	idle        chan struct{} // capacity 1: open went to zero
 	mu          sync.Mutex
 	up          []*call // for Plateau
-	cached      *tls.Config
 }
 
 func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) }

@@ -90,7 +90,6 @@ type drachtio struct {
 	in      string       // where a calling SIPp connects: stunnel with the trunk's certificate
 	uas     string       // where an answering SIPp listens
 	pingUAS string
-	udp     string // where a calling SIPp without TLS binds
 }
 
 // TestDrachtioScenarios plays SIPp scenarios that nobody here wrote. Debian's SIPp has no TLS: stunnel shows the trunk's

@@ -50,15 +50,6 @@ func listen(pcm []int16) sound {
 // window is how much of the end of a recording is judged.
 const window = tone.Rate / 2
 
-// now is the end of a recording; false while there is too little.
-func (r recording) now() (sound, bool) {
-	pcm := r.samples()
-	if len(pcm) < window {
-		return sound{}, false
-	}
-	return listen(pcm[len(pcm)-window:]), true
-}
-
 // waitTone waits until the newest half second is a tone of that frequency, within 3 %.
 func waitTone(t *testing.T, ctx context.Context, who string, r recording, hz float64) sound {
 	t.Helper()
