@@ -71,7 +71,7 @@ var rings = []rule{
 	{path: "directory", own: []string{"store", "wire", "pki", "config"}},
 	{path: "trace", own: []string{"wire", "call", "dialplan"}},
 	{path: "service", own: []string{"leg", "call", "applet", "dialplan", "directory", "media", "pki", "store", "bus", "trace", "config", "wire"},
-		third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "github.com/thejerf/suture/v4", "golang.org/x/sync", "golang.org/x/crypto", "github.com/goccy/go-yaml"}},
+		third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/crypto", "github.com/goccy/go-yaml"}},
 	{path: "lab", own: []string{""}, third: []string{"*"}},
 	{path: "cmd", own: []string{""}, third: []string{"*"}},
 	{path: "scripts"},
