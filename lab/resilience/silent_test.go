@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/service/callmanager"
@@ -136,6 +137,16 @@ func (c *crowd) leave() {
 	}
 }
 
+// withCarol is the first configuration of a site with a third phone.
+func withCarol() *config.Site {
+	c := config.Default("node1")
+	bob, line := c.Devices[1], c.Lines[1]
+	bob.Name, bob.Owner, bob.Lines = "carol", "", []config.Appearance{{Number: "1003", Partition: line.Partition}}
+	line.Number, line.AlertingName, line.Display = "1003", "Carol", "Carol"
+	c.Devices, c.Lines = append(c.Devices, bob), append(c.Lines, line)
+	return c
+}
+
 // TestSilentConnections: 4,000 connections that say nothing, from forty addresses. Phones register and call meanwhile; then
 // every one of them is closed, and nothing of them is left.
 func TestSilentConnections(t *testing.T) {
@@ -149,7 +160,7 @@ func TestSilentConnections(t *testing.T) {
 		{"all of them let in", transport.Limits{HandshakeTimeout: 5 * time.Second, Handshakes: 5000, HandshakesPerIP: 5000, Unproven: 5000, AcceptRate: 20_000}, 3900},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := start(t, lab.Options{Tune: func(cm *callmanager.Config) { cm.Conns = c.limits }})
+			s := start(t, lab.Options{Config: withCarol(), Tune: func(cm *callmanager.Config) { cm.Conns = c.limits }})
 			alice := telephone(t, s, "alice", "1001", nil)
 			bob := telephone(t, s, "bob", "1002", nil)
 			goodCall(t, alice, bob)
@@ -162,7 +173,7 @@ func TestSilentConnections(t *testing.T) {
 				t.Errorf("%d connections are held, want %d", n, c.held)
 			}
 			begin := time.Now()
-			late := telephone(t, s, "bob", "1002", nil) // registers while they are there
+			late := telephone(t, s, "carol", "1003", nil) // registers while they are there
 			took := time.Since(begin)
 			up.hear(t)
 			up.end(t)

@@ -5,6 +5,7 @@ package rtpport
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -38,9 +39,11 @@ func New(first, last uint16) (*Range, error) {
 	return &Range{first: even, pairs: n, used: make([]bool, n)}, nil
 }
 
-// Default is New(DefaultFirst, DefaultLast).
+// Default is New(DefaultFirst, DefaultLast), beginning somewhere in it: what still sends to ports of a program that has just
+// ended does not hit the first calls of the next one.
 func Default() *Range {
 	r, _ := New(DefaultFirst, DefaultLast)
+	r.next = rand.IntN(r.pairs)
 	return r
 }
 
