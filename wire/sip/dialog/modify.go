@@ -1,6 +1,8 @@
 package dialog
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/locktone/locktone/wire/sip"
@@ -49,12 +51,34 @@ func (s *Session) change(c change) {
 		return
 	}
 	if !s.mayChange() || !s.retry.IsZero() {
-		if s.pending == nil || !c.refresh {
-			s.pending = &c
-		}
+		s.wait(s.pending, c)
 		return
 	}
 	s.send(c)
+}
+
+// wait keeps what could not go out: the newest description, and all that header fields have to tell, whatever displaces
+// whatever. Who is at the other end must not be forgotten because a new description came in between.
+func (s *Session) wait(older *change, newer change) {
+	if older != nil {
+		headers := told(older.headers, newer.headers)
+		if newer.refresh {
+			newer = *older
+		}
+		newer.headers = headers
+	}
+	s.pending = &newer
+}
+
+// told joins header fields of two changes; of a field in both the newer one's counts.
+func told(older, newer []Header) []Header {
+	out := newer[:len(newer):len(newer)]
+	for _, h := range older {
+		if !slices.ContainsFunc(newer, func(n Header) bool { return strings.EqualFold(n.Name, h.Name) }) {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // send puts a change on the wire. mayChange has said yes.
@@ -175,8 +199,10 @@ func (s *Session) changeFailed(what change, status int, m *sip.Message) {
 // glare plans the next attempt after a 491 (RFC 3261, 14.1), in units of 10 ms: the owner of the Call-ID waits 2.1 to
 // 4 s, the other side 0 to 2 s, so that they do not meet again.
 func (s *Session) glare(what change) {
-	if s.pending == nil || s.pending.refresh {
+	if s.pending == nil {
 		s.pending = &what
+	} else {
+		s.wait(&what, *s.pending)
 	}
 	wait := time.Duration(s.cfg.Random()%201) * 10 * time.Millisecond
 	if s.Caller {
