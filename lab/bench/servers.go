@@ -154,41 +154,43 @@ func (b *bench) ownRoots() *x509.CertPool {
 	return pool
 }
 
-// startKamailio starts a stateful proxy and registrar: tm, rr, usrloc in memory, mutual TLS.
-func (b *bench) startKamailio(ctx context.Context) (*server, error) {
-	dir, err := os.MkdirTemp(b.dir, "kamailio")
-	if err != nil {
-		return nil, err
+// home is a folder, an address and certificate files for a server beside ours.
+type home struct {
+	dir, cert, key, ca string
+	at                 netip.AddrPort
+}
+
+func (b *bench) home(name string) (h home, err error) {
+	if h.dir, err = os.MkdirTemp(b.dir, name); err != nil {
+		return h, err
 	}
 	addr, err := freeAddress()
 	if err != nil {
-		return nil, err
+		return h, err
 	}
-	cert, key, ca, err := b.serverFiles(dir, addr)
+	h.at = netip.AddrPortFrom(addr, 5061)
+	h.cert, h.key, h.ca, err = b.serverFiles(h.dir, addr)
+	return h, err
+}
+
+// startKamailio starts a stateful proxy and registrar: tm, rr, usrloc in memory, mutual TLS.
+func (b *bench) startKamailio(ctx context.Context) (*server, error) {
+	h, err := b.home("kamailio")
 	if err != nil {
 		return nil, err
 	}
-	at := netip.AddrPortFrom(addr, 5061)
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	p, err := peers.StartKamailio(ctx, dir, peers.KamailioConfig{Listen: at.String(), Name: domain, Certificate: cert, Key: key, CA: ca, Register: true})
+	p, err := peers.StartKamailio(ctx, h.dir, peers.KamailioConfig{Listen: h.at.String(), Name: domain, Certificate: h.cert, Key: h.key, CA: h.ca, Register: true})
 	if err != nil {
 		return nil, err
 	}
-	return &server{name: "kamailio", addr: at, roots: b.ownRoots(), pid: p.PID(), stop: p.Stop}, nil
+	return &server{name: "kamailio", addr: h.at, roots: b.ownRoots(), pid: p.PID(), stop: p.Stop}, nil
 }
 
 // startBare starts this program again as a TLS server of crypto/tls and nothing else.
 func (b *bench) startBare(ctx context.Context) (*server, error) {
-	dir, err := os.MkdirTemp(b.dir, "bare")
-	if err != nil {
-		return nil, err
-	}
-	addr, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	cert, key, ca, err := b.serverFiles(dir, addr)
+	h, err := b.home("bare")
 	if err != nil {
 		return nil, err
 	}
@@ -196,13 +198,12 @@ func (b *bench) startBare(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := netip.AddrPortFrom(addr, 5061)
-	c, err := launch(dir, "bare", self, "bare-tls", at.String(), cert, key, ca)
+	c, err := launch(h.dir, "bare", self, "bare-tls", h.at.String(), h.cert, h.key, h.ca)
 	if err != nil {
 		return nil, err
 	}
 	err = c.ready(ctx, func() bool {
-		conn, err := net.Dial("tcp", at.String())
+		conn, err := net.Dial("tcp", h.at.String())
 		if err == nil {
 			conn.Close()
 		}
@@ -212,7 +213,7 @@ func (b *bench) startBare(ctx context.Context) (*server, error) {
 		c.stop()
 		return nil, err
 	}
-	return &server{name: "crypto/tls", addr: at, roots: b.ownRoots(), pid: c.pid(), stop: c.stop}, nil
+	return &server{name: "crypto/tls", addr: h.at, roots: b.ownRoots(), pid: c.pid(), stop: c.stop}, nil
 }
 
 // bareTLS is the process that startBare starts: mutual TLS, and an answer to a keep-alive.

@@ -2,11 +2,11 @@ package callmanager
 
 import (
 	"fmt"
-	"github.com/locktone/locktone/directory"
 	"strings"
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/wire/sip"
@@ -92,31 +92,20 @@ func (s *Service) trunkFor(f *transport.Flow) (*directory.Trunk, *refusal) {
 	var first *refusal
 	var named *directory.Trunk
 	for _, t := range s.site.Load().Trunks() {
-		if !transportFits(t.Security.IncomingTransport, f.Network()) {
-			continue
-		}
-		if l := f.Listener(); l != nil && f.Inbound() && int(l.Addr().Port()) != t.Security.IncomingPort {
+		if !reaches(t, f) {
 			continue
 		}
 		if f.Network() == transport.TLS {
-			if report == nil {
-				continue
-			}
-			names := pki.Names{Subjects: t.Security.AcceptedSubjects}
-			finding, ok := pki.AuthorizeNames(report, names)
-			if ok && len(names.Subjects) > 0 {
-				if s.trunks.from(t.Name, f.Remote().Addr()) {
-					return t, nil
-				}
-				if named == nil {
-					named = t
+			finding, ok := proves(t, report)
+			if !ok {
+				if first == nil && finding != nil {
+					first = forbidden(finding.Sentence("trunk " + t.Name))
 				}
 				continue
 			}
-			if first == nil {
-				first = forbidden(finding.Sentence("trunk " + t.Name))
+			if named == nil {
+				named = t
 			}
-			continue
 		}
 		if s.trunks.from(t.Name, f.Remote().Addr()) {
 			return t, nil
@@ -129,6 +118,25 @@ func (s *Service) trunkFor(f *transport.Flow) (*directory.Trunk, *refusal) {
 		first = forbidden(fmt.Sprintf("no device or trunk is configured for %s over %s%s", f.Remote(), f.Network(), s.whose(f)))
 	}
 	return nil, first
+}
+
+// reaches says whether the flow came the way the trunk's profile wants: its transport and, inbound, its port.
+func reaches(t *directory.Trunk, f *transport.Flow) bool {
+	if !transportFits(t.Security.IncomingTransport, f.Network()) {
+		return false
+	}
+	l := f.Listener()
+	return l == nil || !f.Inbound() || int(l.Addr().Port()) == t.Security.IncomingPort
+}
+
+// proves says whether the certificate carries one of the trunk's accepted subjects; without a list nobody does. The finding
+// is nil where no certificate was shown.
+func proves(t *directory.Trunk, report *pki.Report) (*pki.Finding, bool) {
+	if report == nil {
+		return nil, false
+	}
+	finding, ok := pki.AuthorizeNames(report, pki.Names{Subjects: t.Security.AcceptedSubjects})
+	return &finding, ok && len(t.Security.AcceptedSubjects) > 0
 }
 
 // Arrival implements sipleg.Directory: who opens a call, by certificate, and by digest credentials where the profile wants them.

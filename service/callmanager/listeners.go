@@ -1,6 +1,7 @@
 package callmanager
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -25,6 +26,11 @@ type socket struct {
 	addr    netip.AddrPort
 }
 
+// bySocket orders sockets as the status shows them: TLS first, then by address.
+func bySocket(a, b socket) int {
+	return cmp.Or(int(b.network)-int(a.network), a.addr.Compare(b.addr))
+}
+
 // sockets lists what the configuration needs: 5061 with TLS always, anything else only while a profile in use asks for it.
 func (st *site) sockets() []socket {
 	var out []socket
@@ -42,12 +48,7 @@ func (st *site) sockets() []socket {
 	for _, t := range st.Trunks() {
 		add(t.Security.IncomingTransport, t.Security.IncomingPort)
 	}
-	slices.SortFunc(out, func(a, b socket) int {
-		if a.network != b.network {
-			return int(b.network) - int(a.network)
-		}
-		return a.addr.Compare(b.addr)
-	})
+	slices.SortFunc(out, bySocket)
 	return slices.Compact(out)
 }
 
@@ -114,12 +115,7 @@ func (l *listeners) addresses() (open, taken []string) {
 	for s := range l.open {
 		socks = append(socks, s)
 	}
-	slices.SortFunc(socks, func(a, b socket) int {
-		if a.network != b.network {
-			return int(b.network) - int(a.network)
-		}
-		return a.addr.Compare(b.addr)
-	})
+	slices.SortFunc(socks, bySocket)
 	for _, s := range socks {
 		open = append(open, s.network.String()+" "+s.addr.String())
 	}

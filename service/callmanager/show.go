@@ -3,7 +3,6 @@ package callmanager
 import (
 	"context"
 	"fmt"
-	"github.com/locktone/locktone/directory"
 	"os"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/sip/transport"

@@ -3,7 +3,6 @@ package callmanager
 import (
 	"errors"
 	"fmt"
-	"github.com/locktone/locktone/directory"
 	"net"
 	"net/netip"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
 	"github.com/locktone/locktone/wire/sip/transaction"
