@@ -11,7 +11,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// channel carries "revision" and "certificate" notices between nodes.
+// channel carries "revision", "certificate" and "document:COLLECTION" notices between nodes.
 const channel = "locktone"
 
 // connectTimeout bounds one attempt to reach the server.
@@ -104,4 +104,5 @@ const (
 	noticeAll         = "all"
 	noticeRevision    = "revision"
 	noticeCertificate = "certificate"
+	noticeDocument    = "document:" // and the collection
 )
