@@ -34,8 +34,25 @@ func (c *checker) nodes() {
 			for j, a := range s.AlsoAddresses {
 				c.address(fmt.Sprintf("%s.alsoAddresses[%d]", sub, j), a, true)
 			}
+			c.servicePorts(sub, s)
 		}
 	})
+}
+
+// servicePorts refuses settings that the service does not have: they would be believed and do nothing.
+func (c *checker) servicePorts(path string, s NodeService) {
+	c.port(path+".port", s.Port)
+	c.port(path+".httpPort", s.HTTPPort)
+	c.port(path+".httpsPort", s.HTTPSPort)
+	if s.Port != 0 && s.Service != ServiceCAPF && s.Service != ServiceTVS && s.Service != ServiceProvisioning {
+		c.at(path+".port", fmt.Sprintf("%s has no port of its own here", s.Service), "remove it; the call manager's ports are in the security profiles, admin's is in the node's configuration")
+	}
+	if (s.HTTPPort != 0 || s.HTTPSPort != 0) && s.Service != ServiceProvisioning {
+		c.at(path+".httpPort", fmt.Sprintf("%s serves no files", s.Service), "remove httpPort and httpsPort, or move them to provisioning")
+	}
+	if s.LegacyRSA && s.Service != ServiceCAPF {
+		c.at(path+".legacyRSA", fmt.Sprintf("%s has no such exception", s.Service), "remove it, or move it to capf")
+	}
 }
 
 func (c *checker) pools() {

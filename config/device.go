@@ -54,7 +54,7 @@ type Appearance struct {
 	Partition string `yaml:"partition" json:"partition,omitempty"`
 	// Button, from 1; calls whose line is not named use the lowest. Default: the place in the list.
 	Index int `yaml:"index" json:"index,omitempty"`
-	// Text next to the button. Takes effect with provisioning. Default: the number.
+	// Text next to the button of a desk phone. Default: the number.
 	Label string `yaml:"label" json:"label,omitempty"`
 	// Most calls on the button at the same time: one more that begins there is refused. Default: 4.
 	MaxCalls int `yaml:"maxCalls" json:"maxCalls,omitempty"`

@@ -144,6 +144,26 @@ func (c CAPFAuthenticationMode) MarshalText() ([]byte, error) { return enumText(
 // UnmarshalText reads one of Values.
 func (c *CAPFAuthenticationMode) UnmarshalText(b []byte) error { return enumParse(c, c.Values(), b) }
 
+// DeviceCertificate says which certificates a device may show.
+type DeviceCertificate uint8
+
+// Values of DeviceCertificate; the first is the default.
+const (
+	CertificateLSC DeviceCertificate = iota
+	CertificateLSCOrMIC
+)
+
+// Values lists the spellings of DeviceCertificate.
+func (DeviceCertificate) Values() []string { return []string{"lsc", "lsc-or-mic"} }
+
+func (d DeviceCertificate) String() string { return enumString(d, d.Values()) }
+
+// MarshalText writes the value as a site file spells it.
+func (d DeviceCertificate) MarshalText() ([]byte, error) { return enumText(d, d.Values()) }
+
+// UnmarshalText reads one of Values.
+func (d *DeviceCertificate) UnmarshalText(b []byte) error { return enumParse(d, d.Values(), b) }
+
 // KeyOrder says which kind of key pair a phone makes.
 type KeyOrder uint8
 
@@ -299,6 +319,7 @@ const (
 	ServiceAdmin
 	ServiceCAPF
 	ServiceProvisioning
+	ServiceTVS
 	ServiceCTIManager
 	ServiceVoicemail
 	ServiceBorder
@@ -309,7 +330,7 @@ const (
 
 // Values lists the spellings of ServiceName.
 func (ServiceName) Values() []string {
-	return []string{"none", "callmanager", "admin", "capf", "provisioning", "ctimanager", "voicemail", "border", "callserver", "voicebrowser", "contactcenter"}
+	return []string{"none", "callmanager", "admin", "capf", "provisioning", "tvs", "ctimanager", "voicemail", "border", "callserver", "voicebrowser", "contactcenter"}
 }
 
 func (s ServiceName) String() string { return enumString(s, s.Values()) }

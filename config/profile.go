@@ -16,13 +16,16 @@ type PhoneSecurityProfile struct {
 	Transport Transport `yaml:"transport" json:"transport,omitempty"`
 	// Port the phone registers to. Default: 5061 with TLS, 5060 without.
 	IncomingPort int `yaml:"incomingPort" json:"incomingPort,omitempty"`
+	// Which certificate the phone may register with. LSC: one this cluster issued to it, or had a corporate authority issue. MIC: the
+	// one its maker, or another authority trusted for devices, put there; lsc-or-mic is listed by `show exceptions`.
+	Certificate DeviceCertificate `yaml:"certificate" json:"certificate,omitempty"`
 	// Challenge requests for the digest credentials of the device's digest user, besides the certificate.
 	DigestAuthentication bool `yaml:"digestAuthentication" json:"digestAuthentication,omitempty"`
 	// Offer MD5 next to SHA-256 in digest challenges, for phones that know nothing else. Listed by `show exceptions`.
 	DigestMD5 bool `yaml:"digestMD5" json:"digestMD5,omitempty"`
 	// How long a digest nonce is good. Default: 10m.
 	NonceValidity Duration `yaml:"nonceValidity" json:"nonceValidity,omitempty"`
-	// How the phone proves itself when it asks for a certificate. Takes effect with enrolment.
+	// How the phone proves itself when it asks for a certificate, and which key it makes: what a new enrolment profile of the device starts with.
 	CAPF CAPFSettings `yaml:"capf" json:"capf,omitzero"`
 }
 

@@ -106,14 +106,24 @@ type Node struct {
 
 // NodeService is one service enabled on a node.
 type NodeService struct {
-	// Which service: callmanager, admin, capf, provisioning, ctimanager, voicemail, border, callserver, voicebrowser or contactcenter.
-	// This version has callmanager and admin; the others take effect with the version that brings them.
+	// Which service: callmanager, admin, capf, provisioning, tvs, ctimanager, voicemail, border, callserver, voicebrowser or contactcenter.
+	// This version has callmanager, admin, capf, provisioning and tvs; the others take effect with the version that brings them.
 	Service ServiceName `yaml:"service" json:"service"`
 	// Address the service binds, when it differs from the node's: services may have an address each. Left out: the node's, and
 	// loopback for admin, whose port is 8443 either way.
 	Address string `yaml:"address" json:"address,omitempty"`
 	// Further addresses the call manager answers on as well.
 	AlsoAddresses []string `yaml:"alsoAddresses" json:"alsoAddresses,omitempty"`
+	// Port of capf, tvs or, over TFTP, provisioning. Default: 3804, 2445, 69. Where port 69 may not be bound or is taken, and none
+	// is given here, provisioning takes a free one and the status says which.
+	Port int `yaml:"port" json:"port,omitempty"`
+	// Port on which provisioning serves the same files over HTTP. Default: 6970.
+	HTTPPort int `yaml:"httpPort" json:"httpPort,omitempty"`
+	// Port on which provisioning serves them over HTTPS. Default: 6971.
+	HTTPSPort int `yaml:"httpsPort" json:"httpsPort,omitempty"`
+	// Let capf speak TLS 1.2 with TLS_RSA_WITH_AES_128_CBC_SHA, for clients that know nothing better: the exception
+	// capf-legacy-rsa of `show exceptions`. What such a client sends can be read later by who gets hold of capf's key.
+	LegacyRSA bool `yaml:"legacyRSA" json:"legacyRSA,omitempty"`
 }
 
 // CallManagerGroup is an ordered list of call-manager nodes: the first that
@@ -121,7 +131,7 @@ type NodeService struct {
 type CallManagerGroup struct {
 	// Name of the group.
 	Name string `yaml:"name" json:"name"`
-	// Names of nodes: primary, backup, further backups. Takes effect with a second node and with provisioning.
+	// Names of nodes: primary, backup, further backups. Takes effect with provisioning, and with a second node.
 	Nodes []string `yaml:"nodes" json:"nodes"`
 }
 
@@ -129,11 +139,11 @@ type CallManagerGroup struct {
 type DevicePool struct {
 	// Name of the pool.
 	Name string `yaml:"name" json:"name"`
-	// Call-manager group the pool's devices register to. Takes effect with a second node and with provisioning.
+	// Call-manager group the pool's devices register to. Takes effect with provisioning, and with a second node.
 	CallManagerGroup string `yaml:"callManagerGroup" json:"callManagerGroup"`
 	// Source that a party held by one of the pool's devices or trunks hears. Left out: the one named default, else a built-in melody.
 	MusicOnHold string `yaml:"musicOnHold" json:"musicOnHold,omitempty"`
-	// Zone of the pool's clocks, as the IANA names them: Europe/Berlin. Takes effect with provisioning. Default: UTC.
+	// Zone of the pool's clocks, as the IANA names them: Europe/Berlin. Shown by desk phones. Default: UTC.
 	TimeZone string `yaml:"timeZone" json:"timeZone,omitempty"`
 }
 
