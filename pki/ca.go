@@ -196,6 +196,11 @@ type Request struct {
 	// Usage zero means the kind's own: client for devices and CTI instances, both for peers (gateways commonly have
 	// one trustpoint for both directions; ask for two certificates where they do not).
 	Usage Usage
+	// KeyEncipherment adds that key usage to RSA keys: for TLS without forward secrecy and for configuration files
+	// encrypted to the device. No effect on others.
+	KeyEncipherment bool
+	// IPsec adds extended key usage ipsecEndSystem, which the reference product's LSCs have.
+	IPsec bool
 	// PublicKey is certified when set (from a CSR); else a key of type Algorithm is made.
 	PublicKey crypto.PublicKey
 	Algorithm Algorithm

@@ -26,9 +26,11 @@ type Snapshot struct {
 // Identity is a service's present Snapshot, replaced while running: the next handshake, in or out, uses the new one;
 // connections that exist are not touched. It is safe for concurrent use; make it with NewIdentity.
 type Identity struct {
-	name string
-	now  func() time.Time
-	cur  atomic.Pointer[state]
+	name     string
+	now      func() time.Time
+	cur      atomic.Pointer[state]
+	observer atomic.Pointer[chan<- Observation]
+	dropped  atomic.Uint64
 }
 
 // state is a snapshot made ready for crypto/tls.
@@ -249,7 +251,9 @@ func (id *Identity) serverConfig(st func() *state, p ServerPolicy) *tls.Config {
 		if len(cs.PeerCertificates) == 0 && p.ClientAuth == ClientAuthOptional {
 			return nil
 		}
-		return p.judge(st().Trust.Verify(cs.PeerCertificates, PeerIsClient, p.Peers, id.now()))
+		r := st().Trust.Verify(cs.PeerCertificates, PeerIsClient, p.Peers, id.now())
+		id.observed(PeerIsClient, p.Peers, r, cs.DidResume)
+		return p.judge(r)
 	}
 	return c
 }
@@ -308,7 +312,9 @@ func (id *Identity) ClientConfig(p ClientPolicy) *tls.Config {
 	}
 	c.InsecureSkipVerify = true // crypto/tls's verification; ours is next, and has no way around it
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
-		return p.judge(id.cur.Load().Trust.Verify(cs.PeerCertificates, PeerIsServer, p.Peer, id.now()))
+		r := id.cur.Load().Trust.Verify(cs.PeerCertificates, PeerIsServer, p.Peer, id.now())
+		id.observed(PeerIsServer, p.Peer, r, cs.DidResume)
+		return p.judge(r)
 	}
 	return c
 }

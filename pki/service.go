@@ -24,6 +24,9 @@ type ServiceSpec struct {
 	IPs      []netip.Addr
 	// SIPDomain, when set, adds the URI sip:<SIPDomain> (RFC 5922, 4).
 	SIPDomain string
+	// Listed says that trust lists name these certificates, so that they are renewed with overlap: Service and Refresh
+	// keep using what is Due, and issue anew only what is Urgent.
+	Listed bool
 }
 
 // serviceRole is one of a service's four certificates. Trust-list readers index by name and keep the last, so each has

@@ -60,8 +60,14 @@ type Report struct {
 	Entry     *Entry              // the register's entry when we issued it
 	Time      time.Time           // the verification's "now"
 	Findings  Findings
-	peer      string
+
+	peer       string
+	registered bool
 }
+
+// Registered reports whether the register has this very certificate: one that we issued, or one that CA.Adopt bound. A
+// device's LSC is registered; a MIC is not, and authenticates by its anchor alone.
+func (r *Report) Registered() bool { return r.registered }
 
 // OK reports whether nothing refuses.
 func (r *Report) OK() bool { return r.Findings.OK() }
