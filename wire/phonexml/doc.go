@@ -1,0 +1,2 @@
+// Package phonexml reads and writes the XML files that a desk phone is configured by.
+package phonexml
