@@ -63,7 +63,9 @@ func (s *Signers) Activate(ctx context.Context, name string) (Signer, error) { p
 func (s *Signers) Discard(ctx context.Context, name string) error { panic("pki: not yet") }
 
 // Retire forgets a retiring generation and its key.
-func (s *Signers) Retire(ctx context.Context, name string, generation int) error { panic("pki: not yet") }
+func (s *Signers) Retire(ctx context.Context, name string, generation int) error {
+	panic("pki: not yet")
+}
 
 // TakeOffline hands out the recovery signer, certificate and key as PEM, and removes the key from this machine: keep
 // it in two places. It works once; a second call says that the key is not here.

@@ -20,7 +20,9 @@ func (ca *CA) Due(ctx context.Context, spec ServiceSpec) (Renewal, error) { pani
 
 // Stage makes the next generation of a service's certificates, issued by the active roots, without its becoming what
 // Service and Refresh load. When one is staged and still usable it is returned.
-func (ca *CA) Stage(ctx context.Context, spec ServiceSpec) (Certificates, error) { panic("pki: not yet") }
+func (ca *CA) Stage(ctx context.Context, spec ServiceSpec) (Certificates, error) {
+	panic("pki: not yet")
+}
 
 // Staged returns the staged generation; ok is false when there is none.
 func (ca *CA) Staged(ctx context.Context, spec ServiceSpec) (c Certificates, ok bool, err error) {
@@ -29,17 +31,23 @@ func (ca *CA) Staged(ctx context.Context, spec ServiceSpec) (c Certificates, ok 
 
 // Activate makes the staged generation the one that Service loads (Refresh then puts it in use); the former one is
 // among Retiring. Without a staged one it returns the active one: it may be repeated.
-func (ca *CA) Activate(ctx context.Context, spec ServiceSpec) (Certificates, error) { panic("pki: not yet") }
+func (ca *CA) Activate(ctx context.Context, spec ServiceSpec) (Certificates, error) {
+	panic("pki: not yet")
+}
 
 // Discard forgets the staged generation. Its number, hence its common names, are not used again.
 func (ca *CA) Discard(ctx context.Context, spec ServiceSpec) error { panic("pki: not yet") }
 
 // Retiring returns the certificates of former generations that lists still have to name, newest first; their keys are
 // gone.
-func (ca *CA) Retiring(ctx context.Context, spec ServiceSpec) ([]Certificates, error) { panic("pki: not yet") }
+func (ca *CA) Retiring(ctx context.Context, spec ServiceSpec) ([]Certificates, error) {
+	panic("pki: not yet")
+}
 
 // Retire forgets retiring generations up to and including the number.
-func (ca *CA) Retire(ctx context.Context, spec ServiceSpec, generation int) error { panic("pki: not yet") }
+func (ca *CA) Retire(ctx context.Context, spec ServiceSpec, generation int) error {
+	panic("pki: not yet")
+}
 
 // Roots of one generation of the CA.
 type RootGeneration struct {

@@ -37,10 +37,13 @@ type Generation struct {
 	Number   int       `json:"number"`
 	Phase    Phase     `json:"phase"`
 	Issuer   ID        `json:"issuer,omitempty"` // the root generation it was issued by; empty: self-signed or foreign
+	NotBefore time.Time `json:"not_before,omitzero"`
 	NotAfter time.Time `json:"not_after,omitzero"`
+	// Offline: the key of a signer is kept elsewhere, so that no variant of a list is signed with it.
+	Offline bool `json:"offline,omitempty"`
 }
 
-// Member is one holder of certificates that others trust.
+// Member is one holder of certificates that others trust. Signers are named as pki.SignerNames has them, the roots "ca".
 type Member struct {
 	Name    string `json:"name"`              // unique: "callmanager@node1", "sast-1", "ca"
 	Service string `json:"service,omitempty"` // of a service: "callmanager", "provisioning", "capf", "tvs"; empty: Name
@@ -59,6 +62,14 @@ func (m Member) service() string {
 
 // Active returns the generation in use; ok is false when there is none.
 func (m Member) Active() (g Generation, ok bool) { return m.in(Active) }
+
+// newest returns the number of the newest generation.
+func (m Member) newest() (n int) {
+	for _, g := range m.Generations {
+		n = max(n, g.Number)
+	}
+	return n
+}
 
 // in returns the newest generation in a phase.
 func (m Member) in(p Phase) (g Generation, ok bool) {

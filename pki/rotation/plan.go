@@ -1,9 +1,16 @@
 package rotation
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
 // Target is what is to be rotated.
 type Target string
 
-// The targets. All is every member, in the order that CanonicalOrder explains.
+// The targets. All is every member, in the order of the section "Planning" of rotateAll.
 const (
 	CallManager  Target = "callmanager"
 	Provisioning Target = "provisioning"
@@ -14,6 +21,11 @@ const (
 	CA           Target = "ca"
 	All          Target = "all"
 )
+
+// Targets are all targets, in the order in which All takes them.
+func Targets() []Target {
+	return []Target{CA, CAPF, CallManager, Provisioning, TVS, ITL, Recovery, All}
+}
 
 // Order is how the steps follow each other. The zero value is the safe one.
 type Order string
@@ -30,12 +42,13 @@ const (
 // Action is what a step does.
 type Action string
 
+// The actions.
 const (
 	Stage    Action = "stage"    // make the next generation of the members; nothing presents it
 	Publish  Action = "publish"  // build and sign lists of what exists now
 	Wait     Action = "wait"     // until the gate opens
 	Activate Action = "activate" // the staged generation is presented, signs, issues; of the roots: LSC renewals are ordered
-	Retire   Action = "retire"   // the former generation is forgotten and its key destroyed
+	Retire   Action = "retire"   // the former generations are forgotten and their keys destroyed
 	Replace  Action = "replace"  // stage, activate, retire and publish in one go: only in orders that are not safe
 )
 
@@ -44,24 +57,25 @@ type Step struct {
 	Number  int      `json:"number"`
 	Action  Action   `json:"action"`
 	Members []string `json:"members,omitempty"`
-	IDs     []ID     `json:"ids,omitempty"` // generations made, activated, retired
+	IDs     []ID     `json:"ids,omitempty"` // generations made, activated, retired; of a wait those to be known
 	Gate    *Gate    `json:"gate,omitempty"`
 	Why     string   `json:"why"`
-	// Victims are stranded by the step although they were not before; Stuck is why a gate would never open for them.
-	Victims []Victim `json:"victims,omitempty"`
+	Victims []Victim `json:"victims,omitempty"` // stranded by this step
 }
 
-// Gate is what a wait waits for: before the Next action, every device in Needed must hold something by which it survives it;
-// those in Hoped are awake and would have one failed handshake, so they are given time.
+// Gate is what a wait waits for, before an action on the step's members.
 type Gate struct {
-	For    Action   `json:"for"` // the action that waits
-	Know   []ID     `json:"know,omitempty"`
+	For Action `json:"for"`
+	// Needed are the devices that the action strands unless they learn of it first: waited for without end.
 	Needed []string `json:"needed,omitempty"`
-	Hoped  int      `json:"hoped,omitempty"`
-	Asleep int      `json:"asleep,omitempty"` // neither: they recover when they wake up
+	// Hoped is how many others are awake: each would have one failed handshake before it fetches the new list, so they are
+	// given time.
+	Hoped int `json:"hoped"`
+	// Asleep is how many others are not: they recover when they wake up.
+	Asleep int `json:"asleep"`
 }
 
-// Victim is a device that a step strands.
+// Victim is a device that is stranded.
 type Victim struct {
 	Device string `json:"device"`
 	Why    string `json:"why"`
@@ -71,7 +85,6 @@ type Victim struct {
 type Outcome struct {
 	Order   Order    `json:"order"`
 	What    string   `json:"what"`
-	Steps   int      `json:"steps"`
 	Victims []Victim `json:"victims"`
 }
 
@@ -80,10 +93,11 @@ type Plan struct {
 	Target   Target    `json:"target"`
 	Order    Order     `json:"order,omitempty"`
 	Devices  int       `json:"devices"`
+	Asleep   int       `json:"asleep"`
 	Steps    []Step    `json:"steps"`
-	Others   []Outcome `json:"others,omitempty"`  // orders not taken
-	Already  []Victim  `json:"already,omitempty"` // stranded before anything is done
-	Victims  []Victim  `json:"victims,omitempty"`
+	Others   []Outcome `json:"others"`             // orders not taken
+	Already  []Victim  `json:"already,omitempty"`  // stranded before anything is done
+	Victims  []Victim  `json:"victims,omitempty"`  // of the steps
 	Accepted []string  `json:"accepted,omitempty"` // victims the operator named
 	Refused  string    `json:"refused,omitempty"`  // why it must not be applied; empty: it may
 }
@@ -93,8 +107,117 @@ type Options struct {
 	Order Order
 	// Accept names the victims the operator takes upon himself; every one has to be named.
 	Accept []string
+	// Asleep is how long before State.Time a device was last seen to count as asleep; zero: an hour. It decides who is
+	// waited for out of courtesy, never whether somebody is stranded.
+	Asleep time.Duration
 }
 
-// New plans a rotation. It fails when the target is unknown, has no member, or a rotation of it is under way (a staged or
-// retiring generation); a plan with victims is no error but has Refused set.
-func New(s State, ds []Device, target Target, o Options) (Plan, error) { panic("soon") }
+// New plans a rotation. It fails when the target or the order is unknown, or there is nothing of the kind; a plan with
+// victims is no error but has Refused set.
+func New(s State, ds []Device, target Target, o Options) (Plan, error) {
+	members, err := targeted(s, target)
+	if err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Target: target, Order: o.Order, Devices: len(ds), Accepted: normal(slices.Clone(o.Accept)), Others: []Outcome{}}
+	b := newBuilder(s, ds, o)
+	p.Asleep, p.Already = b.asleep(), b.already
+	if o.Order == Safe {
+		b.safe(target, members)
+	} else if err := b.naive(o.Order, target, members); err != nil {
+		return Plan{}, err
+	}
+	p.Steps, p.Victims = b.steps, b.victims
+	for _, other := range ordersOf(target) {
+		if other != o.Order {
+			n := newBuilder(s, ds, o)
+			if err := n.naive(other, target, members); err == nil {
+				p.Others = append(p.Others, Outcome{other, other.what(target), sorted(n.victims)})
+			}
+		}
+	}
+	p.refuse()
+	return p, nil
+}
+
+// refuse sets Refused unless every victim was named.
+func (p *Plan) refuse() {
+	var unnamed []string
+	for _, v := range p.Victims {
+		if _, named := slices.BinarySearch(p.Accepted, v.Device); !named {
+			unnamed = append(unnamed, v.Device)
+		}
+	}
+	if unnamed == nil {
+		return
+	}
+	slices.Sort(unnamed)
+	p.Refused = fmt.Sprintf("it would strand %s: %s", devices(len(unnamed)), someOf(unnamed, 5))
+}
+
+// devices is a number of devices in words.
+func devices(n int) string {
+	if n == 1 {
+		return "1 device"
+	}
+	return fmt.Sprintf("%s devices", grouped(n))
+}
+
+// grouped writes 10000 as 10,000.
+func grouped(n int) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// someOf lists the first few names and how many more there are.
+func someOf(names []string, limit int) string {
+	if len(names) <= limit {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %s more", strings.Join(names[:limit], ", "), grouped(len(names)-limit))
+}
+
+// targeted are the members of a target, in groups that are replaced together; the groups in the order of the plan.
+func targeted(s State, t Target) (groups [][]string, err error) {
+	want := []Target{t}
+	if t == All {
+		want = Targets()[:len(Targets())-1]
+	} else if !slices.Contains(Targets(), t) {
+		return nil, fmt.Errorf("there is nothing called %q to rotate: choose %s", t, join(Targets()))
+	}
+	for _, one := range want {
+		groups = append(groups, groupsOf(s, one)...)
+	}
+	if groups == nil {
+		return nil, fmt.Errorf("this site has no %s whose certificates could be rotated", t)
+	}
+	return groups, nil
+}
+
+func join[T ~string](words []T) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = string(w)
+	}
+	return strings.Join(out, ", ")
+}
+
+// groupsOf are the members of one target: the nodes of a service together, every signer alone.
+func groupsOf(s State, t Target) (groups [][]string) {
+	var together []string
+	for _, m := range s.Members {
+		switch {
+		case m.Kind == Signer && t == ITL && m.Name != RecoveryName, m.Kind == Signer && t == Recovery && m.Name == RecoveryName:
+			groups = append(groups, []string{m.Name})
+		case m.Kind == Root && t == CA, m.Kind == Service && m.service() == string(t):
+			together = append(together, m.Name)
+		}
+	}
+	if together != nil {
+		groups = append(groups, together)
+	}
+	return groups
+}

@@ -1,0 +1,129 @@
+package rotation
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/locktone/locktone/pki"
+)
+
+// RecoveryName is the member that is the site's last resort.
+const RecoveryName = pki.Recovery
+
+// safe builds the steps in which nobody loses the last way to the next list.
+//
+// One group of members is rotated at a time, with both generations in the lists between publishing and retiring: so there is
+// always something a device holds that still works, and a list stays under the 64 KiB that phones read. The order of
+// rotating everything:
+//
+//  1. The roots are made, announced and put in use first, so that what is issued afterwards is issued for long. Their
+//     predecessors go last: LSCs stand on them until the last device has renewed.
+//  2. CAPF next: the devices that renew their LSCs have to verify it.
+//  3. The call manager, then provisioning.
+//  4. TVS alone, while every signer that devices know is in place.
+//  5. The signers one by one, while TVS and the other signers are in place; the recovery identity last, when every device
+//     that is awake knows the new ones.
+//
+// A generation that a sleeping device still needs is retired behind everything else, so that it holds up nothing.
+func (b *builder) safe(t Target, groups [][]string) {
+	var late [][]string
+	for _, members := range groups {
+		b.add(Step{Action: Stage, Members: members, Why: b.why(Stage, members)})
+		b.add(Step{Action: Publish, Why: "lists name the former and the new generation"})
+		b.guarded(Step{Action: Activate, Members: members, Why: b.why(Activate, members)})
+		retire := Step{Action: Retire, Members: members, Why: b.why(Retire, members)}
+		if len(groups) > 1 && (b.isRoot(members) || len(b.needed(retire)) > 0) {
+			late = append(late, members)
+			continue
+		}
+		b.guarded(retire)
+		b.add(Step{Action: Publish, Why: "lists name the new generation only"})
+	}
+	for _, members := range late {
+		b.guarded(Step{Action: Retire, Members: members, Why: b.why(Retire, members)})
+	}
+	if late != nil {
+		b.add(Step{Action: Publish, Why: "lists name the new generations only"})
+	}
+}
+
+func (b *builder) isRoot(members []string) bool { return b.kind(members) == Root }
+
+func (b *builder) kind(members []string) Kind {
+	m, _ := b.s.Member(members[0])
+	return m.Kind
+}
+
+// why explains a step on members of one kind.
+func (b *builder) why(a Action, members []string) string {
+	return map[Action][3]string{
+		Stage:    {"made and listed, presented by nobody yet", "made and listed, signs nothing yet", "made and trusted, issues nothing yet"},
+		Activate: {"the next handshake presents it; calls and connections stay", "the next list is signed with it; the former key signs the variant for those who know only that", "what is issued from now on is issued by it, and every LSC under the former one is renewed"},
+		Retire:   {"not presented any more: its key is destroyed", "nobody needs a list signed with it any more: its key is destroyed", "no certificate stands on it any more: its key is destroyed"},
+	}[a][b.kind(members)]
+}
+
+// ordersOf are the orders worth comparing with the safe one.
+func ordersOf(t Target) []Order {
+	switch t {
+	case All:
+		return []Order{AtOnce, OneByOne, SignersTogether, SignersWithTVS}
+	case ITL:
+		return []Order{OneByOne, SignersTogether, SignersWithTVS}
+	}
+	return []Order{AtOnce}
+}
+
+// what says what an order does.
+func (o Order) what(t Target) string {
+	switch o {
+	case Safe:
+		return "each with overlap, one after the other"
+	case AtOnce:
+		if t == All {
+			return "everything replaced in one go"
+		}
+		return fmt.Sprintf("%s replaced in one go, without overlap", t)
+	case OneByOne:
+		return "each replaced in one go, without overlap, nobody waited for"
+	case SignersTogether:
+		return "both signers replaced in one go"
+	case SignersWithTVS:
+		return "both signers and TVS replaced in one go"
+	}
+	return string(o)
+}
+
+// naive builds the steps of an order that is not the safe one.
+func (b *builder) naive(o Order, t Target, groups [][]string) error {
+	if !slices.Contains(ordersOf(t), o) {
+		return fmt.Errorf("there is no order %q for %s: choose %s, or none for the safe one", o, t, join(ordersOf(t)))
+	}
+	signers := slices.Concat(groupsOf(b.s, ITL)...)
+	switch o {
+	case AtOnce:
+		groups = [][]string{slices.Concat(groups...)}
+	case SignersTogether:
+		groups = instead(groups, signers, signers)
+	case SignersWithTVS:
+		groups = instead(groups, append(slices.Clone(signers), slices.Concat(groupsOf(b.s, TVS)...)...), signers)
+	}
+	for _, members := range groups {
+		b.add(Step{Action: Replace, Members: members, Why: "replaced without overlap"})
+	}
+	return nil
+}
+
+// instead puts one group in the place of those that consist of its members; what is in neither stays.
+func instead(groups [][]string, one, at []string) (out [][]string) {
+	placed := false
+	for _, g := range groups {
+		switch {
+		case !slices.Contains(one, g[0]):
+			out = append(out, g)
+		case !placed && slices.Contains(at, g[0]):
+			out, placed = append(out, one), true
+		}
+	}
+	return out
+}
