@@ -16,7 +16,7 @@
 //
 // # The authorization string
 //
-// It is 4 to 16 digits, made up here (10 digits) or by the operator, good for one success. Only a salted hash is
+// It has 4 to 16 digits (letters are taken too), made up here (10 digits) or by the operator, and is good for one success. Only a salted hash is
 // kept. The protocol carries no user: an application says "CTI-" and its instance id. Therefore no two pending
 // profiles with one instance id may have the same string; that is refused when the second is created, by trying the
 // string on the hashes of the others, under a guard document that makes concurrent creations notice each other.

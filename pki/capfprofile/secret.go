@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"math/big"
 	"strings"
+
+	"github.com/locktone/locktone/wire/capf"
 )
 
 // String is an authorization string in clear. It prints as "[redacted]"; Reveal is for the one answer that may show it.
@@ -17,17 +19,18 @@ type String string
 
 const redacted = "[redacted]"
 
-// The sizes of an authorization string, in digits.
+// The sizes of an authorization string, in characters.
 const (
 	MinString       = 4
 	MaxString       = 16
 	GeneratedString = 10
 )
 
-// Check says what is wrong with a string that an operator made up.
+// Check says what is wrong with a string that an operator made up. The forms of the field take digits; their users type
+// words as well, and clients send them.
 func (s String) Check() error {
-	if len(s) < MinString || len(s) > MaxString || strings.Trim(string(s), "0123456789") != "" {
-		return fmt.Errorf("capfprofile: an authorization string has %d to %d digits", MinString, MaxString)
+	if !capf.ValidPassword(string(s)) {
+		return fmt.Errorf("capfprofile: an authorization string has %d to %d digits, or letters and digits", MinString, MaxString)
 	}
 	return nil
 }

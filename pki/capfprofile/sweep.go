@@ -1,0 +1,74 @@
+package capfprofile
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/locktone/locktone/pki"
+)
+
+// Swept is what a Sweep did.
+type Swept struct {
+	Late    []Profile         // operations that ended because their time had passed
+	Revoked []Certificate     // certificates that were replaced
+	Holders map[pki.Ref]Owner // of those
+}
+
+// Sweep ends operations whose time has passed and has replaced certificates revoked: once the newer one has been seen
+// in use, at once when the device said it deleted it, else after Grace.
+func (b *Book) Sweep(ctx context.Context, revoke func(ctx context.Context, ref pki.Ref, reason string) error) (Swept, error) {
+	out := Swept{Holders: map[pki.Ref]Owner{}}
+	all, err := b.List(ctx)
+	if err != nil {
+		return out, err
+	}
+	var errs []error
+	for _, p := range all {
+		if p.late(b.cfg.Now()) {
+			p, err = b.expire(ctx, p.Owner, b.cfg.Now())
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			out.Late = append(out.Late, p)
+		}
+		due := p.due(b.cfg.Now(), b.cfg.Grace)
+		for _, c := range due {
+			if err := revoke(ctx, c.Ref, c.Reason); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+				continue
+			}
+			if err := b.forget(ctx, p.Owner, c.Ref); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			out.Revoked, out.Holders[c.Ref] = append(out.Revoked, c), p.Owner
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// Waits reports whether certificates wait for the use of a newer one.
+func (p *Profile) Waits() bool { return len(p.Superseded) > 0 || p.Unconfirmed != nil }
+
+// due are the superseded certificates to be revoked now.
+func (p *Profile) due(now time.Time, grace time.Duration) []Certificate {
+	var out []Certificate
+	for _, c := range p.Superseded {
+		if c.Reason == deletedReason || p.LSC != nil && p.LSC.Seen && !p.LSC.Since.Before(c.Since) || now.Sub(c.Since) >= grace {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (b *Book) forget(ctx context.Context, o Owner, ref pki.Ref) error {
+	_, err := b.change(ctx, o, func(r *record) error {
+		r.Superseded = slices.DeleteFunc(r.Superseded, func(c Certificate) bool { return c.Ref == ref })
+		return nil
+	})
+	return ignoreNotFound(err)
+}
