@@ -75,7 +75,7 @@ func (m Message) Request() (Request, error) {
 		case err != nil:
 			return r, err
 		case !found || len(b) == 0:
-			return r, wrong(at, "%s without a certificate", m.Command)
+			return r, wrong(max(at, headerSize), "%s without a certificate", m.Command)
 		}
 		r.Certificate = b
 		return r, nil
