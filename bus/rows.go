@@ -23,7 +23,13 @@ type Registration struct {
 	// Certificate the device showed.
 	Subject         string    `json:"subject,omitempty"`
 	Issuer          string    `json:"issuer,omitempty"`
+	Serial          string    `json:"serial,omitempty"`
 	CertificateEnds time.Time `json:"certificateEnds,omitzero"`
+	Certificate     string    `json:"certificate,omitempty"` // LSC: entered in our register for the device; MIC: its maker's
+	// Trust lists the device fetched last, by number of the version; 0: none that we know of.
+	CTL       int64     `json:"ctl,omitempty"`
+	ITL       int64     `json:"itl,omitempty"`
+	FetchedAt time.Time `json:"fetchedAt,omitzero"`
 	// Reason is one sentence when the state is not registered.
 	Reason string `json:"reason,omitempty"`
 }

@@ -67,6 +67,7 @@ func (c *compiler) device(x config.Device) {
 		SIP: c.sip[x.SIPProfile].WithDefaults(), Pool: c.pools[x.DevicePool],
 		DigestUser: c.d.users.byName[x.DigestUser], Owner: c.d.users.byName[x.Owner],
 	}
+	v.Profile = v.Security
 	if c.d.cluster.SecurityMode == config.NonSecureCluster {
 		v.Security = withoutSecurity(v.Security)
 	}

@@ -61,9 +61,11 @@ func (x *index[T]) add(name string, v T) {
 // Device is a phone with everything that applies to it.
 type Device struct {
 	config.Device                             // defaults filled in
-	Security      config.PhoneSecurityProfile // defaults filled in
-	SIP           config.SIPProfile           // defaults filled in
-	Pool          config.DevicePool
+	Security      config.PhoneSecurityProfile // in force: defaults filled in, and without security while the cluster is non-secure
+	// Profile is the security profile as written, defaults filled in: what is in force again when the cluster is mixed.
+	Profile config.PhoneSecurityProfile
+	SIP     config.SIPProfile // defaults filled in
+	Pool    config.DevicePool
 	// Nodes are the call-manager nodes the device registers to: primary first.
 	Nodes []string
 	// Appearances are the device's buttons, by index.

@@ -120,8 +120,18 @@ func (c *Certificates) Revoke(ctx context.Context, r pki.Ref, at time.Time, reas
 	})
 	if err == nil {
 		c.keep(e)
+		c.s.signals.tell(noticeCertificate)
 	}
 	return err
+}
+
+// Watch returns a channel that gets a value after a certificate was revoked by
+// this process, or (PostgreSQL) the register changed in any way by another
+// node. It is closed when ctx ends or the store closes.
+func (c *Certificates) Watch(ctx context.Context) <-chan struct{} {
+	ch := c.s.signals.add(noticeCertificate)
+	context.AfterFunc(ctx, func() { c.s.signals.drop(noticeCertificate, ch) })
+	return ch
 }
 
 // Entries implements pki.Register.

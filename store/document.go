@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 )
@@ -111,7 +110,7 @@ func (d *Documents) PutAll(ctx context.Context, writes []Write) (revisions []int
 	if err != nil {
 		return nil, err
 	}
-	d.s.documents.tell(d.collection)
+	d.s.signals.tell(noticeDocument + d.collection)
 	return revisions, nil
 }
 
@@ -177,7 +176,7 @@ func (d *Documents) Delete(ctx context.Context, key string, ifRevision int64) er
 		return d.s.e.tell(ctx, tx, noticeDocument+d.collection)
 	})
 	if err == nil {
-		d.s.documents.tell(d.collection)
+		d.s.signals.tell(noticeDocument + d.collection)
 	}
 	return err
 }
@@ -186,19 +185,19 @@ func (d *Documents) Delete(ctx context.Context, key string, ifRevision int64) er
 // this process or (PostgreSQL) by another node. Changes that come while nobody
 // reads are one value. It is closed when ctx ends or the store closes.
 func (d *Documents) Watch(ctx context.Context) <-chan struct{} {
-	c := d.s.documents.add(d.collection)
-	context.AfterFunc(ctx, func() { d.s.documents.drop(d.collection, c) })
+	c := d.s.signals.add(noticeDocument + d.collection)
+	context.AfterFunc(ctx, func() { d.s.signals.drop(noticeDocument+d.collection, c) })
 	return c
 }
 
-// documentWatchers are the channels of Documents.Watch by collection, each with room for one value.
-type documentWatchers struct {
+// signals are the channels of Documents.Watch and Certificates.Watch by notice, each with room for one value.
+type signals struct {
 	mu     sync.Mutex
 	by     map[string][]chan struct{}
 	closed bool
 }
 
-func (w *documentWatchers) add(collection string) chan struct{} {
+func (w *signals) add(notice string) chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := make(chan struct{}, 1)
@@ -209,16 +208,16 @@ func (w *documentWatchers) add(collection string) chan struct{} {
 	if w.by == nil {
 		w.by = make(map[string][]chan struct{})
 	}
-	w.by[collection] = append(w.by[collection], c)
+	w.by[notice] = append(w.by[notice], c)
 	return c
 }
 
-// tell wakes the watchers of a collection, "" those of every one.
-func (w *documentWatchers) tell(collection string) {
+// tell wakes those who wait for a notice; noticeAll wakes everybody.
+func (w *signals) tell(notice string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for name, list := range w.by {
-		if collection != "" && name != collection {
+		if notice != noticeAll && name != notice {
 			continue
 		}
 		for _, c := range list {
@@ -230,19 +229,19 @@ func (w *documentWatchers) tell(collection string) {
 	}
 }
 
-func (w *documentWatchers) drop(collection string, c chan struct{}) {
+func (w *signals) drop(notice string, c chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i, x := range w.by[collection] {
+	for i, x := range w.by[notice] {
 		if x == c {
-			w.by[collection] = append(w.by[collection][:i], w.by[collection][i+1:]...)
+			w.by[notice] = append(w.by[notice][:i], w.by[notice][i+1:]...)
 			close(c)
 			return
 		}
 	}
 }
 
-func (w *documentWatchers) close() {
+func (w *signals) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, list := range w.by {
@@ -251,14 +250,4 @@ func (w *documentWatchers) close() {
 		}
 	}
 	w.by, w.closed = nil, true
-}
-
-// noticedDocuments takes another node's notice about documents.
-func (s *Store) noticedDocuments(what string) {
-	if what == noticeAll {
-		s.documents.tell("")
-	}
-	if collection, ok := strings.CutPrefix(what, noticeDocument); ok {
-		s.documents.tell(collection)
-	}
 }

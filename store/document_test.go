@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/locktone/locktone/pki"
 )
 
 func testDocuments(t *testing.T, dsn string) {
@@ -158,6 +160,12 @@ func testDocumentsWatched(t *testing.T, dsn string) {
 		}
 		await(seen)
 	}
+	revoked := a.Certificates().Watch(ctx)
+	e := pki.Entry{Ref: pki.Ref{Issuer: "CN=x", Serial: "1"}, Kind: pki.KindDevice, Name: "n"}
+	if err := errors.Join(a.Certificates().Add(ctx, e), a.Certificates().Revoke(ctx, e.Ref, time.Now(), "lost")); err != nil {
+		t.Fatal(err)
+	}
+	await(revoked)
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}

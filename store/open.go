@@ -14,16 +14,16 @@ import (
 // Store is the open system of record. It owns its connections, the newest
 // snapshot and the certificate table in memory; it is safe for concurrent use.
 type Store struct {
-	e         *engine
-	now       func() time.Time
-	current   atomic.Pointer[Snapshot]
-	reload    sync.Mutex // serialises reading of snapshots
-	watchers  watchers
-	certs     Certificates
-	documents documentWatchers
-	stop      context.CancelFunc
-	running   sync.WaitGroup
-	closed    sync.Once
+	e        *engine
+	now      func() time.Time
+	current  atomic.Pointer[Snapshot]
+	reload   sync.Mutex // serialises reading of snapshots
+	watchers watchers
+	certs    Certificates
+	signals  signals
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+	closed   sync.Once
 }
 
 // Open opens the store: dsn is a path of an SQLite file (made when missing) or
@@ -59,7 +59,7 @@ func (s *Store) Close() (err error) {
 		s.stop()
 		s.running.Wait()
 		s.watchers.close()
-		s.documents.close()
+		s.signals.close()
 		err = s.e.close()
 	})
 	return err
@@ -74,7 +74,7 @@ func (s *Store) noticed(ctx context.Context, what string) {
 	if what == noticeAll || what == noticeRevision {
 		_, _ = s.refresh(ctx)
 	}
-	s.noticedDocuments(what)
+	s.signals.tell(what)
 }
 
 // lowSpace is the free space under which Health warns, in bytes: a small write

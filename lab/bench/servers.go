@@ -52,6 +52,9 @@ func siteConfig(addr netip.Addr) *config.Site {
 	s.Nodes = []config.Node{{Name: "node1", Services: []config.NodeService{{Service: config.ServiceCallManager, Address: addr.String()}}}}
 	s.Cluster.MediaConversion = config.ConversionAllowed
 	s.PhoneSecurityProfiles = append(s.PhoneSecurityProfiles, config.PhoneSecurityProfile{Name: "clear media", DeviceSecurityMode: config.Authenticated})
+	for i := range s.PhoneSecurityProfiles {
+		s.PhoneSecurityProfiles[i].Certificate = config.CertificateLSCOrMIC // the phones of both servers show certificates of the bench's own authority
+	}
 	s.SIPProfiles = append(s.SIPProfiles, config.SIPProfile{Name: "anchored", MediaAnchor: config.AnchorAlways})
 	for _, first := range []int{secured, mixed, clear_} {
 		for i := range group {

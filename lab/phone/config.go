@@ -50,6 +50,8 @@ type Config struct {
 	LateOffer bool // INVITE without a description
 	NoUpdate  bool // UPDATE is unknown to this phone
 
+	// Resync hears the event of a NOTIFY that asks the phone to look at its configuration again; nil = nobody. It must not block.
+	Resync    func(event string)
 	Misbehave Misbehave
 	Observer  transport.Observer // sees its messages; nil = nobody
 	Limits    endpoint.Limits

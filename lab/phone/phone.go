@@ -300,7 +300,12 @@ func (p *Phone) Request(tx *endpoint.ServerTx, m *sip.Message) {
 	switch m.Method() {
 	case sip.INVITE:
 		p.ringing(tx, m)
-	case sip.OPTIONS, sip.NOTIFY, sip.MESSAGE:
+	case sip.NOTIFY:
+		_ = tx.Reply(200, "")
+		if p.cfg.Resync != nil {
+			p.cfg.Resync(m.Header("Event"))
+		}
+	case sip.OPTIONS, sip.MESSAGE:
 		_ = tx.Reply(200, "")
 	case sip.ACK:
 	default:

@@ -85,7 +85,11 @@ func TestBadCertificates(t *testing.T) {
 	ok(t, os.MkdirAll(filepath.Join(dir, "trust", "devices"), 0o700))
 	ok(t, os.WriteFile(filepath.Join(dir, "trust", "devices", "lab.pem"), read("ca.crt"), 0o600))
 	ok(t, os.WriteFile(filepath.Join(dir, "trust", "devices", "lab.crl"), read("ca.crl"), 0o600))
-	s := start(t, lab.Options{Home: dir, Config: modes()})
+	c := modes()
+	for i := range c.PhoneSecurityProfiles {
+		c.PhoneSecurityProfiles[i].Certificate = config.CertificateLSCOrMIC // the kit's authority is a foreign one
+	}
+	s := start(t, lab.Options{Home: dir, Config: c})
 	alice, bob := telephone(t, s, "alice", "1001", nil), telephone(t, s, "bob", "1002", nil)
 	up := connect(t, alice, bob)
 	before := measure()

@@ -42,9 +42,13 @@ func (s *Service) whose(f *transport.Flow) string {
 	return ""
 }
 
-// admits checks one device against the way it came: transport and port of its profile, and a certificate that names it.
+// admits checks one device against the way it came: transport and port of its profile, and a certificate that names it. In a
+// non-secure cluster a device may also still come as its profile says: one that has not heard of the change is not left outside.
 func admits(d *directory.Device, f *transport.Flow) *refusal {
 	p := d.Security
+	if f.Network() == transport.TLS && d.Profile.Transport == config.TransportTLS {
+		p = d.Profile
+	}
 	if !transportFits(p.Transport, f.Network()) {
 		return forbidden(fmt.Sprintf("device %s must use %s on port %d (phone security profile %s, %s); it came over %s",
 			d.Name, strings.ReplaceAll(p.Transport.String(), "+", " or "), p.IncomingPort, orDefault(d.PhoneSecurityProfile), p.DeviceSecurityMode, f.Network()))
@@ -62,6 +66,10 @@ func admits(d *directory.Device, f *transport.Flow) *refusal {
 	}
 	if finding, ok := pki.AuthorizeDevice(report, d.Name); !ok {
 		return forbidden(finding.Sentence("device " + d.Name))
+	}
+	if report.Entry == nil && p.Certificate == config.CertificateLSC {
+		return forbidden(fmt.Sprintf("device %s showed the certificate of its maker, and it must show one of this cluster (phone security profile %s): enrol it, or set certificate to %s",
+			d.Name, orDefault(d.PhoneSecurityProfile), config.CertificateLSCOrMIC))
 	}
 	return nil
 }

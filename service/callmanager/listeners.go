@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
@@ -17,6 +18,9 @@ import (
 type listeners struct {
 	mu   sync.Mutex
 	open map[socket]*transport.Listener
+	// leaving are UDP sockets that the configuration needs no more, with the calls that were up when it stopped: what they have
+	// to say comes through them. Nobody new is let in there.
+	leaving map[socket][]call.CallID
 	// taken are optional addresses that somebody else has; the status tells.
 	taken []string
 }
@@ -80,15 +84,89 @@ func (s *Service) listen(st *site) error {
 			}
 		}
 	}
+	return s.closeUnwanted(wanted)
+}
+
+// closeUnwanted closes what the configuration does not need: accepted connections outlive their listener, a UDP socket stays
+// until the last call of now has ended.
+func (s *Service) closeUnwanted(wanted map[socket]bool) error {
 	for sock, l := range s.listening.open {
-		if !wanted[sock] {
-			delete(s.listening.open, sock)
-			if err := l.Close(); err != nil {
-				return fmt.Errorf("closing %s %s: %w", sock.network, sock.addr, err)
+		if wanted[sock] {
+			delete(s.listening.leaving, sock)
+			continue
+		}
+		if sock.network == transport.UDP {
+			calls, known := s.listening.leaving[sock]
+			if !known {
+				calls = s.callsThrough(l)
 			}
+			if calls = s.stillUp(calls); len(calls) > 0 {
+				if s.listening.leaving == nil {
+					s.listening.leaving = map[socket][]call.CallID{}
+				}
+				s.listening.leaving[sock] = calls
+				continue
+			}
+			delete(s.listening.leaving, sock)
+		}
+		delete(s.listening.open, sock)
+		if err := l.Close(); err != nil {
+			return fmt.Errorf("closing %s %s: %w", sock.network, sock.addr, err)
 		}
 	}
 	return nil
+}
+
+// callsThrough are the calls with a leg to a device or trunk that was let in through the socket.
+func (s *Service) callsThrough(l *transport.Listener) (out []call.CallID) {
+	views, err := s.host.Calls(s.ctx)
+	if err != nil {
+		return nil // the engine has stopped
+	}
+	names := map[string]bool{}
+	for _, info := range s.ep.Flows() {
+		if f := s.ep.Transport().Get(info.ID); f != nil && f.Listener() == l {
+			names[s.owners.get(f)] = true
+		}
+	}
+	delete(names, "")
+	for _, v := range views {
+		for _, p := range v.Parties {
+			if slices.ContainsFunc(p.Legs, func(leg call.LegView) bool { return names[leg.Device] || names[leg.Trunk] }) {
+				out = append(out, v.ID)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// stillUp are those of the calls that have not ended.
+func (s *Service) stillUp(calls []call.CallID) (up []call.CallID) {
+	if len(calls) == 0 {
+		return nil
+	}
+	views, err := s.host.Calls(s.ctx)
+	if err != nil {
+		return nil
+	}
+	for _, v := range views {
+		if slices.Contains(calls, v.ID) {
+			up = append(up, v.ID)
+		}
+	}
+	return up
+}
+
+// leave closes the sockets that were kept for calls which have ended since.
+func (s *Service) leave() error {
+	s.listening.mu.Lock()
+	waiting := len(s.listening.leaving) > 0
+	s.listening.mu.Unlock()
+	if !waiting {
+		return nil
+	}
+	return s.listen(s.site.Load())
 }
 
 func (s *Service) openSocket(sock socket) error {

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/locktone/locktone/config"
-	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
 )
@@ -132,30 +131,10 @@ func (s *Service) relayNotify(tx *endpoint.ServerTx, m *sip.Message) {
 		s.answer(tx, m, &refusal{status: 404, why: "no device or number \"" + user + "\" is configured"})
 		return
 	}
-	for _, d := range devices {
-		if b, ok := s.bindings.reach(s.now(), d.Name, user); ok {
-			s.notify(d, b, m)
-		}
+	for _, b := range s.showing(devices, user) {
+		s.notify(b, relayed(m))
 	}
 	s.respond(tx, sip.NewResponse(m, 200, ""))
-}
-
-// notify sends one phone what a trunk has told us.
-func (s *Service) notify(d *directory.Device, b binding, m *sip.Message) {
-	req := sip.NewRequest(sip.NOTIFY, b.contact.URI)
-	own := sip.URI{Scheme: "sip", User: sip.EscapeUser(b.aor), Host: s.site.Load().Cluster().Domain}
-	req.SetFrom(sip.Address{URI: own, Params: sip.Params{{Name: "tag", Value: s.token()}}})
-	req.SetTo(sip.Address{URI: own})
-	req.SetCallID(s.token() + "@" + s.cfg.Node)
-	req.SetCSeq(sip.CSeq{Seq: 1, Method: sip.NOTIFY})
-	req.SetMaxForwards(70)
-	req.Set("Event", m.Header("Event"))
-	req.Set("Subscription-State", "active")
-	req.SetContact(sip.Address{URI: s.contact(b.flow)})
-	req.SetBody(m.ContentType(), m.Body())
-	if _, err := s.ep.Request(req, endpoint.Target{Flow: b.flow}); err != nil {
-		s.note(d.Name, "NOTIFY could not be sent: "+err.Error())
-	}
 }
 
 // answer refuses a request.

@@ -192,7 +192,10 @@ func (s *Service) use(snapshot store.Snapshot) error {
 	if err := s.host.Configure(compiled); err != nil {
 		return err
 	}
-	s.site.Store(next)
+	before := s.site.Swap(next)
+	for _, b := range moved(s.bindings.all(), before, next) {
+		s.tell(b, bus.ActionApply) // while it can still be reached where it is
+	}
 	s.unreachable(s.bindings.drop(s.now(), func(b *binding) bool { return !next.still(b) }))
 	if err := s.listen(next); err != nil {
 		return err
@@ -228,6 +231,8 @@ func (s *Service) follow(changes <-chan store.Snapshot) {
 		case <-again.C:
 			if failed != nil {
 				failed = s.take(*failed)
+			} else if err := s.leave(); err != nil {
+				s.warn(err.Error())
 			}
 		}
 	}

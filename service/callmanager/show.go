@@ -92,7 +92,10 @@ func (s *Service) registrationRow(d *directory.Device, b *binding) bus.Registrat
 		Since: b.since.UTC(), Expires: b.expires.UTC(), Agent: b.agent, Flow: flowName(b.flow.ID())}
 	if r := reportOf(b.flow); r != nil {
 		leaf := r.Leaf()
-		row.Subject, row.Issuer, row.CertificateEnds = leaf.Subject.String(), leaf.Issuer.String(), leaf.NotAfter.UTC()
+		row.Subject, row.Issuer, row.Serial, row.CertificateEnds = leaf.Subject.String(), leaf.Issuer.String(), pki.RefOf(leaf).Serial, leaf.NotAfter.UTC()
+		if row.Certificate = "LSC"; r.Entry == nil {
+			row.Certificate = "MIC"
+		}
 	}
 	return row
 }
@@ -180,6 +183,11 @@ func (s *Service) reset(_ context.Context, r bus.ResetRequest) (bus.ResetResult,
 	s.note(r.Name, fmt.Sprintf("%s of %s %s asked by %s", r.Action, r.Object, r.Name, r.Actor))
 	if r.Action == bus.ActionApply {
 		out.Note = fmt.Sprintf("revision %d is in force; calls were not touched", st.Revision())
+		for _, b := range s.bindings.all() {
+			if r.Object == bus.ObjectDevice && b.device == r.Name {
+				s.tell(b, r.Action)
+			}
+		}
 		if r.Object == bus.ObjectTrunk {
 			s.startPings(st)
 		}
@@ -195,13 +203,14 @@ func (s *Service) reset(_ context.Context, r bus.ResetRequest) (bus.ResetResult,
 	for _, b := range s.bindings.all() {
 		if b.device == r.Name {
 			out.Registrations++
+			s.tell(b, r.Action)
 		}
 	}
 	s.unreachable(s.bindings.drop(s.now(), func(b *binding) bool { return b.device == r.Name }))
 	if r.Action == bus.ActionReset {
 		out.Connections = s.closeFlows(r.Name, "device "+r.Name+" was reset by "+r.Actor)
 	}
-	out.Note = "the device registers again when it notices"
+	out.Note = "the device was told; it registers again when it has heard, or notices"
 	return out, nil
 }
 
@@ -236,7 +245,7 @@ func exceptions(node string, st *site) []bus.Exception {
 		rows = append(rows, bus.Exception{Node: node, Kind: kind, Name: name, Setting: setting, Value: value, Default: normal, From: from, Risk: risk})
 	}
 	if st.Cluster().SecurityMode != config.Mixed {
-		add("cluster", st.Cluster().Name, "securityMode", st.Cluster().SecurityMode.String(), config.Mixed.String(), "", "no device of the cluster is offered encryption")
+		add("cluster", st.Cluster().Name, "securityMode", st.Cluster().SecurityMode.String(), config.Mixed.String(), "cluster "+st.Cluster().Name, "no device of the cluster is offered encryption")
 	}
 	if st.Cluster().MediaConversion == config.ConversionAllowed {
 		add("cluster", st.Cluster().Name, "mediaConversion", st.Cluster().MediaConversion.String(), config.ConversionRefused.String(), "",
@@ -246,6 +255,9 @@ func exceptions(node string, st *site) []bus.Exception {
 		p := d.Security
 		from := "phone-security-profile " + orDefault(d.PhoneSecurityProfile)
 		weakMode(add, "device", d.Name, from, p.DeviceSecurityMode)
+		if p.Certificate == config.CertificateLSCOrMIC {
+			add("device", d.Name, "certificate", p.Certificate.String(), config.CertificateLSC.String(), from, "whoever trusted authorities for devices certified under this name is let in, though this cluster never enrolled it")
+		}
 		if p.DigestMD5 {
 			add("device", d.Name, "digestMD5", "true", "false", from, "digest credentials are hashed with MD5, which can be broken by who sees one answer")
 		}

@@ -92,3 +92,35 @@ func (s *Service) dialTLS(d transport.Dest) (*tls.Config, error) {
 
 // tlsPolicy is what both directions have in common.
 func (s *Service) tlsPolicy() pki.TLSPolicy { return pki.TLSPolicy{KeyLog: s.cfg.KeyLog} }
+
+// Recheck verifies the peers of all TLS connections again, under the trust of now, and closes those of peers that would not be
+// let in any more: a certificate revoked, an authority removed. It returns how many it closed. Others keep talking, also
+// with a certificate that has merely run out since: for those the next handshake is soon enough.
+func (s *Service) Recheck() (closed int) {
+	for _, info := range s.ep.Flows() {
+		f := s.ep.Transport().Get(info.ID)
+		if f == nil || !f.Established() || f.TLS() == nil {
+			continue
+		}
+		check := transport.Check{State: f.TLS(), Inbound: f.Inbound(), Remote: f.Remote(), Policy: f.Policy(), ServerName: f.ServerName()}
+		if _, err := s.verifyPeer(check); err != nil && !onlyExpired(err) {
+			s.note(s.owners.get(f), "connection closed: "+err.Error())
+			f.Close(err)
+			closed++
+		}
+	}
+	return closed
+}
+
+func onlyExpired(err error) bool {
+	refusals := 0
+	for _, f := range pki.FindingsOf(err) {
+		if f.Severity == pki.Refusal {
+			refusals++
+			if f.Rule != pki.RuleExpired {
+				return false
+			}
+		}
+	}
+	return refusals > 0
+}

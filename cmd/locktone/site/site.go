@@ -84,8 +84,8 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}
-	s.workers.Add(1)
-	go s.renew()
+	s.workers.Go(s.renew)
+	s.workers.Go(s.recheck)
 	return s, nil
 }
 
@@ -405,7 +405,6 @@ func within(home, path string) string {
 // renew looks at the certificates now and then: what is past two thirds of its life is issued anew, and is used by the next
 // handshake in either direction; no connection is closed.
 func (s *Site) renew() {
-	defer s.workers.Done()
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
@@ -416,6 +415,15 @@ func (s *Site) renew() {
 			}
 		case <-s.ctx.Done():
 			return
+		}
+	}
+}
+
+// recheck closes the connections of those whose certificates are revoked, as soon as that is known.
+func (s *Site) recheck() {
+	for range s.Store.Certificates().Watch(s.ctx) {
+		if s.Calls != nil {
+			s.Calls.Recheck()
 		}
 	}
 }
@@ -435,6 +443,9 @@ func (s *Site) Renew(ctx context.Context) error {
 		if _, err := s.CA.Refresh(ctx, x.identity, x.spec); err != nil {
 			return err
 		}
+	}
+	if s.Calls != nil {
+		s.Calls.Recheck()
 	}
 	return nil
 }

@@ -1,0 +1,87 @@
+package callmanager
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/endpoint"
+)
+
+// notice is what a NOTIFY without a subscription says.
+type notice struct {
+	event, contentType string
+	body               []byte
+}
+
+// notify sends a phone a NOTIFY.
+func (s *Service) notify(b binding, n notice) {
+	req := sip.NewRequest(sip.NOTIFY, b.contact.URI)
+	own := sip.URI{Scheme: "sip", User: sip.EscapeUser(b.aor), Host: s.site.Load().Cluster().Domain}
+	req.SetFrom(sip.Address{URI: own, Params: sip.Params{{Name: "tag", Value: s.token()}}})
+	req.SetTo(sip.Address{URI: own})
+	req.SetCallID(s.token() + "@" + s.cfg.Node)
+	req.SetCSeq(sip.CSeq{Seq: 1, Method: sip.NOTIFY})
+	req.SetMaxForwards(70)
+	req.Set("Event", n.event)
+	req.Set("Subscription-State", "active")
+	req.SetContact(sip.Address{URI: s.contact(b.flow)})
+	if len(n.body) > 0 {
+		req.SetBody(n.contentType, n.body)
+	}
+	if _, err := s.ep.Request(req, endpoint.Target{Flow: b.flow}); err != nil {
+		s.note(b.device, "NOTIFY could not be sent: "+err.Error())
+	}
+}
+
+// tell lets a phone know that it should look at its configuration again (apply), register again (restart) or start over
+// (reset), in the words it knows: the desk phones of one maker take the event service-control, everybody else check-sync.
+func (s *Service) tell(b binding, action bus.Action) {
+	n := notice{event: "check-sync;reboot=" + yesNo(action == bus.ActionReset)}
+	if strings.HasPrefix(b.agent, "Cisco") {
+		word := map[bus.Action]string{bus.ActionApply: "apply-config", bus.ActionRestart: "restart", bus.ActionReset: "reset"}[action]
+		n = notice{"service-control", "text/plain", []byte(fmt.Sprintf("action=%s\r\nRegisterCallId={%s}\r\nConfigVersionStamp={%d}\r\n", word, b.callID, s.site.Load().Revision()))}
+	}
+	s.notify(b, n)
+}
+
+func yesNo(v bool) string {
+	if v {
+		return "true"
+	}
+	return "false"
+}
+
+// moved lists the registrations of phones that must come another way under the next configuration than under the present one:
+// their security mode or transport changed, by their profile or with the cluster's.
+func moved(all []binding, now, next *site) (out []binding) {
+	way := func(st *site, name string) (w [3]any) {
+		if d := st.device(name); d != nil {
+			w = [3]any{d.Security.DeviceSecurityMode, d.Security.Transport, d.Security.IncomingPort}
+		}
+		return w
+	}
+	for _, b := range all {
+		if now != nil && next.device(b.device) != nil && way(now, b.device) != way(next, b.device) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// relayed is what a trunk's NOTIFY tells a phone.
+func relayed(m *sip.Message) notice {
+	return notice{m.Header("Event"), m.ContentType(), m.Body()}
+}
+
+// showing lists the registrations that a message for a number is for: one of each phone that shows it.
+func (s *Service) showing(devices []*directory.Device, number string) (out []binding) {
+	for _, d := range devices {
+		if b, ok := s.bindings.reach(s.now(), d.Name, number); ok {
+			out = append(out, b)
+		}
+	}
+	return out
+}
