@@ -39,6 +39,11 @@ type ClientConfig struct {
 	// Existing are certificates with which to authenticate when the server asks for AuthLSC or AuthMIC; the proofs in it are
 	// made by the runner (Prove).
 	Existing []Certificate
+	// Held are the certificates that FETCH_CERT_REQ brings to the server; nil: those of Existing.
+	Held []Certificate
+	// Pending says that the runner holds a key of an earlier session for which no certificate came yet (an offline authority
+	// takes its time), so that the server may hand out a certificate without an order.
+	Pending bool
 	// NoEC refuses orders for EC keys, so that a server that prefers EC can order its backup.
 	NoEC bool
 	// MinRSA and MaxRSA bound the ordered size in bits; 0 is 1024 and 4096.
@@ -183,8 +188,8 @@ type Client struct {
 	state    clientState
 	session  uint32
 	deadline time.Time
-	order    KeygenRequest
-	keyed    bool // a public key was sent
+	proving  Certificate // the existing certificate chosen for this session
+	keyed    bool        // a public key was sent
 	done     Operation
 	refusal  error // why this side refused something, told at the end
 }
@@ -290,17 +295,19 @@ func (c *Client) authRequest(now time.Time, m Message) []Output {
 	}
 	c.session = m.Session
 	c.deadline = now.Add(c.cfg.ServerWait)
-	if cert, ok := c.existing(r.Auth); ok {
-		c.state = clientProving
+	if cert, ok := c.existing(r.Auth); ok { // a server that does not know yet who calls says AuthNone
+		c.state, c.proving = clientProving, cert
 		return []Output{Prove{c.session, cert}}
 	}
 	c.state = clientOrdered
 	return c.send(c.response().Message(c.session))
 }
 
-// existing is the certificate for an authentication mode: each mode prefers one kind and falls back to the other.
+// existing is the certificate for an authentication mode: each mode prefers one kind and falls back to the other. Without a
+// mode, a client that was given an authorization string uses that.
 func (c *Client) existing(a AuthType) (Certificate, bool) {
-	if a != AuthLSC && a != AuthMIC || len(c.cfg.Existing) == 0 {
+	asked := a == AuthLSC || a == AuthMIC || a == AuthNone && c.cfg.Password.IsZero()
+	if !asked || len(c.cfg.Existing) == 0 {
 		return Certificate{}, false
 	}
 	prefer := CertLSC
@@ -319,7 +326,7 @@ func (c *Client) response() AuthResponse {
 	r := AuthResponse{Reason: ReasonOK, Version: c.cfg.Version, Device: c.cfg.Device, Password: c.cfg.Password}
 	switch c.cfg.Version {
 	case VersionJTAPI:
-		r.Info = "JTAPI successful response to Authorization request"
+		r.Info = "JTAPI successful response to Autherization request" // so spelt by the client itself
 	case VersionJabber:
 		r.NoPassword = c.cfg.Password.IsZero()
 	}
@@ -335,7 +342,7 @@ func (c *Client) proved(now time.Time, in Proved) []Output {
 	}
 	r := c.response()
 	r.SHA1, r.SHA2, r.SUDI = in.SHA1, in.SHA2, in.SUDI
-	r.Certificates = c.cfg.Existing[:1]
+	r.Certificates = []Certificate{c.proving}
 	c.state, c.deadline = clientOrdered, now.Add(c.cfg.ServerWait)
 	return c.send(r.Message(c.session))
 }
@@ -349,7 +356,11 @@ func (c *Client) ordered(now time.Time, m Message) []Output {
 		return c.store(m)
 	case CommandFetchRequest:
 		c.done = OperationFetch
-		return c.send(FetchResponse{Reason: ReasonOK, Certificates: c.cfg.Existing}.Message(c.session))
+		held := c.cfg.Held
+		if held == nil {
+			held = c.cfg.Existing
+		}
+		return c.send(FetchResponse{Reason: ReasonOK, Certificates: held}.Message(c.session))
 	}
 	c.state = clientDeleting
 	return []Output{Delete{}}
@@ -364,7 +375,7 @@ func (c *Client) keygen(now time.Time, m Message) []Output {
 		c.refusal = fmt.Errorf("%w: %s", ErrOrder, why)
 		return c.send(KeygenResponse{Reason: ReasonRefused, Info: why}.Message(c.session))
 	}
-	c.refusal, c.order, c.state = nil, order, clientGenerating
+	c.refusal, c.state = nil, clientGenerating
 	c.deadline = now.Add(c.cfg.Progress)
 	if c.cfg.Version < VersionPhone {
 		return []Output{Generate{order}}
@@ -392,10 +403,7 @@ func (c *Client) generated(now time.Time, in Generated) []Output {
 		return c.send(KeygenResponse{Reason: ReasonRefused, Info: "Key generation failed"}.Message(c.session))
 	}
 	c.keyed = true
-	r := KeygenResponse{PublicKey: in.PublicKey}
-	if c.cfg.Version == VersionJTAPI {
-		r.Reason, r.Info = ReasonOK, "Key generation successful"
-	}
+	r := KeygenResponse{Reason: ReasonOK, Info: c.words("Key generation successful"), PublicKey: in.PublicKey}
 	return c.send(r.Message(c.session))
 }
 
@@ -404,7 +412,7 @@ func (c *Client) store(m Message) []Output {
 	switch {
 	case err != nil:
 		return c.fail(fmt.Errorf("%w: %w", ErrDialogue, err))
-	case !c.keyed:
+	case !c.keyed && !c.cfg.Pending:
 		return c.fail(fmt.Errorf("%w: a certificate before a key was ordered", ErrDialogue))
 	}
 	c.state = clientStoring

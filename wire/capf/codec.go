@@ -100,11 +100,13 @@ var tagNames = [...]string{
 
 // String is the field's name of the element, or its number.
 func (t Tag) String() string {
-	if int(t) < len(tagNames) && tagNames[t] != "" {
+	if t.known() {
 		return tagNames[t]
 	}
 	return fmt.Sprintf("ELEMENT_%d", uint8(t))
 }
+
+func (t Tag) known() bool { return int(t) < len(tagNames) && tagNames[t] != "" }
 
 // An Element is one tagged value. Value is as on the wire.
 type Element struct {

@@ -1,8 +1,10 @@
 package capf
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // AuthRequest opens the session: the server's first message.
@@ -65,36 +67,29 @@ type AuthResponse struct {
 	NoPassword bool
 }
 
-// Message encodes the response as clients of its version do: 1 and 2 put VERSION first; 1 has texts without NUL.
+// Message encodes the response as clients of its version do: 1 and 2 put VERSION first, phones sort the elements by their
+// tags; 1 has texts without NUL.
 func (r AuthResponse) Message(session uint32) Message {
 	m := Message{Command: CommandAuthResponse, Session: session}
-	switch r.Version {
-	case VersionJTAPI:
-		m.addByte(TagVersion, r.Version)
+	end := withNUL
+	if r.Version == VersionJTAPI {
+		end = func(s string) []byte { return []byte(s) }
+	}
+	m.addByte(TagVersion, r.Version)
+	if r.Version == VersionJTAPI {
 		m.addResult(r.Reason, r.Info)
-		m.add(TagDeviceName, []byte(r.Device))
-		m.add(TagPassword, []byte(r.Password.Reveal()))
-	case VersionJabber:
-		m.addByte(TagVersion, r.Version)
-		m.add(TagDeviceName, withNUL(r.Device))
-		if !r.NoPassword {
-			m.add(TagPassword, withNUL(r.Password.Reveal()))
-		}
+	}
+	m.add(TagDeviceName, end(r.Device))
+	if !r.NoPassword {
+		m.add(TagPassword, end(r.Password.Reveal()))
+	}
+	if r.Version != VersionJTAPI {
 		m.addResult(r.Reason, r.Info)
-	default:
-		m.addByte(TagReason, byte(r.Reason))
-		r.addCertificates(&m)
-		m.addByte(TagVersion, r.Version)
-		if r.Info != "" {
-			m.add(TagReasonInfo, []byte(r.Info))
-		}
-		if !r.NoPassword {
-			m.add(TagPassword, withNUL(r.Password.Reveal()))
-		}
-		m.add(TagDeviceName, withNUL(r.Device))
-		return m
 	}
 	r.addCertificates(&m)
+	if r.Version != VersionJTAPI && r.Version != VersionJabber {
+		slices.SortStableFunc(m.Elements, func(a, b Element) int { return cmp.Compare(a.Tag, b.Tag) })
+	}
 	return m
 }
 
@@ -190,10 +185,10 @@ type KeygenResponse struct {
 	PublicKey []byte // SubjectPublicKeyInfo, DER; empty when Reason is not ReasonOK
 }
 
-// Message encodes the response; REASON is left out of the wire when it is ReasonNone, as phones do.
+// Message encodes the response; ReasonOK without a text is left out of the wire, as phones do.
 func (r KeygenResponse) Message(session uint32) Message {
 	m := Message{Command: CommandKeygenResponse, Session: session}
-	if r.Reason != ReasonNone {
+	if r.Reason != ReasonOK || r.Info != "" {
 		m.addResult(r.Reason, r.Info)
 	}
 	if len(r.PublicKey) > 0 {
@@ -414,7 +409,7 @@ func (m Message) fields(want Command) *fields {
 	}
 	offset := headLen
 	for _, e := range m.Elements {
-		if _, twice := f.known[e.Tag]; twice {
+		if _, twice := f.known[e.Tag]; twice && e.Tag.known() {
 			f.fail(offset, "%s is there twice", e.Tag) // the reader's choice between two names must not decide who it is
 		}
 		f.known[e.Tag], f.at[e.Tag] = e.Value, offset+3
