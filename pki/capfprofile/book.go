@@ -262,13 +262,9 @@ func (o *Order) complete(now time.Time, expires time.Duration) error {
 	return nil
 }
 
-// lockName is what serializes changes within this process: everything that one DEVICE_NAME may mean.
-func (o Owner) lockName() string {
-	if o.Device != "" {
-		return devicePrefix + o.Device
-	}
-	return instancePrefix + o.Instance
-}
+// lockName is what serializes changes within this process: everything that one DEVICE_NAME may mean, with its prefix or
+// without.
+func (o Owner) lockName() string { return o.Device + o.Instance }
 
 func (b *Book) create(ctx context.Context, o Order, now time.Time) (Created, error) {
 	r, err := b.load(ctx, o.key())

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,11 +104,7 @@ func ignoreNotFound(err error) error {
 // Begin lets a session in, or returns a *Refused. A later session of the same owner takes over from an earlier one:
 // a phone that lost its connection must not wait for a time limit.
 func (b *Book) Begin(ctx context.Context, k Knock) (Grant, error) {
-	lock := devicePrefix + k.Name
-	if instance, ok := strings.CutPrefix(k.Name, ApplicationPrefix); ok {
-		lock = instancePrefix + instance
-	}
-	defer b.names.lock(lock)() // one guess at a time, or the count would mean nothing
+	defer b.names.lock(strings.TrimPrefix(k.Name, ApplicationPrefix))() // one guess at a time, or the count would mean nothing
 	now := b.cfg.Now()
 	all, err := b.candidates(ctx, k.Name)
 	if err != nil {
@@ -157,9 +154,7 @@ func (b *Book) pending(ctx context.Context, all []record, now time.Time) (out []
 
 func (b *Book) expire(ctx context.Context, o Owner, now time.Time) (Profile, error) {
 	return b.change(ctx, o, func(r *record) error {
-		if r.late(now) {
-			r.supersede(r.Unconfirmed, "its enrolment was not completed", now)
-			r.Unconfirmed = nil
+		if r.late(now) { // what was sent may have been stored: it is left to Used and Sweep
 			r.finish(Failure(r.Operation, CauseLate), now)
 		}
 		return nil
@@ -259,7 +254,7 @@ func (b *Book) during(ctx context.Context, g Grant, f func(*record, time.Time)) 
 func (b *Book) Issued(ctx context.Context, g Grant, c *x509.Certificate, issuerEnds time.Time) (Profile, error) {
 	return b.during(ctx, g, func(r *record, now time.Time) {
 		if r.Unconfirmed != nil && r.Unconfirmed.Ref != pki.RefOf(c) {
-			r.supersede(r.Unconfirmed, "another was issued before it was confirmed", now)
+			r.supersede(r.Unconfirmed, unsureReason, now)
 		}
 		made := certificateOf(c, issuerEnds, now)
 		r.Unconfirmed, r.Waiting = &made, ""
@@ -308,6 +303,9 @@ func (b *Book) Deleted(ctx context.Context, g Grant) (Profile, error) {
 		r.finish(Success(Delete), now)
 	})
 }
+
+// unsureReason marks what may have been stored by a device whose answer was lost, and was followed by another.
+const unsureReason = "another was issued before it was confirmed"
 
 // deletedReason marks what is revoked without waiting: its holder has said that it is gone.
 const deletedReason = "deleted by the device"
@@ -359,6 +357,7 @@ func (b *Book) Used(ctx context.Context, kind pki.Kind, commonName string, ref p
 			continue
 		}
 		_, err := b.change(ctx, have.Owner, func(r *record) error {
+			r.settle(ref)
 			if r.Unconfirmed != nil && r.Unconfirmed.Ref == ref {
 				r.promote("replaced by a newer certificate", b.cfg.Now())
 			}
@@ -373,5 +372,30 @@ func (b *Book) Used(ctx context.Context, kind pki.Kind, commonName string, ref p
 }
 
 func (p *Profile) wantsUse(ref pki.Ref) bool {
-	return p.Unconfirmed != nil && p.Unconfirmed.Ref == ref || p.LSC != nil && p.LSC.Ref == ref && !p.LSC.Seen
+	return p.Unconfirmed != nil && p.Unconfirmed.Ref == ref || p.LSC != nil && p.LSC.Ref == ref && !p.LSC.Seen || p.unsure(ref) >= 0
+}
+
+// unsure is the place of a superseded certificate that its owner may hold after all; -1 when it is none, or when a later
+// one has been confirmed.
+func (p *Profile) unsure(ref pki.Ref) int {
+	i := slices.IndexFunc(p.Superseded, func(c Certificate) bool { return c.Ref == ref && c.Reason == unsureReason })
+	if i >= 0 && p.LSC != nil && p.LSC.Since.After(p.Superseded[i].Since) {
+		return -1
+	}
+	return i
+}
+
+// settle makes a superseded certificate that turned out to be in use the unconfirmed one.
+func (p *Profile) settle(ref pki.Ref) {
+	i := p.unsure(ref)
+	if i < 0 {
+		return
+	}
+	c, other := p.Superseded[i], p.Unconfirmed
+	p.Superseded = slices.Delete(p.Superseded, i, i+1)
+	c.Reason = ""
+	if p.Unconfirmed = &c; other != nil {
+		other.Reason = unsureReason
+		p.Superseded = append(p.Superseded, *other)
+	}
 }

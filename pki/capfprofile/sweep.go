@@ -35,6 +35,12 @@ func (b *Book) Sweep(ctx context.Context, revoke func(ctx context.Context, ref p
 			}
 			out.Late = append(out.Late, p)
 		}
+		if p.abandoned(b.cfg.Now(), b.cfg.Grace) {
+			if p, err = b.abandon(ctx, p.Owner); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
 		due := p.due(b.cfg.Now(), b.cfg.Grace)
 		for _, c := range due {
 			if err := revoke(ctx, c.Ref, c.Reason); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -49,6 +55,23 @@ func (b *Book) Sweep(ctx context.Context, revoke func(ctx context.Context, ref p
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+// abandoned reports whether a certificate was sent long ago and neither confirmed nor seen.
+func (p *Profile) abandoned(now time.Time, grace time.Duration) bool {
+	return p.Unconfirmed != nil && p.Session == "" && now.Sub(p.Unconfirmed.Since) >= grace
+}
+
+func (b *Book) abandon(ctx context.Context, o Owner) (Profile, error) {
+	now := b.cfg.Now()
+	return b.change(ctx, o, func(r *record) error {
+		if r.abandoned(now, b.cfg.Grace) {
+			gone := *r.Unconfirmed
+			gone.Reason = "never confirmed and never seen in use"
+			r.Superseded, r.Unconfirmed = append(r.Superseded, gone), nil
+		}
+		return nil
+	})
 }
 
 // Waits reports whether certificates wait for the use of a newer one.
