@@ -48,6 +48,7 @@ type commands struct {
 	Logs    logsCmd    `cmd:"" help:"Logs."`
 	Cert    certCmd    `cmd:"" help:"Certificates of devices and peers."`
 	Verify  verifyCmd  `cmd:"" help:"Look at the TLS of any host and port as our verifier does."`
+	Utils   utilsCmd   `cmd:"" help:"Commands in the field's spelling."`
 	Hash    hashCmd    `cmd:"" help:"Hash a password for a site file: read from the terminal or standard input."`
 	Audit   auditCmd   `cmd:"" help:"Who changed what, newest first."`
 	Load    loadCmd    `cmd:"" passthrough:"" help:"Load generator: calls over mutual TLS with SRTP against any PBX."`

@@ -20,6 +20,8 @@ type showCmd struct {
 	Connections   connectionsCmd   `cmd:"" help:"Connections with TLS version, cipher, subject, failures and bytes."`
 	Exceptions    exceptionsCmd    `cmd:"" help:"Everything that is weaker than the defaults."`
 	Certificates  certificatesCmd  `cmd:"" help:"Certificates the cluster issued."`
+	CTL           ctlCmd           `cmd:"" name:"ctl" help:"The certificate trust list, record by record, with its digests."`
+	ITL           itlCmd           `cmd:"" name:"itl" help:"The initial trust list."`
 }
 
 type (
@@ -58,9 +60,9 @@ func rows[T any](a *app, path, name string, head []string, empty string, cells f
 
 // Run lists registrations.
 func (c *registrationsCmd) Run(a *app) error {
-	return rows(a, "/v1/registrations", c.Name, []string{"DEVICE", "LINES", "MODE", "STATE", "ADDRESS", "SINCE", "EXPIRES", "CERTIFICATE", "AGENT", "NOTE"}, "no device is registered",
+	return rows(a, "/v1/registrations", c.Name, []string{"DEVICE", "LINES", "MODE", "STATE", "ADDRESS", "SINCE", "EXPIRES", "CERTIFICATE", "SUBJECT", "ENDS", "CTL", "ITL", "AGENT", "NOTE"}, "no device is registered",
 		func(r bus.Registration) []string {
-			return []string{r.Device, strings.Join(r.Lines, ","), r.Mode, r.State, r.Remote, clock(r.Since), clock(r.Expires), r.Subject, r.Agent, r.Reason}
+			return []string{r.Device, strings.Join(r.Lines, ","), r.Mode, r.State, r.Remote, clock(r.Since), clock(r.Expires), r.Certificate, r.Subject, day(r.CertificateEnds), number(r.CTL), number(r.ITL), r.Agent, r.Reason}
 		})
 }
 

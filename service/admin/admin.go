@@ -9,6 +9,7 @@ import (
 
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/pki/lists"
 	"github.com/locktone/locktone/store"
 	"github.com/locktone/locktone/trace"
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,6 +35,11 @@ type Config struct {
 	CA      Authority           // nil: certificates cannot be issued here
 	Issued  pki.Register        // what was issued; nil: not shown
 	Metrics prometheus.Gatherer // nil: no /metrics
+	Lists   Lists               // the trust lists that are published; nil: none
+	// Holdings say who fetched which list, for the list of registrations; nil: not shown.
+	Holdings interface {
+		All(ctx context.Context) ([]lists.Holding, error)
+	}
 
 	MaxConnections int           // over all listeners; default 128
 	MaxBody        int64         // bytes of a request's body; default 8 MiB

@@ -234,6 +234,7 @@ var goodBodies = map[string]string{
 	"POST /v1/config/plan":         `{"yaml":"nodes: []"}`,
 	"POST /v1/config/apply":        `{"yaml":"nodes: []"}`,
 	"PUT /v1/trace/levels":         `{"level":"info"}`,
+	"PUT /v1/trust/mode":           `{"mode":"mixed"}`,
 	"POST /v1/certificates":        `{"kind":"device","name":"x"}`,
 	"POST /v1/certificates/revoke": `{"issuer":"CN=x","serial":"1","reason":"r"}`,
 }
@@ -250,7 +251,7 @@ func TestRoles(t *testing.T) {
 		if ranks[op.role] == 0 {
 			t.Errorf("%s %s names no role", op.method, op.path)
 		}
-		path := strings.NewReplacer("{call}", "c1", "{name}", "alice", "{action}", "reset").Replace(op.path)
+		path := strings.NewReplacer("{call}", "c1", "{name}", "alice", "{action}", "reset", "{kind}", "ctl").Replace(op.path)
 		for rank, token := range []string{"", viewerToken, operatorToken, adminToken} {
 			status, body := k.ask(op.method, path, token, goodBodies[op.method+" "+op.path])
 			switch {

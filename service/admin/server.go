@@ -241,6 +241,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.showOperations(api)
 	s.traceOperations(api)
 	s.configOperations(api)
+	s.listOperations(api)
 	s.controlOperations(api)
 	s.certOperations(api)
 	return api

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/pki/lists"
 	"github.com/locktone/locktone/store"
 )
 
@@ -22,7 +23,7 @@ type byName struct {
 
 func (s *Server) showOperations(api huma.API) {
 	add(s, api, get("status", "/v1/status", RoleViewer, "How the node and its services are; ready once everything runs"), s.status)
-	add(s, api, get("registrations", "/v1/registrations", RoleViewer, "Devices that are registered"), rowsOf[bus.Registration](s, bus.VerbRegistrations))
+	add(s, api, get("registrations", "/v1/registrations", RoleViewer, "Devices that are registered"), s.registrations)
 	add(s, api, get("trunks", "/v1/trunks", RoleViewer, "State of every trunk destination"), rowsOf[bus.TrunkState](s, bus.VerbTrunks))
 	add(s, api, get("connections", "/v1/connections", RoleViewer, "Connections and peers whose handshakes failed: TLS version, cipher, subject, failures, bytes"), rowsOf[bus.Connection](s, bus.VerbConnections))
 	add(s, api, get("exceptions", "/v1/exceptions", RoleViewer, "Everything that is weaker than the defaults"), s.exceptions)
@@ -34,6 +35,39 @@ func rowsOf[T any](s *Server, verb string) func(context.Context, *byName) (*body
 	return func(ctx context.Context, in *byName) (*body[Rows[T]], error) {
 		return &body[Rows[T]]{gather[T](ctx, s, verb, in.Name)}, nil
 	}
+}
+
+// registrations are the call managers' rows, with the trust lists each device fetched last.
+func (s *Server) registrations(ctx context.Context, in *byName) (*body[Rows[bus.Registration]], error) {
+	out := gather[bus.Registration](ctx, s, bus.VerbRegistrations, in.Name)
+	if s.cfg.Holdings == nil {
+		return &body[Rows[bus.Registration]]{out}, nil
+	}
+	held, err := s.cfg.Holdings.All(ctx)
+	if err != nil {
+		out.Problems = append(out.Problems, err.Error())
+	}
+	by := make(map[string]lists.Holding, len(held))
+	for _, h := range held {
+		by[h.Holder] = h
+	}
+	for i := range out.Rows {
+		r := &out.Rows[i]
+		h, known := by[r.Device]
+		if !known {
+			continue
+		}
+		r.CTL, r.ITL, r.FetchedAt = newest(h.CTL), newest(h.ITL), h.Seen.UTC()
+	}
+	return &body[Rows[bus.Registration]]{out}, nil
+}
+
+// newest is the number of the version a device fetched last.
+func newest(h lists.Held) (version int64) {
+	if may := h.May(); len(may) > 0 {
+		version = int64(may[len(may)-1].Version)
+	}
+	return version
 }
 
 // busWait is how long a service may take to answer for a list.
