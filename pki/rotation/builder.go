@@ -23,6 +23,7 @@ type builder struct {
 type class struct {
 	names []string
 	awake bool
+	base  Fate // before anything is done
 	// may are the conditions a device may be in by now, depending on when it slept: as it was, as after any list published
 	// since. Each is whole, so that State.Stranded judges it.
 	may []Device
@@ -37,14 +38,14 @@ func newBuilder(s State, ds []Device, o Options) *builder {
 	byKey := make(map[string]*class)
 	for _, d := range ds {
 		awake := !d.LastSeen.IsZero() && s.Time.Sub(d.LastSeen) < quiet
-		if why, stranded := s.Stranded(d); stranded {
-			b.already = append(b.already, Victim{d.Name, why})
-			continue
+		base, why := s.Fate(d)
+		if base != Fine {
+			b.already = append(b.already, Victim{d.Name, base, why})
 		}
 		key := classKey(s, d, awake)
 		c := byKey[key]
 		if c == nil {
-			c = &class{awake: awake, may: []Device{d}}
+			c = &class{awake: awake, base: base, may: d.each()}
 			byKey[key] = c
 			b.classes = append(b.classes, c)
 		}
@@ -63,14 +64,14 @@ const DefaultAsleep = time.Hour
 // classKey is what decides about a device. Of the LSC's end only counts whether it has come.
 func classKey(s State, d Device, awake bool) string {
 	ended := !d.LSC.NotAfter.IsZero() && s.Time.After(d.LSC.NotAfter)
-	b, err := json.Marshal([]any{awake, d.Peer, d.Held.Knows, d.Uses, d.Uses == nil, d.NoTVS, d.SignerLimit, d.LSC.Issuer, ended, d.Reenrol})
+	b, err := json.Marshal([]any{awake, d.Peer, d.Held.Knows, d.Or, d.Uses, d.Uses == nil, d.NoTVS, d.SignerLimit, d.LSC.Issuer, ended, d.Reenrol})
 	if err != nil {
 		return d.Name // a class of its own
 	}
 	return string(b)
 }
 
-func (b *builder) asleep() int { return b.count - b.awakeN - len(b.already) }
+func (b *builder) asleep() int { return b.count - b.awakeN }
 
 // add takes a step: the state moves on, whoever is stranded is a victim of it, and devices may fetch what it publishes.
 func (b *builder) add(st Step) {
@@ -80,9 +81,9 @@ func (b *builder) add(st Step) {
 		st.IDs = b.moved(st, next)
 	}
 	for _, c := range b.classes {
-		if why := c.lost(next); why != "" {
+		if fate, why := c.worst(next); fate > c.base {
 			for _, name := range c.names {
-				st.Victims = append(st.Victims, Victim{name, why})
+				st.Victims = append(st.Victims, Victim{name, fate, why})
 			}
 			c.may = nil
 		}
@@ -122,43 +123,41 @@ func (b *builder) moved(st Step, next State) (ids []ID) {
 	return ids
 }
 
-// lost says why a device of the class may be stranded in a state; "" when it cannot be.
-func (c *class) lost(s State) string {
+// worst is the worst that can have become of a device of the class in a state.
+func (c *class) worst(s State) (f Fate, why string) {
 	for _, d := range c.may {
-		if why, stranded := s.Stranded(d); stranded {
-			return why
+		if x, because := s.fate(d); x > f {
+			f, why = x, because
 		}
 	}
-	return ""
+	return f, why
 }
 
 // learn adds the conditions that are possible behind a step: a list was fetched, a peer was told, an LSC was renewed.
 func (c *class) learn(s State, a Action) {
+	if a != Publish && a != Replace && a != Activate {
+		return
+	}
 	for _, d := range slices.Clone(c.may) {
 		n := d
-		switch {
-		case a != Publish && a != Replace && a != Activate:
-			return
-		case d.Peer:
+		if d.Peer {
 			n.Held = s.told(d.Held)
-		default:
-			if h, ok := s.Refresh(d); ok {
-				n.Held = h
-			}
+		} else if h, ok := s.Refresh(d); ok {
+			n.Held, n.Or = h, nil // an executed plan goes by what is confirmed
 		}
-		c.meet(n)
-		if l := s.renewed(n); l != n.LSC {
-			n.LSC = l
-			c.meet(n)
-			n.Held = d.Held
-			c.meet(n)
+		for _, x := range []Device{d, n} {
+			c.meet(x)
+			x.LSC = s.renewed(x)
+			c.meet(x)
 		}
 	}
 }
 
 // meet adds a condition unless it is there.
 func (c *class) meet(n Device) {
-	if !slices.ContainsFunc(c.may, func(d Device) bool { return d.LSC.Issuer == n.LSC.Issuer && slices.Equal(d.Held.Knows, n.Held.Knows) }) {
+	if !slices.ContainsFunc(c.may, func(d Device) bool {
+		return d.LSC.Issuer == n.LSC.Issuer && slices.Equal(d.Held.Knows, n.Held.Knows) && len(d.Or) == len(n.Or)
+	}) {
 		c.may = append(c.may, n)
 	}
 }
@@ -194,10 +193,10 @@ func (s State) renewed(d Device) LSC {
 
 // guarded adds the wait that a step needs, then the step.
 func (b *builder) guarded(st Step) {
-	gate := &Gate{For: st.Action}
+	gate := &Gate{For: st.Action, LSCs: st.Action == Retire && b.isRoot(st.Members)}
 	next := b.s.after(st)
 	for _, c := range b.classes {
-		fine := slices.DeleteFunc(slices.Clone(c.may), func(d Device) bool { _, stranded := next.Stranded(d); return stranded })
+		fine := slices.DeleteFunc(slices.Clone(c.may), func(d Device) bool { f, _ := next.fate(d); return f > c.base })
 		switch {
 		case len(fine) == len(c.may):
 			if c.behind(b.s, st) && c.awake {
@@ -211,7 +210,7 @@ func (b *builder) guarded(st Step) {
 		}
 	}
 	slices.Sort(gate.Needed)
-	if st.Action == Activate || len(gate.Needed) > 0 {
+	if len(gate.Needed) > 0 || st.Action == Activate && gate.Hoped+gate.Asleep > 0 {
 		b.add(Step{Action: Wait, Members: st.Members, IDs: b.toKnow(st), Gate: gate, Why: gate.why()})
 	}
 	b.add(st)
@@ -221,7 +220,7 @@ func (b *builder) guarded(st Step) {
 func (b *builder) needed(st Step) (names []string) {
 	next := b.s.after(st)
 	for _, c := range b.classes {
-		if c.lost(next) != "" {
+		if f, _ := c.worst(next); f > c.base {
 			names = append(names, c.names...)
 		}
 	}
@@ -243,13 +242,13 @@ func (b *builder) toKnow(st Step) (ids []ID) {
 // behind reports whether a device of the class may not know yet what a step will put in use.
 func (c *class) behind(s State, st Step) bool {
 	next := s.after(st)
-	return slices.ContainsFunc(c.may, func(d Device) bool { return next.behind(d, st.Members) })
+	return slices.ContainsFunc(c.may, func(d Device) bool { return next.behind(d, d.Held, st.Members) })
 }
 
-// behind reports whether the device knows less than what is in use of the members it has to do with. Roots concern only
+// behind reports whether the device, holding h, knows less than what is in use of the members it has to do with. Roots concern only
 // peers: devices know them by nothing but their LSCs.
-func (s State) behind(d Device, members []string) bool {
-	if len(d.Held.Knows) == 0 && !d.Peer {
+func (s State) behind(d Device, h Held, members []string) bool {
+	if len(h.Knows) == 0 && !d.Peer {
 		return false
 	}
 	for _, m := range s.Members {
@@ -260,7 +259,7 @@ func (s State) behind(d Device, members []string) bool {
 		if m.Kind == Service && m.service() != "capf" && m.service() != "tvs" && !slices.Contains(d.uses(), m.service()) {
 			continue
 		}
-		if !d.Held.Has(g.ID) && !(d.Peer && d.Held.Has(g.Issuer)) {
+		if !h.Has(g.ID) && !(d.Peer && h.Has(g.Issuer)) {
 			return true
 		}
 	}
@@ -269,10 +268,13 @@ func (s State) behind(d Device, members []string) bool {
 
 // why says whom a wait waits for.
 func (g *Gate) why() string {
-	if len(g.Needed) > 0 {
-		return "not before the last of them: they would be stranded"
+	switch {
+	case len(g.Needed) > 0:
+		return "not before the last of them: it would be stranded"
+	case g.Hoped > 0:
+		return "they get time: each would have one failed handshake before it fetches the list"
 	}
-	return "a courtesy: each would have one failed handshake before it fetches the list"
+	return "nobody has to be waited for"
 }
 
 // sorted sorts victims by device.

@@ -1,8 +1,11 @@
 package rotation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -12,6 +15,19 @@ type ID string
 
 // NewID returns the ID of a member's generation.
 func NewID(member string, generation int) ID { return ID(fmt.Sprintf("%s-g%d", member, generation)) }
+
+// Generation returns the number in the ID, 0 when there is none.
+func (id ID) Generation() (n int) {
+	at := strings.LastIndex(string(id), "-g")
+	if at < 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(string(id[at+2:]))
+	if err != nil {
+		return 0
+	}
+	return n
+}
 
 // Kind is what a member is for. The zero value is a service.
 type Kind uint8
@@ -33,12 +49,12 @@ const (
 
 // Generation is one issue of a member's certificates.
 type Generation struct {
-	ID       ID        `json:"id"`
-	Number   int       `json:"number"`
-	Phase    Phase     `json:"phase"`
-	Issuer   ID        `json:"issuer,omitempty"` // the root generation it was issued by; empty: self-signed or foreign
+	ID        ID        `json:"id"`
+	Number    int       `json:"number"`
+	Phase     Phase     `json:"phase"`
+	Issuer    ID        `json:"issuer,omitempty"` // the root generation it was issued by; empty: self-signed or foreign
 	NotBefore time.Time `json:"not_before,omitzero"`
-	NotAfter time.Time `json:"not_after,omitzero"`
+	NotAfter  time.Time `json:"not_after,omitzero"`
 	// Offline: the key of a signer is kept elsewhere, so that no variant of a list is signed with it.
 	Offline bool `json:"offline,omitempty"`
 }
@@ -50,6 +66,8 @@ type Member struct {
 	Kind    Kind   `json:"kind"`
 	// Generations that exist, oldest first; one that was retired is not there any more.
 	Generations []Generation `json:"generations"`
+	// Next is the number of the next generation; 0: the newest one's and 1. Numbers once given are not used again.
+	Next int `json:"next,omitempty"`
 }
 
 // service is the member's service name.
@@ -63,12 +81,13 @@ func (m Member) service() string {
 // Active returns the generation in use; ok is false when there is none.
 func (m Member) Active() (g Generation, ok bool) { return m.in(Active) }
 
-// newest returns the number of the newest generation.
-func (m Member) newest() (n int) {
+// next returns the number of the next generation.
+func (m Member) next() int {
+	n := m.Next
 	for _, g := range m.Generations {
-		n = max(n, g.Number)
+		n = max(n, g.Number+1)
 	}
-	return n
+	return max(n, 1)
 }
 
 // in returns the newest generation in a phase.
@@ -133,10 +152,9 @@ func (h Held) Has(id ID) bool {
 	return ok
 }
 
-// normal sorts and makes unique.
-func normal(ids []ID) []ID {
-	slices.Sort(ids)
-	return slices.Compact(ids)
+// normal is a sorted copy without repetitions.
+func normal[T cmp.Ordered](list []T) []T {
+	return slices.Compact(slices.Sorted(slices.Values(list)))
 }
 
 // LSC is the certificate a device authenticates itself with.
@@ -152,6 +170,9 @@ type Device struct {
 	// was given, and learns of a new one only when told.
 	Peer bool `json:"peer,omitempty"`
 	Held Held `json:"held"`
+	// Or is what it may hold instead: lists that it fetched and has not been seen to use. What is said of the device holds
+	// whichever it is.
+	Or []Held `json:"or,omitempty"`
 	// Uses are the services (Member.Service) the device has to be able to verify; nil: callmanager and provisioning, of a
 	// peer callmanager.
 	Uses []string `json:"uses,omitempty"`

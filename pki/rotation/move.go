@@ -4,13 +4,15 @@ import (
 	"slices"
 )
 
-// after returns the state behind a step. Steps that wait change nothing.
+// after returns the state behind a step. Steps that wait change nothing. Roots move first: they issue the rest.
 func (s State) after(st Step) State {
 	n := s
 	n.Members = slices.Clone(s.Members)
-	for i, m := range n.Members {
-		if slices.Contains(st.Members, m.Name) {
-			n.Members[i] = m.moved(st.Action, s.issuer(m))
+	for _, roots := range []bool{true, false} {
+		for i, m := range n.Members {
+			if (m.Kind == Root) == roots && slices.Contains(st.Members, m.Name) {
+				n.Members[i] = m.moved(st.Action, n.issuer(m))
+			}
 		}
 	}
 	if st.Action == Publish || st.Action == Replace {
@@ -19,8 +21,8 @@ func (s State) after(st Step) State {
 	return n
 }
 
-// issuer is what a new generation of a member will be issued by: what its present one is issued by, in its newest active
-// generation.
+// issuer is what a new generation of a member will be issued by: the active root, unless its present one is self-signed or
+// foreign.
 func (s State) issuer(m Member) ID {
 	now, ok := m.Active()
 	if !ok || now.Issuer == "" {
@@ -56,7 +58,7 @@ func (m *Member) stage(issuer ID) {
 	if _, ok := m.in(Staged); ok {
 		return
 	}
-	n := m.newest() + 1
+	n := m.next()
 	m.Generations = append(m.Generations, Generation{ID: NewID(m.Name, n), Number: n, Issuer: issuer})
 }
 
@@ -78,8 +80,8 @@ func (m *Member) retire() {
 	m.Generations = slices.DeleteFunc(m.Generations, func(g Generation) bool { return g.Phase == Retiring })
 }
 
-// listing is what a list built now names: every generation that exists, roots left out. Signers stand in the order active,
-// staged, retiring, since many phones remember the first two only.
+// listing is what a list built now names: every generation that exists, roots left out; of the signers the active ones, then
+// the staged ones, since many phones remember the first two only. A retiring signer stands in its own variant alone.
 func (s State) listing() List {
 	l := List{Version: s.Published.Version + 1}
 	for _, p := range []Phase{Active, Staged, Retiring} {
@@ -87,6 +89,7 @@ func (s State) listing() List {
 			for _, g := range m.Generations {
 				switch {
 				case g.Phase != p || m.Kind == Root:
+				case m.Kind == Signer && p == Retiring:
 				case m.Kind == Signer:
 					l.Signers = append(l.Signers, g.ID)
 				default:

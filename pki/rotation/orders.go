@@ -63,15 +63,34 @@ func (b *builder) why(a Action, members []string) string {
 	}[a][b.kind(members)]
 }
 
-// ordersOf are the orders worth comparing with the safe one.
+// ordersOf are the orders of a target, the safe one left out.
 func ordersOf(t Target) []Order {
 	switch t {
 	case All:
-		return []Order{AtOnce, OneByOne, SignersTogether, SignersWithTVS}
+		return []Order{AtOnce, OneByOne}
 	case ITL:
 		return []Order{OneByOne, SignersTogether, SignersWithTVS}
 	}
 	return []Order{AtOnce}
+}
+
+// compared are the orders worth comparing with the one chosen. What people do to the signers belongs to rotating
+// everything as well.
+func compared(s State, t Target, groups [][]string) (cs []comparison) {
+	for _, o := range ordersOf(t) {
+		cs = append(cs, comparison{o, t, groups})
+	}
+	if signers := groupsOf(s, ITL); t == All && signers != nil {
+		cs = append(cs, comparison{SignersTogether, ITL, signers}, comparison{SignersWithTVS, ITL, signers})
+	}
+	return cs
+}
+
+// comparison is an order of a target.
+type comparison struct {
+	order  Order
+	target Target
+	groups [][]string
 }
 
 // what says what an order does.
@@ -99,31 +118,14 @@ func (b *builder) naive(o Order, t Target, groups [][]string) error {
 	if !slices.Contains(ordersOf(t), o) {
 		return fmt.Errorf("there is no order %q for %s: choose %s, or none for the safe one", o, t, join(ordersOf(t)))
 	}
-	signers := slices.Concat(groupsOf(b.s, ITL)...)
 	switch o {
-	case AtOnce:
+	case AtOnce, SignersTogether:
 		groups = [][]string{slices.Concat(groups...)}
-	case SignersTogether:
-		groups = instead(groups, signers, signers)
 	case SignersWithTVS:
-		groups = instead(groups, append(slices.Clone(signers), slices.Concat(groupsOf(b.s, TVS)...)...), signers)
+		groups = [][]string{slices.Concat(append(groups, groupsOf(b.s, TVS)...)...)}
 	}
 	for _, members := range groups {
 		b.add(Step{Action: Replace, Members: members, Why: "replaced without overlap"})
 	}
 	return nil
-}
-
-// instead puts one group in the place of those that consist of its members; what is in neither stays.
-func instead(groups [][]string, one, at []string) (out [][]string) {
-	placed := false
-	for _, g := range groups {
-		switch {
-		case !slices.Contains(one, g[0]):
-			out = append(out, g)
-		case !placed && slices.Contains(at, g[0]):
-			out, placed = append(out, one), true
-		}
-	}
-	return out
 }

@@ -10,7 +10,7 @@ import (
 // Target is what is to be rotated.
 type Target string
 
-// The targets. All is every member, in the order of the section "Planning" of rotateAll.
+// The targets.
 const (
 	CallManager  Target = "callmanager"
 	Provisioning Target = "provisioning"
@@ -18,7 +18,7 @@ const (
 	ITL          Target = "itl" // the two list signers, one after the other
 	Recovery     Target = "recovery"
 	CAPF         Target = "capf"
-	CA           Target = "ca"
+	CA           Target = "ca" // the roots, and every service's certificates, since they stand on them
 	All          Target = "all"
 )
 
@@ -73,11 +73,14 @@ type Gate struct {
 	Hoped int `json:"hoped"`
 	// Asleep is how many others are not: they recover when they wake up.
 	Asleep int `json:"asleep"`
+	// LSCs: it is a new LSC that is waited for.
+	LSCs bool `json:"lscs,omitempty"`
 }
 
-// Victim is a device that is stranded.
+// Victim is a device whose fate is, or gets, worse.
 type Victim struct {
 	Device string `json:"device"`
+	Fate   Fate   `json:"fate"`
 	Why    string `json:"why"`
 }
 
@@ -96,7 +99,7 @@ type Plan struct {
 	Asleep   int       `json:"asleep"`
 	Steps    []Step    `json:"steps"`
 	Others   []Outcome `json:"others"`             // orders not taken
-	Already  []Victim  `json:"already,omitempty"`  // stranded before anything is done
+	Already  []Victim  `json:"already,omitempty"`  // deaf or stranded before anything is done
 	Victims  []Victim  `json:"victims,omitempty"`  // of the steps
 	Accepted []string  `json:"accepted,omitempty"` // victims the operator named
 	Refused  string    `json:"refused,omitempty"`  // why it must not be applied; empty: it may
@@ -119,7 +122,7 @@ func New(s State, ds []Device, target Target, o Options) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Target: target, Order: o.Order, Devices: len(ds), Accepted: normal(slices.Clone(o.Accept)), Others: []Outcome{}}
+	p := Plan{Target: target, Order: o.Order, Devices: len(ds), Accepted: normal(o.Accept), Others: []Outcome{}}
 	b := newBuilder(s, ds, o)
 	p.Asleep, p.Already = b.asleep(), b.already
 	if o.Order == Safe {
@@ -128,12 +131,13 @@ func New(s State, ds []Device, target Target, o Options) (Plan, error) {
 		return Plan{}, err
 	}
 	p.Steps, p.Victims = b.steps, b.victims
-	for _, other := range ordersOf(target) {
-		if other != o.Order {
+	for _, c := range compared(s, target, members) {
+		if c.order != o.Order {
 			n := newBuilder(s, ds, o)
-			if err := n.naive(other, target, members); err == nil {
-				p.Others = append(p.Others, Outcome{other, other.what(target), sorted(n.victims)})
+			if err := n.naive(c.order, c.target, c.groups); err != nil {
+				return Plan{}, err
 			}
+			p.Others = append(p.Others, Outcome{c.order, c.order.what(c.target), sorted(n.victims)})
 		}
 	}
 	p.refuse()
@@ -142,17 +146,16 @@ func New(s State, ds []Device, target Target, o Options) (Plan, error) {
 
 // refuse sets Refused unless every victim was named.
 func (p *Plan) refuse() {
-	var unnamed []string
+	var unnamed []Victim
 	for _, v := range p.Victims {
 		if _, named := slices.BinarySearch(p.Accepted, v.Device); !named {
-			unnamed = append(unnamed, v.Device)
+			unnamed = append(unnamed, v)
 		}
 	}
 	if unnamed == nil {
 		return
 	}
-	slices.Sort(unnamed)
-	p.Refused = fmt.Sprintf("it would strand %s: %s", devices(len(unnamed)), someOf(unnamed, 5))
+	p.Refused = "it " + toll(unnamed)
 }
 
 // devices is a number of devices in words.
@@ -185,13 +188,15 @@ func targeted(s State, t Target) (groups [][]string, err error) {
 	want := []Target{t}
 	if t == All {
 		want = Targets()[:len(Targets())-1]
+	} else if t == CA {
+		want = []Target{CA, CAPF, CallManager, Provisioning, TVS}
 	} else if !slices.Contains(Targets(), t) {
 		return nil, fmt.Errorf("there is nothing called %q to rotate: choose %s", t, join(Targets()))
 	}
 	for _, one := range want {
 		groups = append(groups, groupsOf(s, one)...)
 	}
-	if groups == nil {
+	if groups == nil || t == CA && groupsOf(s, CA) == nil {
 		return nil, fmt.Errorf("this site has no %s whose certificates could be rotated", t)
 	}
 	return groups, nil

@@ -6,42 +6,106 @@ import (
 	"strings"
 )
 
-// Stranded reports whether a device is lost in this state, and why. A device is stranded when
+// Fate is what becomes of a device. The zero value is the good one; a greater one is worse.
+type Fate uint8
+
+const (
+	// Fine: it verifies what it uses, with the list it holds or after fetching today's.
+	Fine Fate = iota
+	// Deaf: it still verifies what is presented today, and will never accept another list: the next change strands it.
+	Deaf
+	// Stranded: somebody has to walk up to it.
+	Stranded
+)
+
+// String returns "fine", "deaf" or "stranded".
+func (f Fate) String() string { return [...]string{"fine", "deaf", "stranded"}[min(f, Stranded)] }
+
+// MarshalText renders the fate for JSON.
+func (f Fate) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (f *Fate) UnmarshalText(b []byte) error {
+	for x := range Stranded + 1 {
+		if x.String() == string(b) {
+			*f = x
+			return nil
+		}
+	}
+	return fmt.Errorf("rotation: there is no fate %q", b)
+}
+
+// Fate tells what becomes of a device in this state, and why. A device is stranded when
 //
 //   - it can neither verify what every service it uses presents, nor obtain and verify a newer list with which it can: none of
-//     the signers it knows has a key here any more (or it knows none whose key is not offline), and no TVS whose certificate
-//     it holds is there to vouch for the signer of today's list, or it cannot ask one; or
+//     the signers it knows has a key here any more (or only one whose key is offline), and no TVS whose certificate it holds
+//     is there to vouch for the signer of today's list, or it cannot ask one; or
 //   - its own LSC no longer verifies here (its issuer was retired, or it is past its end) and it has no way to a new one:
 //     neither a credential that CAPF accepts besides, nor, if it has, a CAPF that it can verify.
 //
-// A device that never held a list takes the first one it is given (trust on first use), so it is stranded by nothing. A peer
-// verifies by the roots and pins it was told of, and fetches nothing. "To obtain" means that the list is served: in one
-// variant per signer whose key we have, whichever the device asks for.
+// It is deaf when it is not stranded and yet cannot obtain and verify any newer list. A plan's victims are the devices whose
+// fate gets worse by a step, since a deaf one is a stranded one to whom nothing has happened yet.
 //
-// It says nothing about comfort: a device that has to fetch a list after a failed handshake is not stranded.
-func (s State) Stranded(d Device) (why string, stranded bool) {
+// A device that never held a list takes the first one it is given (trust on first use), so it is always fine. A peer verifies
+// by the roots and pins it was told of, and fetches nothing, so it is never deaf. "To obtain" means that the list is served:
+// in one variant per signer whose key we have, whichever the device needs.
+//
+// Of a device that may hold one of several lists, the worst is told.
+//
+// It says nothing about comfort: a device that has to fetch a list after a failed handshake is fine.
+func (s State) Fate(d Device) (f Fate, why string) {
+	for _, one := range d.each() {
+		if x, because := s.fate(one); x > f {
+			f, why = x, because
+		}
+	}
+	return f, why
+}
+
+// each is the device once for everything it may hold.
+func (d Device) each() []Device {
+	all := []Device{d}
+	for i, h := range d.Or {
+		one := d
+		one.Held, one.Or = h, append([]Held{d.Held}, slices.Delete(slices.Clone(d.Or), i, i+1)...)
+		all = append(all, one)
+	}
+	return all
+}
+
+// fate judges a device that holds Held, while its list is chosen as for one that may hold any of Or instead.
+func (s State) fate(d Device) (f Fate, why string) {
 	fresh, can := s.Refresh(d)
 	if unknown := s.unverified(d, d.Held); unknown != "" {
 		if !can {
-			return s.noWay(d, unknown), true
+			return Stranded, fmt.Sprintf("%s is in use, which it does not know; %s", unknown, s.noWay(d))
 		}
 		if unknown = s.unverified(d, fresh); unknown != "" {
-			return fmt.Sprintf("the published list (version %d) does not name %s, which is in use", s.Published.Version, unknown), true
+			return Stranded, fmt.Sprintf("the published list (version %d) does not name %s, which is in use", s.Published.Version, unknown)
 		}
 	}
-	return s.lscLost(d, fresh, can)
+	if why := s.lscLost(d, fresh, can); why != "" {
+		return Stranded, why
+	}
+	if !can && !d.Peer {
+		return Deaf, "it will never accept another list: " + s.noWay(d)
+	}
+	return Fine, ""
 }
 
-// noWay says why a device that cannot verify a service cannot help itself either.
-func (s State) noWay(d Device, unknown ID) string {
+// noWay says why a device cannot accept a newer list.
+func (s State) noWay(d Device) string {
 	if d.Peer {
-		return fmt.Sprintf("%s is in use, and neither it nor its root was given to the peer", unknown)
+		return "its operator was not given it, nor its root"
 	}
 	tvs := "TVS presents a certificate that it does not know"
 	if d.NoTVS {
 		tvs = "it cannot ask a TVS"
 	}
-	return fmt.Sprintf("%s is in use, which its list does not name; no signer that it knows (%s) has a key left, and %s", unknown, s.signersOf(d), tvs)
+	if known := s.signersOf(d); known != "" {
+		return fmt.Sprintf("of the signers it knows (%s) no key is left, and %s", known, tvs)
+	}
+	return "it knows no signer, and " + tvs
 }
 
 // signersOf lists the signers a device knows, present or gone, by the names of our signers.
@@ -51,9 +115,6 @@ func (s State) signersOf(d Device) string {
 		if s.isSigner(id) {
 			known = append(known, string(id))
 		}
-	}
-	if known == nil {
-		return "none"
 	}
 	return strings.Join(known, ", ")
 }
@@ -67,24 +128,34 @@ func (s State) isSigner(id ID) bool {
 	return false
 }
 
-// Refresh returns what the device knows after it has fetched the published list; ok is false when it would not accept one.
-// Of the variants it could accept it is served the one whose signer stays longest: active before staged before retiring.
+// Refresh returns what the device knows after it has fetched the published list; ok is false when it would not accept the
+// one it is served. That is the variant of a signer in everything it may hold (lists.Reader.For), if there is one: an active
+// one before a staged one before a retiring one.
 func (s State) Refresh(d Device) (h Held, ok bool) {
 	if d.Peer {
 		return d.Held, false
+	}
+	if signer, ok := s.served(d); ok {
+		return s.Published.variant(signer, d.SignerLimit), true
 	}
 	if len(d.Held.Knows) == 0 || s.vouched(d) {
 		primary, ok := s.primary()
 		return s.Published.variant(primary, d.SignerLimit), ok
 	}
+	return d.Held, false
+}
+
+// served is the signer whose variant a device is served that knows one.
+func (s State) served(d Device) (ID, bool) {
 	for _, phase := range []Phase{Active, Staged, Retiring} {
 		for _, g := range s.signers(phase) {
-			if d.Held.Has(g.ID) {
-				return s.Published.variant(g.ID, d.SignerLimit), true
+			others := !slices.ContainsFunc(d.Or, func(h Held) bool { return len(h.Knows) > 0 && !h.Has(g.ID) })
+			if d.Held.Has(g.ID) && others {
+				return g.ID, true
 			}
 		}
 	}
-	return d.Held, false
+	return "", false
 }
 
 // signers are the generations of signers in a phase whose keys are here, in the order of the members.
@@ -111,25 +182,12 @@ func (s State) primary() (ID, bool) {
 	return active[0].ID, true
 }
 
-// vouched reports whether a TVS the device can verify would tell it that today's signer is good, and the device knows no
-// signer itself: it asks only then.
+// vouched reports whether there is a TVS that the device can verify, which would tell it that today's signer is good.
 func (s State) vouched(d Device) bool {
-	if d.NoTVS || s.knowsSigner(d) {
-		return false
-	}
-	return slices.ContainsFunc(s.Members, func(m Member) bool {
+	return !d.NoTVS && slices.ContainsFunc(s.Members, func(m Member) bool {
 		g, ok := m.Active()
 		return ok && m.Kind == Service && m.service() == "tvs" && d.Held.Has(g.ID)
 	})
-}
-
-func (s State) knowsSigner(d Device) bool {
-	for _, p := range []Phase{Active, Staged, Retiring} {
-		if slices.ContainsFunc(s.signers(p), func(g Generation) bool { return d.Held.Has(g.ID) }) {
-			return true
-		}
-	}
-	return false
 }
 
 // unverified returns what a service the device uses presents and the device would not accept, holding h; empty when it
@@ -156,18 +214,18 @@ func (s State) unknown(d Device, h Held, service string) ID {
 	return ""
 }
 
-// lscLost reports whether the device's certificate is worth nothing here and cannot be had anew.
-func (s State) lscLost(d Device, fresh Held, can bool) (why string, lost bool) {
+// lscLost says why the device's certificate is worth nothing here and cannot be had anew; "" when that is not so.
+func (s State) lscLost(d Device, fresh Held, can bool) string {
 	reason := s.lscRefused(d.LSC)
 	switch {
 	case reason == "":
-		return "", false
+		return ""
 	case !d.Reenrol:
-		return "its LSC " + reason + ", and it has nothing else by which CAPF would give it a new one", true
+		return "its LSC " + reason + ", and it has nothing else by which CAPF would give it a new one"
 	case s.unknown(d, d.Held, "capf") == "" || can && s.unknown(d, fresh, "capf") == "":
-		return "", false
+		return ""
 	}
-	return "its LSC " + reason + ", and it cannot verify CAPF, which would give it a new one", true
+	return "its LSC " + reason + ", and it cannot verify CAPF, which would give it a new one"
 }
 
 // lscRefused says why an LSC does not verify here, "" when it does, or is not ours to judge.
