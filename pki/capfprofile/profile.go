@@ -19,11 +19,12 @@ type Certificate struct {
 	Since       time.Time `json:"since"`               // when it came into its present place
 	Seen        bool      `json:"seen,omitempty"`      // in a handshake
 	Reason      string    `json:"reason,omitempty"`    // why it was replaced
+	DER         []byte    `json:"der,omitempty"`       // the whole of it: configuration files are encrypted to the LSC
 }
 
 func certificateOf(c *x509.Certificate, issuerEnds, now time.Time) Certificate {
 	return Certificate{Ref: pki.RefOf(c), Fingerprint: pki.Fingerprint(c), Subject: c.Subject.String(), NotAfter: c.NotAfter.UTC(),
-		IssuerEnds: issuerEnds.UTC(), Since: now.UTC()}
+		IssuerEnds: issuerEnds.UTC(), Since: now.UTC(), DER: c.Raw}
 }
 
 // Profile is an enrolment profile. Its authorization string is not part of it: only a hash is kept, and that stays in

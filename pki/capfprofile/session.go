@@ -290,7 +290,7 @@ func (p *Profile) supersede(c *Certificate, why string, now time.Time) {
 		return
 	}
 	old := *c
-	old.Since, old.Reason = now.UTC(), why
+	old.Since, old.Reason, old.DER = now.UTC(), why, nil
 	p.Superseded = append(p.Superseded, old)
 }
 
