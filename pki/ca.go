@@ -10,12 +10,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/big"
 	"net"
 	"net/netip"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,10 +39,13 @@ type Config struct {
 // chain to its top and everyone else pays the price of P-256 only. Roots issue directly (path length 0): an
 // intermediate would cost every handshake a certificate and every trust list an entry, and would protect nothing as
 // long as root and intermediate live in the same custody. It is safe for concurrent use.
+//
+// There is a second generation of roots while one replaces the other (StageRoots, ActivateRoots, RetireRoots): both are
+// trusted, one issues.
 type CA struct {
 	cfg      Config
-	ec, rsa  issuer
-	progress sync.Mutex
+	roots    atomic.Pointer[rootSet]
+	changing sync.Mutex // held while custody is changed
 }
 
 // issuer is one root, and the throw-away root of the same name that lints before it signs.
@@ -54,7 +57,7 @@ type issuer struct {
 
 const (
 	rootSecret   = "ca"
-	rootLife     = 10 * 365 * 24 * time.Hour
+	rootLife     = 10 * year
 	backdate     = time.Hour // phones' clocks
 	roleRootEC   = "root-ec"
 	roleRootRSA  = "root-rsa"
@@ -70,6 +73,16 @@ func Open(ctx context.Context, cfg Config) (*CA, error) {
 	if cfg.Custody == nil || cfg.Register == nil {
 		return nil, errors.New("pki: a CA needs a custody for its keys and a register")
 	}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	ca := &CA{cfg: cfg}
+	return ca, ca.openRoots(ctx)
+}
+
+// withDefaults fills in what was left out. Progress is then called one at a time.
+func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -77,73 +90,23 @@ func Open(ctx context.Context, cfg Config) (*CA, error) {
 		cfg.Cluster = defaultStem
 	}
 	if len(cfg.Cluster) > maxCluster || !plainName(cfg.Cluster) {
-		return nil, fmt.Errorf("pki: cluster name %q: want at most %d letters, digits, '.', '-', '_'", cfg.Cluster, maxCluster)
+		return cfg, fmt.Errorf("pki: cluster name %q: want at most %d letters, digits, '.', '-', '_'", cfg.Cluster, maxCluster)
 	}
-	ca := &CA{cfg: cfg}
-	secret, err := cfg.Custody.Load(ctx, rootSecret)
-	if errors.Is(err, fs.ErrNotExist) {
-		if secret, err = ca.makeRoots(); err == nil {
-			err = cfg.Custody.Create(ctx, rootSecret, secret)
-		}
-		if errors.Is(err, fs.ErrExist) { // another node was faster: its CA is the cluster's
-			secret, err = cfg.Custody.Load(ctx, rootSecret)
+	if hear := cfg.Progress; hear != nil {
+		var one sync.Mutex
+		cfg.Progress = func(s string) {
+			one.Lock()
+			defer one.Unlock()
+			hear(s)
 		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("pki: opening the CA: %w", err)
-	}
-	return ca, ca.load(secret)
+	return cfg, nil
 }
 
-func (ca *CA) load(secret Secret) error {
-	sealed, err := unseal(secret)
-	if err != nil {
-		return fmt.Errorf("pki: the CA's keys in custody: %w", err)
+func (cfg Config) say(format string, args ...any) {
+	if cfg.Progress != nil {
+		cfg.Progress(fmt.Sprintf(format, args...))
 	}
-	for role, to := range map[string]*issuer{roleRootEC: &ca.ec, roleRootRSA: &ca.rsa} {
-		c, ok := sealed.roles[role]
-		if !ok {
-			return fmt.Errorf("pki: the CA's keys in custody: no %s: restore the secret %q from a backup", role, rootSecret)
-		}
-		*to = issuer{cert: c.Leaf(), key: c.Key}
-		if to.lint, err = newLinter(c.Leaf()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (ca *CA) say(format string, args ...any) {
-	if ca.cfg.Progress == nil {
-		return
-	}
-	ca.progress.Lock()
-	defer ca.progress.Unlock()
-	ca.cfg.Progress(fmt.Sprintf(format, args...))
-}
-
-// makeRoots makes both roots. They share an id in their names.
-func (ca *CA) makeRoots() (Secret, error) {
-	ca.say("making the cluster CA")
-	id := make([]byte, 3)
-	rand.Read(id)
-	stem := fmt.Sprintf("%s-%x-CA", ca.cfg.Cluster, id)
-	s := sealed{generation: 1, roles: make(map[string]Credential)}
-	for _, r := range []struct {
-		role, cn string
-		alg      Algorithm
-	}{{roleRootEC, stem + "-EC", ECDSAP256}, {roleRootRSA, stem, RSA3072}} {
-		key, err := generateKey(r.alg)
-		if err != nil {
-			return nil, err
-		}
-		cert, err := selfSign(r.cn, key, ca.cfg.Now())
-		if err != nil {
-			return nil, err
-		}
-		s.roles[r.role] = Credential{Chain: []*x509.Certificate{cert}, Key: key}
-	}
-	return s.seal()
 }
 
 // selfSign makes a root. RFC 5280, 4.2.1.9 and 4.2.1.3: CA with path length 0, for certificates and lists only.
@@ -172,12 +135,6 @@ func newSerial() *big.Int {
 	b[0] = b[0]&0x7f | 0x40 // always 16 octets, never negative
 	return new(big.Int).SetBytes(b)
 }
-
-// Roots returns the two roots, ECDSA first: what peers and phones install as trusted.
-func (ca *CA) Roots() []*x509.Certificate { return []*x509.Certificate{ca.ec.cert, ca.rsa.cert} }
-
-// RootsPEM returns the roots as one PEM bundle.
-func (ca *CA) RootsPEM() []byte { return encodeCertificates(ca.Roots()) }
 
 // Trust returns a trust set of the CA's own roots (bound to kinds by the register) plus foreign anchors.
 func (ca *CA) Trust(foreign ...Anchor) (*Trust, error) {
@@ -250,11 +207,12 @@ func (ca *CA) Issue(ctx context.Context, r Request) (Issued, error) {
 		}
 		pub = key.Public()
 	}
-	by := &ca.ec
+	active := ca.roots.Load().active()
+	by := &active.ec
 	if _, ok := pub.(*rsa.PublicKey); ok {
-		by = &ca.rsa
+		by = &active.rsa
 	}
-	t := r.template(ca.cfg.Now())
+	t := r.template(pub, ca.cfg.Now())
 	if err := by.lint.check(t, pub, r, ca.cfg.Now()); err != nil {
 		return Issued{}, err
 	}
@@ -289,7 +247,7 @@ func (r Request) withDefaults() Request {
 
 // template lays out the certificate. RFC 5280, 4.1 and 4.2; the profile is the same for all kinds but for usage,
 // names and validity.
-func (r Request) template(now time.Time) *x509.Certificate {
+func (r Request) template(pub crypto.PublicKey, now time.Time) *x509.Certificate {
 	t := &x509.Certificate{
 		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: r.Name},
 		NotBefore: now.Add(-backdate).UTC().Truncate(time.Second), NotAfter: now.Add(r.Validity).UTC().Truncate(time.Second),
@@ -299,13 +257,25 @@ func (r Request) template(now time.Time) *x509.Certificate {
 	for _, a := range r.IPs {
 		t.IPAddresses = append(t.IPAddresses, net.IP(a.Unmap().AsSlice()))
 	}
+	if r.keyEncipherment(pub) {
+		t.KeyUsage |= x509.KeyUsageKeyEncipherment
+	}
 	if r.Usage&UsageServer != 0 {
 		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	}
 	if r.Usage&UsageClient != 0 {
 		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
 	}
+	if r.IPsec {
+		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageIPSECEndSystem)
+	}
 	return t
+}
+
+// keyEncipherment: RFC 5280, 4.2.1.3: the key encrypts other keys, which only RSA keys do.
+func (r Request) keyEncipherment(pub crypto.PublicKey) bool {
+	_, ok := pub.(*rsa.PublicKey)
+	return ok && r.KeyEncipherment
 }
 
 func (r Request) entry(c *x509.Certificate) Entry {
@@ -330,7 +300,7 @@ func (ca *CA) CRLs(ctx context.Context) ([][]byte, error) {
 		return nil, fmt.Errorf("pki: making revocation lists: %w", err)
 	}
 	var lists [][]byte
-	for _, is := range []*issuer{&ca.ec, &ca.rsa} {
+	for _, is := range ca.roots.Load().issuers() {
 		der, err := is.crl(entries, ca.cfg.Now())
 		if err != nil {
 			return nil, fmt.Errorf("pki: making the revocation list of %s: %w", subject(is.cert), err)

@@ -142,7 +142,7 @@ func TestLint(t *testing.T) {
 		{"device name with NUL", Request{Kind: KindDevice, Name: "SEP001122334455\x00"}, RulePolicyName},
 		{"device name empty", Request{Kind: KindDevice}, RulePolicyName},
 		{"device name too long", Request{Kind: KindDevice, Name: strings.Repeat("a", 65)}, RulePolicyName},
-		{"device as server", Request{Kind: KindDevice, Name: "SEP1", Usage: UsageServer}, RulePolicyProfile},
+		{"application as server", Request{Kind: KindCTI, Name: "CTI-1", Usage: UsageServer}, RulePolicyProfile},
 		{"validity", Request{Kind: KindDevice, Name: "SEP1", Validity: 6 * year}, RulePolicyValidity},
 		{"negative validity", Request{Kind: KindDevice, Name: "SEP1", Validity: -time.Hour}, RulePolicyValidity},
 		{"wildcard", Request{Kind: KindPeer, Name: "sbc", DNSNames: []string{"*.example.com"}}, RulePolicyName},
@@ -171,9 +171,9 @@ func TestLint(t *testing.T) {
 		func(c *x509.Certificate) { c.ExtKeyUsage = nil },
 	} {
 		r := Request{Kind: KindDevice, Name: "SEP1", Usage: UsageClient, Validity: 3 * year}
-		tmpl := r.template(ca.cfg.Now())
+		tmpl := r.template(nil, ca.cfg.Now())
 		bad(tmpl)
-		if err := ca.ec.lint.check(tmpl, ecKey(t).Public(), r, ca.cfg.Now()); err == nil {
+		if err := ca.roots.Load().active().ec.lint.check(tmpl, ecKey(t).Public(), r, ca.cfg.Now()); err == nil {
 			t.Errorf("the linter lets pass %+v", tmpl)
 		}
 	}
@@ -207,7 +207,7 @@ func TestCRL(t *testing.T) {
 	ca := testCA(t)
 	for _, alg := range []Algorithm{ECDSAP256, RSA2048} {
 		i := issue(t, ca, Request{Kind: KindPeer, Name: "sbc.example.com", Algorithm: alg})
-		foreign := must(NewTrust(Anchor{ca.ec.cert, AllKinds()}, Anchor{ca.rsa.cert, AllKinds()}))(t)
+		foreign := must(NewTrust(Anchor{ca.roots.Load().active().ec.cert, AllKinds()}, Anchor{ca.roots.Load().active().rsa.cert, AllKinds()}))(t)
 		check := func(now time.Time) *Report {
 			for _, list := range must(ca.CRLs(t.Context()))(t) {
 				foreign = must(foreign.WithCRL(list))(t)
@@ -243,11 +243,11 @@ func TestForgedCRL(t *testing.T) {
 func TestTrustRefusesImpostors(t *testing.T) {
 	ca := testCA(t)
 	impostor := sign(t, caTemplate("x"), ecKey(t), nil).Leaf()
-	impostor.RawSubject = ca.ec.cert.RawSubject
+	impostor.RawSubject = ca.roots.Load().active().ec.cert.RawSubject
 	if _, err := ca.Trust(Anchor{impostor, AllKinds()}); err == nil {
 		t.Error("an anchor with the cluster root's name is taken")
 	}
-	if _, err := NewTrust(Anchor{Certificate: ca.ec.cert}); err == nil {
+	if _, err := NewTrust(Anchor{Certificate: ca.roots.Load().active().ec.cert}); err == nil {
 		t.Error("an anchor for nobody is taken")
 	}
 }

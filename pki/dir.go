@@ -43,10 +43,11 @@ func OpenDir(path string) (*Dir, error) {
 	return &Dir{root: path}, nil
 }
 
+var secretName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$`)
+
 // file maps a name to its path; only plain words are names, so no name leaves the folder.
 func (d *Dir) file(name string) (string, error) {
-	ok, _ := regexp.MatchString(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$`, name)
-	if !ok || len(name) > 200 {
+	if !secretName.MatchString(name) || len(name) > 200 {
 		return "", fmt.Errorf("pki: secret name %q: want words of letters, digits, '.', '_', '-', separated by '/'", name)
 	}
 	return filepath.Join(d.root, filepath.FromSlash(name)+secretSuffix), nil

@@ -56,7 +56,7 @@ func FuzzLoadCredential(f *testing.F) {
 		if c, err := LoadCredential(b); err == nil && c.check() != nil {
 			t.Fatal("a credential that does not hold together")
 		}
-		unseal(b)
+		openKeyring(b)
 		RequestFromCSR(b)
 	})
 }

@@ -83,7 +83,7 @@ func TestChooseClient(t *testing.T) {
 	}{
 		{"both", []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256}, nil, "beta.lab.test-client-EC"},
 		{"RSA only", []tls.SignatureScheme{tls.PSSWithSHA256}, nil, "beta.lab.test-client"},
-		{"RSA CA", []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256}, [][]byte{testCA(t).rsa.cert.RawSubject}, "beta.lab.test-client"},
+		{"RSA CA", []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256}, [][]byte{testCA(t).roots.Load().active().rsa.cert.RawSubject}, "beta.lab.test-client"},
 		{"strange CA", []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, [][]byte{{0x30, 0}}, "beta.lab.test-client-EC"},
 		{"nothing we have", []tls.SignatureScheme{tls.Ed25519}, nil, ""},
 	} {

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"math/big"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -27,21 +28,29 @@ const year = 365 * 24 * time.Hour
 // of a subject CN is 64 characters (RFC 5280, A.1, ub-common-name).
 func profiles(k Kind) profile {
 	switch k {
-	case KindDevice:
-		return profile{usage: UsageClient, allowed: UsageClient, validity: 3 * year, max: 5 * year,
-			name: regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`), nameText: "a device name: at most 64 letters, digits, '.', '_', '-'"}
+	case KindDevice: // a phone is a TLS server too: its web pages
+		return profile{usage: UsageClient, allowed: UsageBoth, validity: 3 * year, max: 5 * year,
+			name: plainHolder, nameText: "a device name: at most 64 letters, digits, '.', '_', '-'"}
 	case KindCTI:
 		return profile{usage: UsageClient, allowed: UsageClient, validity: 3 * year, max: 5 * year,
-			name: regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@/:-]{0,63}$`), nameText: "an instance name: at most 64 letters, digits, '.', '_', '-', '@', '/', ':'"}
+			name: instanceHolder, nameText: "an instance name: at most 64 letters, digits, '.', '_', '-', '@', '/', ':'"}
 	case KindPeer:
 		return profile{usage: UsageBoth, allowed: UsageBoth, validity: 398 * 24 * time.Hour, max: 825 * 24 * time.Hour,
-			name: regexp.MustCompile(`^[A-Za-z0-9:][A-Za-z0-9._:-]{0,63}$`), nameText: "a host name or address of at most 64 characters"}
+			name: hostHolder, nameText: "a host name or address of at most 64 characters"}
 	case KindService:
 		return profile{allowed: UsageServer | UsageClient, validity: 398 * 24 * time.Hour, max: 825 * 24 * time.Hour,
-			name: regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`), nameText: "a host name of at most 64 characters"}
+			name: plainHolder, nameText: "a host name of at most 64 characters"}
 	}
-	return profile{name: regexp.MustCompile(`^\b$`), nameText: "a known kind of holder"}
+	return profile{name: noHolder, nameText: "a known kind of holder"}
 }
+
+// Names of holders, compiled once.
+var (
+	plainHolder    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	instanceHolder = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@/:-]{0,63}$`)
+	hostHolder     = regexp.MustCompile(`^[A-Za-z0-9:][A-Za-z0-9._:-]{0,63}$`)
+	noHolder       = regexp.MustCompile(`^\b$`)
+)
 
 // linter signs a certificate with a throw-away root of the issuer's name and looks at the outcome, so that what would
 // be refused is never signed for real (the idea is Boulder's; the rules are those of our own verifier).
@@ -125,7 +134,8 @@ func lintNames(r Request) Findings {
 		}
 	}
 	for _, u := range r.URIs {
-		if u == nil || u.Scheme == "" || len(u.String()) > 255 {
+		// RFC 5280, 4.2.1.6: the URI MUST NOT be relative; the reference product's LSCs have the device name there all the same.
+		if u == nil || u.Scheme == "" && (r.Kind != KindDevice || u.String() != r.Name) || len(u.String()) > 255 {
 			fs = append(fs, lintFinding(RulePolicyName, "has a subject alternative name that is no URI", "an absolute URI", fmt.Sprint(u), "correct it"))
 		}
 	}
@@ -156,20 +166,25 @@ func lintFields(c *x509.Certificate, r Request) Findings {
 	if c.IsCA || !c.BasicConstraintsValid {
 		bad(RulePolicyProfile, "would be a CA", "basic constraints CA:FALSE", "CA:TRUE")
 	}
-	if c.KeyUsage != x509.KeyUsageDigitalSignature {
-		bad(RulePolicyProfile, "would have another key usage", "digitalSignature", strings.Join(keyUsages(c.KeyUsage), ", "))
+	want := x509.KeyUsageDigitalSignature
+	if r.keyEncipherment(c.PublicKey) {
+		want |= x509.KeyUsageKeyEncipherment
+	}
+	if c.KeyUsage != want {
+		bad(RulePolicyProfile, "would have another key usage", strings.Join(keyUsages(want), ", "), strings.Join(keyUsages(c.KeyUsage), ", "))
 	}
 	if cn, one := commonName(c); !one || cn != r.Name {
 		bad(RulePolicyName, "would have another common name than asked for", clean(r.Name), clean(cn))
 	}
 	if got := issuableKey(c.PublicKey); got != "" {
-		bad(RuleKeyWeak, "offers a key that is not certified here", "ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 4096 bits with exponent 65537", got)
+		bad(RuleKeyWeak, "offers a key that is not certified here", "ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 4096 bits with an odd exponent from 17 on", got)
 	}
 	return fs
 }
 
 // issuableKey returns what is wrong with a public key offered, "" when nothing is. An RSA key over 4096 bits costs
-// every handshake more than it protects; other exponents are refused because old ones (3) have been attacked.
+// every handshake more than it protects. Exponents from 17 on are taken, since JTAPI clients make keys with 17; 3 and 5
+// are refused, since they turn small mistakes of others into forgeries, and 1 is no key at all.
 func issuableKey(pub crypto.PublicKey) string {
 	switch k := pub.(type) {
 	case *ecdsa.PublicKey:
@@ -177,13 +192,29 @@ func issuableKey(pub crypto.PublicKey) string {
 			return "ECDSA " + k.Curve.Params().Name
 		}
 	case *rsa.PublicKey:
-		if k.N.BitLen() < minRSABits || k.N.BitLen() > 4096 || k.E != 65537 {
+		if k.N.BitLen() < minRSABits || k.N.BitLen() > 4096 || k.E < minExponent || k.E%2 == 0 {
 			return fmt.Sprintf("RSA-%d, exponent %d", k.N.BitLen(), k.E)
+		}
+		if p := smallFactor(k.N); p != 0 {
+			return fmt.Sprintf("RSA-%d whose modulus is divisible by %d", k.N.BitLen(), p)
 		}
 	default:
 		return fmt.Sprintf("%T", pub)
 	}
 	return ""
+}
+
+const minExponent = 17
+
+// smallFactor returns a factor of the modulus below 752, 0 when there is none (CA/B Forum, 6.1.6).
+func smallFactor(n *big.Int) int64 {
+	var rest big.Int
+	for p := int64(2); p < 752; p++ { // composite ones have a smaller factor, found before
+		if rest.Mod(n, big.NewInt(p)).Sign() == 0 {
+			return p
+		}
+	}
+	return 0
 }
 
 // dnsName reports whether s is a host name of letters, digits and hyphens (RFC 1123, 2.1), underscores tolerated.

@@ -163,13 +163,13 @@ func TestKindsAreBound(t *testing.T) {
 		t.Error("a report that verified nothing authorises")
 	}
 	// Signed with our key behind the register's back, and one that took a registered serial.
-	tmpl := Request{Kind: KindDevice, Name: "SEP00000000AAAA", Usage: UsageClient, Validity: year}.template(now)
+	tmpl := Request{Kind: KindDevice, Name: "SEP00000000AAAA", Usage: UsageClient, Validity: year}.template(nil, now)
 	k := ecKey(t)
 	for _, serial := range []bool{false, true} {
 		if serial {
 			tmpl.SerialNumber = device.Credential.Leaf().SerialNumber
 		}
-		forged := must(create(tmpl, ca.ec.cert, k.Public(), ca.ec.key))(t)
+		forged := must(create(tmpl, ca.roots.Load().active().ec.cert, k.Public(), ca.roots.Load().active().ec.key))(t)
 		r := trust.Verify([]*x509.Certificate{forged}, PeerIsClient, PeerPolicy{Kinds: AllKinds()}, now)
 		if f, _ := r.Findings.First(); f.Rule != RuleUnregistered {
 			t.Errorf("known serial %v: %v", serial, r.Findings)

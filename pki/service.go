@@ -3,7 +3,6 @@ package pki
 import (
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -60,7 +59,8 @@ func (s serviceRole) commonName(host string, generation int) string {
 // request lays out the certificate of one role. RFC 5922, 4: the SIP domain goes into a sip URI.
 func (s ServiceSpec) request(role serviceRole, generation int) Request {
 	r := Request{Kind: KindService, Name: role.commonName(s.Host, generation), Usage: role.usage, Algorithm: role.alg,
-		registerAs: s.Name}
+		KeyEncipherment: role.usage == UsageServer, // JTAPI enrols with RSA key exchange only
+		registerAs:      s.Name}
 	for _, d := range append([]string{s.Host}, s.DNSNames...) {
 		if dnsName(d) && !slices.Contains(r.DNSNames, d) {
 			r.DNSNames = append(r.DNSNames, d)
@@ -79,17 +79,21 @@ func (s ServiceSpec) request(role serviceRole, generation int) Request {
 
 func (s ServiceSpec) secretName() string { return "service/" + s.Name }
 
-// Service loads the service's certificates from custody; when one is missing, no longer matches the spec, is revoked,
-// was not issued by this CA or is past two thirds of its life, all four are issued anew as the next generation.
+// Service loads the service's certificates from custody. All four are issued anew as the next generation when what is
+// there cannot be used (Renewal.Urgent), and, unless the spec says that they are Listed, when they are Due.
 func (ca *CA) Service(ctx context.Context, spec ServiceSpec) (Certificates, error) {
 	have, err := ca.loadService(ctx, spec)
 	if err != nil {
 		return Certificates{}, err
 	}
-	if ca.usable(ctx, spec, have) {
-		return have.certificates(), nil
+	r, err := ca.assess(ctx, spec, have, StateActive)
+	if err != nil {
+		return Certificates{}, err
 	}
-	return ca.renew(ctx, spec, have.generation+1)
+	if r.Urgent || r.Due && !spec.Listed {
+		return ca.renew(ctx, spec, have)
+	}
+	return have.certificates(have.in(StateActive)), nil
 }
 
 // Services is Service for many at once, keys made in parallel; results in the order of specs.
@@ -112,11 +116,11 @@ func (ca *CA) Renew(ctx context.Context, spec ServiceSpec) (Certificates, error)
 	if err != nil {
 		return Certificates{}, err
 	}
-	return ca.renew(ctx, spec, have.generation+1)
+	return ca.renew(ctx, spec, have)
 }
 
-// Refresh renews a running service's certificates when Service would, and puts them in use. Call it daily, and after
-// the spec or the register changed. changed tells whether the next handshakes show other certificates.
+// Refresh puts in use what Service returns, which may have been activated, renewed or issued by another process. Call it
+// daily, and after the spec or the register changed. changed tells whether the next handshakes show other certificates.
 func (ca *CA) Refresh(ctx context.Context, id *Identity, spec ServiceSpec) (changed bool, err error) {
 	c, err := ca.Service(ctx, spec)
 	if err != nil {
@@ -130,50 +134,87 @@ func (ca *CA) Refresh(ctx context.Context, id *Identity, spec ServiceSpec) (chan
 	return true, id.Replace(s)
 }
 
-// loadService returns what custody has, generation 0 when it has nothing.
-func (ca *CA) loadService(ctx context.Context, spec ServiceSpec) (sealed, error) {
+// loadService returns what custody has, an empty ring when it has nothing.
+func (ca *CA) loadService(ctx context.Context, spec ServiceSpec) (keyring, error) {
 	if !plainName(spec.Name) {
-		return sealed{}, fmt.Errorf("pki: service name %q: want letters, digits, '.', '-', '_'", spec.Name)
+		return keyring{}, fmt.Errorf("pki: service name %q: want letters, digits, '.', '-', '_'", spec.Name)
 	}
 	secret, err := ca.cfg.Custody.Load(ctx, spec.secretName())
 	if errors.Is(err, fs.ErrNotExist) {
-		return sealed{}, nil
+		return keyring{}, nil
 	}
 	if err != nil {
-		return sealed{}, fmt.Errorf("pki: certificates of service %s: %w", spec.Name, err)
+		return keyring{}, fmt.Errorf("pki: certificates of service %s: %w", spec.Name, err)
 	}
-	s, err := unseal(secret)
+	ring, err := openKeyring(secret)
 	if err != nil {
-		return sealed{}, fmt.Errorf("pki: certificates of service %s in custody: %w", spec.Name, err)
+		return keyring{}, fmt.Errorf("pki: certificates of service %s in custody: %w", spec.Name, err)
 	}
-	return s, nil
+	return ring, nil
 }
 
-func (ca *CA) usable(ctx context.Context, spec ServiceSpec, s sealed) bool {
-	now := ca.cfg.Now()
+// assess looks at the generation in a state: whether it can be used as the spec wants it, and for how long.
+func (ca *CA) assess(ctx context.Context, spec ServiceSpec, ring keyring, state State) (Renewal, error) {
+	var r Renewal
+	generation := ring.in(state)
+	of := ring.of(generation)
 	for _, role := range serviceRoles() {
-		c, ok := s.roles[role.role]
-		if !ok {
-			return false
+		at := slices.IndexFunc(of, func(e ringEntry) bool { return e.role == role.role && !e.key.IsZero() })
+		if at < 0 {
+			return Renewal{Urgent: true, Reason: "no " + role.role + " certificate"}, nil
 		}
-		leaf := c.Leaf()
-		life := leaf.NotAfter.Sub(leaf.NotBefore)
-		if now.Before(leaf.NotBefore) || now.Sub(leaf.NotBefore) > life*2/3 || !sameNames(leaf, spec.request(role, s.generation)) {
-			return false
+		one, err := ca.assessOne(ctx, of[at].cert, spec.request(role, generation))
+		if err != nil {
+			return Renewal{}, fmt.Errorf("pki: certificates of service %s: %w", spec.Name, err)
 		}
-		e, err := ca.cfg.Register.Lookup(ctx, RefOf(leaf))
-		if err != nil || !e.Revoked.IsZero() || e.Fingerprint != Fingerprint(leaf) {
-			return false
-		}
-		if !ca.issued(leaf) {
-			return false
-		}
+		r.join(role.role, one)
 	}
-	return true
+	return r, nil
 }
 
-func (ca *CA) issued(c *x509.Certificate) bool {
-	return c.CheckSignatureFrom(ca.ec.cert) == nil || c.CheckSignatureFrom(ca.rsa.cert) == nil
+// join adds what was found about one of the certificates.
+func (r *Renewal) join(role string, one Renewal) {
+	if one.Urgent && !r.Urgent || one.Due && !r.Due && !r.Urgent {
+		r.Reason = "the " + role + " certificate " + one.Reason
+	}
+	r.Urgent, r.Due = r.Urgent || one.Urgent, r.Due || one.Due
+	if r.At.IsZero() || one.At.Before(r.At) {
+		r.At = one.At
+	}
+}
+
+func (ca *CA) assessOne(ctx context.Context, c *x509.Certificate, want Request) (Renewal, error) {
+	now := ca.cfg.Now()
+	r := Renewal{At: c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) * 2 / 3)}
+	e, err := ca.cfg.Register.Lookup(ctx, RefOf(c))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return r, err
+	}
+	set := ca.roots.Load()
+	pair := set.issuedBy(c)
+	switch {
+	case err != nil || e.Fingerprint != Fingerprint(c):
+		r.Reason = "is not in the register"
+	case !e.Revoked.IsZero():
+		r.Reason = "was revoked on " + day(e.Revoked)
+	case pair == nil:
+		r.Reason = "was issued by roots that are not trusted"
+	case now.Before(c.NotBefore):
+		r.Reason = "is not valid before " + day(c.NotBefore)
+	case now.After(c.NotAfter):
+		r.Reason = "expired on " + day(c.NotAfter)
+	case !sameNames(c, want):
+		r.Reason = "has other names than the service now"
+	}
+	r.Urgent = r.Reason != ""
+	switch {
+	case r.Urgent:
+	case now.After(r.At):
+		r.Due, r.Reason = true, "is past two thirds of its life since "+day(r.At)
+	case pair != set.active():
+		r.Due, r.Reason = true, "was issued by roots that are being replaced"
+	}
+	return r, nil
 }
 
 // sameNames reports whether the certificate has the names asked for, in any order.
@@ -197,10 +238,32 @@ func sameNames(c *x509.Certificate, r Request) bool {
 	return slices.Equal(want, have)
 }
 
-// renew issues all four in parallel (the RSA keys take some 100 ms each) and replaces them in custody at once.
-func (ca *CA) renew(ctx context.Context, spec ServiceSpec, generation int) (Certificates, error) {
+// renew issues the next generation and puts it in use at once; a staged one is forgotten, since it was made for what was
+// there before. When somebody else was faster, what they made is taken.
+func (ca *CA) renew(ctx context.Context, spec ServiceSpec, have keyring) (Certificates, error) {
+	made, err := ca.issueService(ctx, spec, have.highest+1)
+	if err != nil {
+		return Certificates{}, err
+	}
+	ring, err := ca.changeService(ctx, spec, func(k *keyring) bool {
+		if k.highest != have.highest {
+			return false
+		}
+		k.drop(k.in(StateStaged))
+		k.add(made...)
+		k.promote()
+		return true
+	})
+	if err != nil {
+		return Certificates{}, err
+	}
+	return ring.certificates(ring.in(StateActive)), nil
+}
+
+// issueService makes the four certificates of a generation in parallel (the RSA keys take some 100 ms each).
+func (ca *CA) issueService(ctx context.Context, spec ServiceSpec, generation int) ([]ringEntry, error) {
 	roles := serviceRoles()
-	made := make([]Credential, len(roles))
+	made := make([]ringEntry, len(roles))
 	g, gctx := errgroup.WithContext(ctx)
 	for i, role := range roles {
 		g.Go(func() error {
@@ -211,98 +274,50 @@ func (ca *CA) renew(ctx context.Context, spec ServiceSpec, generation int) (Cert
 			if err != nil {
 				return fmt.Errorf("pki: %s certificate of service %s: %w", role.role, spec.Name, err)
 			}
-			made[i] = issued.Credential
-			ca.say("%s: %s certificate issued", spec.Name, role.role)
+			made[i] = ringEntry{role: role.role, generation: generation, state: StateStaged,
+				cert: issued.Credential.Leaf(), key: issued.Credential.Key}
+			ca.cfg.say("%s: %s certificate issued", spec.Name, role.role)
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return Certificates{}, err
+	return made, g.Wait()
+}
+
+// changeService reads a service's ring from custody, lets f change it and stores it in one write; f returns false when
+// there is nothing to do. Keys of retiring generations are not kept; nor is what lists no longer have to name.
+func (ca *CA) changeService(ctx context.Context, spec ServiceSpec, f func(*keyring) bool) (keyring, error) {
+	ca.changing.Lock()
+	defer ca.changing.Unlock()
+	ring, err := ca.loadService(ctx, spec)
+	if err != nil || !f(&ring) {
+		return ring, err
 	}
-	s := sealed{generation: generation, roles: make(map[string]Credential)}
-	for i, role := range roles {
-		s.roles[role.role] = made[i]
+	now := ca.cfg.Now()
+	ring.entries = slices.DeleteFunc(ring.entries, func(e ringEntry) bool {
+		return e.state == StateRetiring && (!spec.Listed || now.After(e.cert.NotAfter))
+	})
+	for i, e := range ring.entries {
+		if e.state == StateRetiring {
+			ring.entries[i].key = PrivateKey{}
+		}
 	}
-	secret, err := s.seal()
+	secret, err := ring.seal()
 	if err != nil {
-		return Certificates{}, err
+		return ring, err
 	}
 	if err := ca.cfg.Custody.Replace(ctx, spec.secretName(), secret); err != nil {
-		return Certificates{}, fmt.Errorf("pki: storing the certificates of service %s: %w", spec.Name, err)
+		return ring, fmt.Errorf("pki: storing the certificates of service %s: %w", spec.Name, err)
 	}
-	return s.certificates(), nil
+	return ring, nil
 }
 
-// sealed is a set of credentials as custody keeps it: PEM, each key followed by its chain, roles and the generation
-// in the keys' PEM headers. One value holds all, so that a crash cannot mix generations.
-type sealed struct {
-	generation int
-	roles      map[string]Credential
-}
-
-const (
-	headerRole       = "Locktone-Role"
-	headerGeneration = "Locktone-Generation"
-)
-
-func (s sealed) seal() (Secret, error) {
-	var out Secret
-	for _, role := range sortedKeys(s.roles) {
-		c := s.roles[role]
-		der, err := x509.MarshalPKCS8PrivateKey(c.Key.signer)
-		if err != nil {
-			return nil, fmt.Errorf("pki: storing the key of %s: %w", role, err)
-		}
-		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der, Headers: map[string]string{
-			headerRole: role, headerGeneration: strconv.Itoa(s.generation)}})...)
-		out = append(out, encodeCertificates(c.Chain)...)
+// certificates of a generation; a role that is not there has a zero credential.
+func (k keyring) certificates(generation int) Certificates {
+	by := make(map[string]Credential)
+	for _, e := range k.of(generation) {
+		by[e.role] = Credential{Chain: []*x509.Certificate{e.cert}, Key: e.key}
 	}
-	return out, nil
-}
-
-func sortedKeys(m map[string]Credential) []string {
-	var ks []string
-	for k := range m {
-		ks = append(ks, k)
-	}
-	slices.Sort(ks)
-	return ks
-}
-
-func unseal(secret Secret) (sealed, error) {
-	s := sealed{roles: make(map[string]Credential)}
-	role := ""
-	for block, rest := pem.Decode(secret); block != nil; block, rest = pem.Decode(rest) {
-		key, isKey, err := parseKey(block)
-		if err != nil {
-			return s, err
-		}
-		if isKey {
-			role = block.Headers[headerRole]
-			if s.generation, err = strconv.Atoi(block.Headers[headerGeneration]); err != nil || role == "" {
-				return s, fmt.Errorf("a key without its %s and %s headers", headerRole, headerGeneration)
-			}
-			s.roles[role] = Credential{Key: key}
-			continue
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return s, fmt.Errorf("certificate of %s: %w", role, err)
-		}
-		c := s.roles[role]
-		c.Chain = append(c.Chain, cert)
-		s.roles[role] = c
-	}
-	for role, c := range s.roles {
-		if err := c.check(); err != nil {
-			return s, fmt.Errorf("%s: %w", role, err)
-		}
-	}
-	return s, nil
-}
-
-func (s sealed) certificates() Certificates {
-	return Certificates{Generation: s.generation,
-		Server: []Credential{s.roles["server-ec"], s.roles["server-rsa"]},
-		Client: []Credential{s.roles["client-ec"], s.roles["client-rsa"]}}
+	return Certificates{Generation: generation,
+		Server: []Credential{by["server-ec"], by["server-rsa"]},
+		Client: []Credential{by["client-ec"], by["client-rsa"]}}
 }

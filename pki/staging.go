@@ -2,7 +2,9 @@ package pki
 
 import (
 	"context"
-	"crypto/x509"
+	"fmt"
+	"io/fs"
+	"slices"
 	"time"
 )
 
@@ -16,76 +18,105 @@ type Renewal struct {
 }
 
 // Due looks at a service's certificates and changes nothing.
-func (ca *CA) Due(ctx context.Context, spec ServiceSpec) (Renewal, error) { panic("pki: not yet") }
+func (ca *CA) Due(ctx context.Context, spec ServiceSpec) (Renewal, error) {
+	ring, err := ca.loadService(ctx, spec)
+	if err != nil {
+		return Renewal{}, err
+	}
+	return ca.assess(ctx, spec, ring, StateActive)
+}
 
 // Stage makes the next generation of a service's certificates, issued by the active roots, without its becoming what
-// Service and Refresh load. When one is staged and still usable it is returned.
+// Service and Refresh load. When one is staged and would still do, it is returned.
 func (ca *CA) Stage(ctx context.Context, spec ServiceSpec) (Certificates, error) {
-	panic("pki: not yet")
+	have, err := ca.loadService(ctx, spec)
+	if err != nil {
+		return Certificates{}, err
+	}
+	r, err := ca.assess(ctx, spec, have, StateStaged)
+	if err != nil {
+		return Certificates{}, err
+	}
+	if !r.Urgent && !r.Due {
+		return have.certificates(have.in(StateStaged)), nil
+	}
+	made, err := ca.issueService(ctx, spec, have.highest+1)
+	if err != nil {
+		return Certificates{}, err
+	}
+	ring, err := ca.changeService(ctx, spec, func(k *keyring) bool {
+		if k.highest != have.highest { // somebody else was faster: theirs is the next generation
+			return false
+		}
+		k.drop(k.in(StateStaged))
+		k.add(made...)
+		return true
+	})
+	if err != nil {
+		return Certificates{}, err
+	}
+	if ring.in(StateStaged) == 0 {
+		return Certificates{}, fmt.Errorf("pki: the certificates of service %s were changed meanwhile: stage again", spec.Name)
+	}
+	return ring.certificates(ring.in(StateStaged)), nil
 }
 
 // Staged returns the staged generation; ok is false when there is none.
 func (ca *CA) Staged(ctx context.Context, spec ServiceSpec) (c Certificates, ok bool, err error) {
-	panic("pki: not yet")
+	ring, err := ca.loadService(ctx, spec)
+	if err != nil || ring.in(StateStaged) == 0 {
+		return Certificates{}, false, err
+	}
+	return ring.certificates(ring.in(StateStaged)), true, nil
 }
 
 // Activate makes the staged generation the one that Service loads (Refresh then puts it in use); the former one is
 // among Retiring. Without a staged one it returns the active one: it may be repeated.
 func (ca *CA) Activate(ctx context.Context, spec ServiceSpec) (Certificates, error) {
-	panic("pki: not yet")
+	ring, err := ca.changeService(ctx, spec, (*keyring).promote)
+	if err != nil {
+		return Certificates{}, err
+	}
+	if ring.in(StateActive) == 0 {
+		return Certificates{}, fmt.Errorf("pki: service %s has no certificates yet: %w", spec.Name, fs.ErrNotExist)
+	}
+	return ring.certificates(ring.in(StateActive)), nil
 }
 
 // Discard forgets the staged generation. Its number, hence its common names, are not used again.
-func (ca *CA) Discard(ctx context.Context, spec ServiceSpec) error { panic("pki: not yet") }
+func (ca *CA) Discard(ctx context.Context, spec ServiceSpec) error {
+	_, err := ca.changeService(ctx, spec, func(k *keyring) bool {
+		staged := k.in(StateStaged)
+		k.drop(staged)
+		return staged != 0
+	})
+	return err
+}
 
 // Retiring returns the certificates of former generations that lists still have to name, newest first; their keys are
-// gone.
+// gone. Only services whose spec says Listed have any.
 func (ca *CA) Retiring(ctx context.Context, spec ServiceSpec) ([]Certificates, error) {
-	panic("pki: not yet")
+	ring, err := ca.loadService(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	var all []Certificates
+	for _, e := range slices.Backward(ring.entries) {
+		if e.state == StateRetiring && (len(all) == 0 || all[len(all)-1].Generation != e.generation) {
+			all = append(all, ring.certificates(e.generation))
+		}
+	}
+	return all, nil
 }
 
 // Retire forgets retiring generations up to and including the number.
 func (ca *CA) Retire(ctx context.Context, spec ServiceSpec, generation int) error {
-	panic("pki: not yet")
-}
-
-// Roots of one generation of the CA.
-type RootGeneration struct {
-	Number int
-	State  State
-	ECDSA  *x509.Certificate
-	RSA    *x509.Certificate
-}
-
-// Generations returns the generations of roots that are trusted, oldest first.
-func (ca *CA) Generations() []RootGeneration { panic("pki: not yet") }
-
-// StageRoots makes new roots. From the next Trust on they are trusted, and nothing is issued under them yet. When
-// some are staged already they are returned.
-func (ca *CA) StageRoots(ctx context.Context) (RootGeneration, error) { panic("pki: not yet") }
-
-// ActivateRoots lets the staged roots issue from now on; the former ones stay trusted and keep signing their
-// revocation list. Without staged ones nothing changes.
-func (ca *CA) ActivateRoots(ctx context.Context) (RootGeneration, error) { panic("pki: not yet") }
-
-// DiscardRoots forgets the staged roots.
-func (ca *CA) DiscardRoots(ctx context.Context) error { panic("pki: not yet") }
-
-// RetireRoots forgets a retiring generation of roots and erases their keys: what they issued is refused by the next
-// Trust. Outstanding tells first what that is.
-func (ca *CA) RetireRoots(ctx context.Context, number int) error { panic("pki: not yet") }
-
-// Outstanding returns the certificates that a generation of roots issued and that are neither revoked nor expired.
-func (ca *CA) Outstanding(ctx context.Context, number int) ([]Entry, error) { panic("pki: not yet") }
-
-// Reload reads the roots from custody again (another process or node may have changed them) and reports whether they
-// changed; then make Trust anew.
-func (ca *CA) Reload(ctx context.Context) (changed bool, err error) { panic("pki: not yet") }
-
-// Adopt binds a certificate of a foreign issuer to one holder: under an anchor that is trusted at all it then
-// authenticates exactly this kind, and Revoke works on it as on one of our own. This is how a certificate signed by a
-// corporate CA becomes a device's LSC. A *VerifyError tells what does not fit. Adopting it again for the same holder
-// changes nothing; for another one it is an error.
-func (ca *CA) Adopt(ctx context.Context, c *x509.Certificate, kind Kind, name string) (Entry, error) {
-	panic("pki: not yet")
+	_, err := ca.changeService(ctx, spec, func(k *keyring) bool {
+		had := len(k.entries)
+		k.entries = slices.DeleteFunc(k.entries, func(e ringEntry) bool {
+			return e.state == StateRetiring && e.generation <= generation
+		})
+		return len(k.entries) != had
+	})
+	return err
 }

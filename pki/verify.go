@@ -57,7 +57,7 @@ type Report struct {
 	Presented []*x509.Certificate // as sent, leaf first
 	Chain     []*x509.Certificate // leaf to anchor; nil when no path was found
 	Kinds     Kinds               // whom this certificate may authenticate
-	Entry     *Entry              // the register's entry when we issued it
+	Entry     *Entry              // the register's entry when we issued or adopted it
 	Time      time.Time           // the verification's "now"
 	Findings  Findings
 
@@ -234,6 +234,8 @@ func (v *verification) revocation(path []*x509.Certificate) {
 		issuer := path[i+1]
 		if name, own := v.trust.ownName(issuer); own {
 			v.registered(c, Ref{Issuer: name, Serial: c.SerialNumber.Text(16)})
+		} else if i == 0 {
+			v.adopted(c)
 		}
 		v.listed(c, issuer)
 	}
@@ -255,7 +257,33 @@ func (v *verification) registered(c *x509.Certificate, ref Ref) {
 	}
 	if err == nil && at == 0 { // not the same pointer: a remembered path has the certificates of an earlier connection
 		v.report.Entry = &e
+		v.report.registered = e.Fingerprint == Fingerprint(c)
 	}
+}
+
+// adopted looks whether a certificate of a foreign issuer was bound to a holder (CA.Adopt). One that was not, or another
+// one under the same number, is what its anchor says; so is every one while the register cannot be read, since foreign
+// peers are not made to depend on it.
+func (v *verification) adopted(c *x509.Certificate) {
+	if v.trust.register == nil {
+		return
+	}
+	e, err := v.trust.register.Lookup(context.Background(), RefOf(c))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case err != nil:
+		f := registerUnavailable(c, 0, err)
+		f.Severity = Warning
+		v.add(f)
+		return
+	case e.Fingerprint != Fingerprint(c):
+		return
+	}
+	if !e.Revoked.IsZero() {
+		v.add(revoked(c, 0, e.Revoked, e.Reason, "the register"))
+	}
+	v.report.Entry, v.report.registered = &e, true
 }
 
 // listed checks a certificate against its issuer's revocation list. RFC 5280, 6.3.3.
@@ -281,12 +309,12 @@ func (v *verification) listed(c, issuer *x509.Certificate) {
 func (v *verification) holder(path []*x509.Certificate) {
 	anchor, own, _ := v.trust.anchorOf(path[len(path)-1])
 	v.report.Kinds = anchor.Kinds
-	if own {
-		v.report.Kinds = 0
-		if v.report.Entry == nil {
-			return // unregistered was found, and says more
-		}
+	switch {
+	case v.report.Entry != nil:
 		v.report.Kinds = KindsOf(v.report.Entry.Kind)
+	case own:
+		v.report.Kinds = 0
+		return // unregistered was found, and says more
 	}
 	if v.report.Kinds&v.policy.Kinds == 0 {
 		v.add(wrongKind(path[0], v.report, v.policy.Kinds))
