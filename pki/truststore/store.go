@@ -21,7 +21,6 @@ const Collection = "trust-store"
 
 // Documents is where the certificates are kept: store.Store.Documents(Collection).
 type Documents interface {
-	Get(ctx context.Context, key string) (store.Document, error)
 	Put(ctx context.Context, key string, value any, ifRevision int64) (int64, error)
 	List(ctx context.Context, prefix string) ([]store.Document, error)
 	Watch(ctx context.Context) <-chan struct{}
@@ -61,6 +60,7 @@ type Entry struct {
 	Reason      string           `json:"reason,omitempty"`
 
 	certificate *x509.Certificate
+	revision    int64 // of its document; 0: not written yet
 }
 
 // Certificate is the certificate parsed.
@@ -91,18 +91,12 @@ type Store struct {
 	now  func() time.Time
 
 	mu     sync.Mutex
-	parsed map[string]parsed // by key
-}
-
-// parsed is an entry as it was read at a revision.
-type parsed struct {
-	revision int64
-	entry    Entry
+	parsed map[string]Entry // by key
 }
 
 // Open returns the store over the documents.
 func Open(c Config) *Store {
-	s := &Store{docs: c.Documents, own: c.Own, now: c.Now, parsed: map[string]parsed{}}
+	s := &Store{docs: c.Documents, own: c.Own, now: c.Now, parsed: map[string]Entry{}}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -169,8 +163,8 @@ func contains(list []Purpose, p Purpose) bool {
 func (s *Store) read(d store.Document) (Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p, ok := s.parsed[d.Key]; ok && p.revision == d.Revision {
-		return p.entry, nil
+	if e, ok := s.parsed[d.Key]; ok && e.revision == d.Revision {
+		return e, nil
 	}
 	var e Entry
 	if err := json.Unmarshal(d.Value, &e); err != nil {
@@ -180,7 +174,8 @@ func (s *Store) read(d store.Document) (Entry, error) {
 	if e.certificate, err = x509.ParseCertificate(e.DER); err != nil {
 		return e, fmt.Errorf("truststore: the certificate of document %s is damaged: %w", d.Key, err)
 	}
-	s.parsed[d.Key] = parsed{d.Revision, e}
+	e.revision = d.Revision
+	s.parsed[d.Key] = e
 	return e, nil
 }
 
@@ -201,7 +196,13 @@ func (s *Store) Upload(ctx context.Context, u Upload) (Entry, error) {
 		return Entry{}, err
 	}
 	for _, x := range all {
-		if x.State == Revoked && x.Fingerprint == e.Fingerprint {
+		if x.Fingerprint != e.Fingerprint {
+			continue
+		}
+		if x.Purpose == e.Purpose {
+			e.revision = x.revision
+		}
+		if x.State == Revoked {
 			e.Findings = append(e.Findings, revokedFinding(&x))
 		}
 	}
@@ -211,7 +212,8 @@ func (s *Store) Upload(ctx context.Context, u Upload) (Entry, error) {
 	if len(all) >= maxEntries {
 		return e, fmt.Errorf("truststore: there are %d certificates already, the most that are kept", len(all))
 	}
-	return e, s.write(ctx, e)
+	err = s.write(ctx, &e)
+	return e, err
 }
 
 // entry is the document of an upload, with its findings.
@@ -267,20 +269,14 @@ func containsRole(list []trustlist.Role, r trustlist.Role) bool {
 // cut bounds a remark.
 func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxText)], "") }
 
-// write puts the entry in place of whatever is there, unless that was revoked in between.
-func (s *Store) write(ctx context.Context, e Entry) error {
-	k := key(e.Purpose, e.Fingerprint)
-	revision := int64(0)
-	doc, err := s.docs.Get(ctx, k)
-	switch {
-	case err == nil:
-		revision = doc.Revision
-	case !errors.Is(err, fs.ErrNotExist):
+// write puts the entry in place of the one it was made from. When somebody else was faster (a revocation, perhaps) it is
+// store.ErrConflict, and nothing is written.
+func (s *Store) write(ctx context.Context, e *Entry) error {
+	revision, err := s.docs.Put(ctx, key(e.Purpose, e.Fingerprint), *e, e.revision)
+	if err != nil {
 		return fmt.Errorf("truststore: %w", err)
 	}
-	if _, err := s.docs.Put(ctx, k, e, revision); err != nil {
-		return fmt.Errorf("truststore: %w", err)
-	}
+	e.revision = revision
 	return nil
 }
 
@@ -288,10 +284,10 @@ func (s *Store) write(ctx context.Context, e Entry) error {
 // as one entry fits. fs.ErrNotExist when none does.
 func (s *Store) Remove(ctx context.Context, p Purpose, fingerprint, by, reason string) (Entry, error) {
 	e, err := s.Find(ctx, p, fingerprint)
-	if err != nil {
-		return e, err
+	if err == nil {
+		err = s.end(ctx, &e, Removed, by, reason)
 	}
-	return e, s.end(ctx, &e, Removed, by, reason)
+	return e, err
 }
 
 // Revoke takes a certificate out for every purpose and refuses it at uploads from now on: its key is not in the hands it
@@ -323,10 +319,7 @@ func (s *Store) end(ctx context.Context, e *Entry, state State, by, reason strin
 		return nil
 	}
 	e.State, e.Ended, e.EndedBy, e.Reason = state, s.now().UTC(), cut(by), cut(reason)
-	if _, err := s.docs.Put(ctx, key(e.Purpose, e.Fingerprint), *e, store.AnyRevision); err != nil {
-		return fmt.Errorf("truststore: %w", err)
-	}
-	return nil
+	return s.write(ctx, e)
 }
 
 // minFingerprint is how few digits of a fingerprint name a certificate.
