@@ -25,7 +25,8 @@ type Device struct {
 	Name string `yaml:"name" json:"name"`
 	// For people.
 	Description string `yaml:"description" json:"description,omitempty"`
-	// Protocol the phone speaks.
+	// Protocol the phone speaks. For sccp this version writes the phone's configuration file, but the call manager does not speak
+	// it yet: such a phone cannot register.
 	Protocol Protocol `yaml:"protocol" json:"protocol,omitempty"`
 	// Model, as people name it: 8845, softphone. A new site has ready files for its softphones. Default: softphone.
 	Model string `yaml:"model" json:"model,omitempty"`

@@ -268,16 +268,38 @@ func (r Refresher) MarshalText() ([]byte, error) { return enumText(r, r.Values()
 // UnmarshalText reads one of Values.
 func (r *Refresher) UnmarshalText(b []byte) error { return enumParse(r, r.Values(), b) }
 
+// EncryptedConfig says when a phone's configuration file is encrypted to its certificate.
+type EncryptedConfig uint8
+
+// Values of EncryptedConfig; the first is the default.
+const (
+	EncryptWhenPossible EncryptedConfig = iota
+	EncryptRequired
+	EncryptOff
+)
+
+// Values lists the spellings of EncryptedConfig.
+func (EncryptedConfig) Values() []string { return []string{"when-possible", "required", "off"} }
+
+func (e EncryptedConfig) String() string { return enumString(e, e.Values()) }
+
+// MarshalText writes the value as a site file spells it.
+func (e EncryptedConfig) MarshalText() ([]byte, error) { return enumText(e, e.Values()) }
+
+// UnmarshalText reads one of Values.
+func (e *EncryptedConfig) UnmarshalText(b []byte) error { return enumParse(e, e.Values(), b) }
+
 // Protocol is the signalling protocol of a phone.
 type Protocol uint8
 
 // Values of Protocol; the first is the default.
 const (
 	ProtocolSIP Protocol = iota
+	ProtocolSCCP
 )
 
 // Values lists the spellings of Protocol.
-func (Protocol) Values() []string { return []string{"sip"} }
+func (Protocol) Values() []string { return []string{"sip", "sccp"} }
 
 func (p Protocol) String() string { return enumString(p, p.Values()) }
 

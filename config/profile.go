@@ -25,6 +25,12 @@ type PhoneSecurityProfile struct {
 	DigestMD5 bool `yaml:"digestMD5" json:"digestMD5,omitempty"`
 	// How long a digest nonce is good. Default: 10m.
 	NonceValidity Duration `yaml:"nonceValidity" json:"nonceValidity,omitempty"`
+	// Encrypt the phone's configuration file to its LSC ("TFTP Encrypted Config" in the field; what is said here goes for HTTP too).
+	// When-possible: where the phone has an LSC with an RSA key, else the file is signed only. Required: a phone without one gets
+	// only what it needs to enrol. Off, listed by `show exceptions`: for phones that are often reset to factory settings, which
+	// lose their LSC and cannot read the file before they have enrolled again. Passwords are in none of these files. A cluster
+	// that is non-secure encrypts nothing.
+	TFTPEncryptedConfig EncryptedConfig `yaml:"tftpEncryptedConfig" json:"tftpEncryptedConfig,omitempty"`
 	// How the phone proves itself when it asks for a certificate, and which key it makes: what a new enrolment profile of the device starts with.
 	CAPF CAPFSettings `yaml:"capf" json:"capf,omitzero"`
 }

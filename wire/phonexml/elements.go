@@ -317,7 +317,7 @@ var elements = []Element{
 	{Path: "device/capfList/capf/phonePort", Source: Configured, Note: "the node's port for capf"},
 	{Path: "device/capfList/capf/processNodeName", Source: Configured, Note: "the node's address for capf"},
 	{Path: "device/certHash", Source: Configured, Note: "the certificate the file is encrypted to, in the short companion"},
-	{Path: "device/encrConfig", Source: Configured, Note: "phoneSecurityProfile.encryptedConfig, and whether the device has an RSA certificate"},
+	{Path: "device/encrConfig", Source: Configured, Note: "phoneSecurityProfile.tftpEncryptedConfig, and whether the device has an RSA certificate"},
 	{Path: "device/userId", Source: NotOffered, Note: "logging in at a phone comes with a later version"},
 	{Path: "device/ownerId", Source: Configured, Note: "device.owner"},
 	{Path: "device/sshUserId", Source: NotOffered, Note: "as sshPassword"},
