@@ -103,6 +103,11 @@ func (d Draft) Sign(s Signer) ([]byte, []Warning, error) {
 		records = b
 	}
 	h := head{version: VersionList, signerVersion: d.SignerVersion, filename: d.Kind.Filename(), time: d.Time, digest: d.Digest}
+	for _, e := range d.Entries {
+		if e.Role == RoleSAST && e.Certificate != nil && e.Certificate.Equal(s.Certificate) {
+			h.signer = SignerID{Subject: e.Subject, Issuer: e.Issuer} // as in its record, so that readers who compare text find it
+		}
+	}
 	b, err := h.sign(records, s)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", d.Kind, err)
@@ -293,7 +298,7 @@ type head struct {
 	time          time.Time
 	digest        Digest
 	encryption    []byte   // the elements 16, 26 and 27, ready
-	signerName    SignerID // texts in place of the certificate's; nearly always empty
+	signer        SignerID // texts in place of the certificate's; nearly always empty
 }
 
 // modulusCode is the code of a key size.
@@ -376,11 +381,11 @@ func (h head) append(c *x509.Certificate, key *rsa.PublicKey) ([]byte, int, erro
 }
 
 func (h head) signerID(c *x509.Certificate) ([]byte, error) {
-	subject, err := orDN(h.signerName.Subject, c.RawSubject)
+	subject, err := orDN(h.signer.Subject, c.RawSubject)
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := orDN(h.signerName.Issuer, c.RawIssuer)
+	issuer, err := orDN(h.signer.Issuer, c.RawIssuer)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func next(b []byte, offset int) (Element, []byte, error) {
 
 // plainElements splits the elements of a record.
 func plainElements(b []byte, offset int) ([]Element, error) {
-	var all []Element
+	all := make([]Element, 0, 10) // as many as a full record has
 	for len(b) > 0 {
 		e, rest, err := next(b, offset)
 		if err != nil {

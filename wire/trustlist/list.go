@@ -219,13 +219,13 @@ func parseRecord(b []byte, offset int) (Record, error) {
 		return Record{}, err
 	}
 	r := Record{Offset: offset, Length: n, Elements: elements}
-	f := fields{seen: map[uint8]bool{}}
+	var f fields
 	for _, e := range elements {
 		if err := r.set(e, &f); err != nil {
 			return Record{}, err
 		}
 	}
-	if !f.seen[TagFunction] {
+	if !f.saw(TagFunction) {
 		return Record{}, malformed(offset, "a record without FUNCTION (tag 4)")
 	}
 	return r, nil

@@ -85,13 +85,13 @@ func ParseSigned(b []byte) (*Signed, error) {
 		return nil, err
 	}
 	h := Header{Elements: elements, Length: length}
-	f := fields{seen: map[uint8]bool{}}
-	if err := h.read(elements, &f); err != nil {
+	var f fields
+	if err := h.readIn(0, elements, &f); err != nil {
 		return nil, err
 	}
-	for _, t := range []uint8{TagVersion, TagHeaderLength, TagSignerName, TagSerialNumber, TagCAName, TagDigestAlgorithm,
+	for _, t := range [...]uint8{TagVersion, TagHeaderLength, TagSignerName, TagSerialNumber, TagCAName, TagDigestAlgorithm,
 		TagSignatureAlgorithm, TagSignatureModulus, TagSignature, TagFilename} {
-		if !f.seen[t] {
+		if !f.saw(t) {
 			return nil, malformed(length, "the header ends without an element with tag %d", t)
 		}
 	}
@@ -125,27 +125,32 @@ func headerLength(b []byte) (int, error) {
 	return 0, malformed(5, "no HEADER LENGTH (tag 2) behind VERSION")
 }
 
-// fields remembers which known elements were there.
-type fields struct{ seen map[uint8]bool }
+// fields remembers which known elements were there, a bit for a tag; known tags are below 32.
+type fields uint32
+
+func (f fields) saw(tag uint8) bool { return f>>tag&1 == 1 }
 
 func (f *fields) once(e Element) error {
-	if f.seen[e.Tag] {
+	if f.saw(e.Tag) {
 		return malformed(e.Offset, "a second element with tag %d", e.Tag)
 	}
-	f.seen[e.Tag] = true
+	*f |= 1 << e.Tag
 	return nil
 }
 
-// sizes are the lengths of elements that have but one; every known tag has an entry, 0 is any length.
-var sizes = map[uint8]int{
-	TagVersion: 2, TagHeaderLength: 2, TagSignerVersion: 2, TagSignerName: 0, TagSerialNumber: 0, TagCAName: 0, TagDigestAlgorithm: 1,
-	TagSignatureAlgorithm: 1, TagSignatureModulus: 1, TagSignature: 0, TagFilename: 0, TagTimestamp: 4, TagIVAlgorithm: 1, TagIV: 16,
-	TagPaddingLength: 2, TagKeyForm: 1, TagKeySize: 2, TagKeyAlgorithm: 1, TagKey: 0, TagHashAlgorithm: 1, TagHash: 20,
-	TagSignerID: 0, TagSignatureInfo: 0, TagSignatureAlgorithmInfo: 0, TagEncryptionInfo: 0, TagIVInfo: 0, TagKeyInfo: 0,
+// anyLength in sizes: the element has no fixed length. A tag that is not in sizes, 0, is not known.
+const anyLength = -1
+
+// sizes are the lengths of elements that have but one.
+var sizes = [...]int{
+	TagVersion: 2, TagHeaderLength: 2, TagSignerVersion: 2, TagSignerName: anyLength, TagSerialNumber: anyLength, TagCAName: anyLength, TagDigestAlgorithm: 1,
+	TagSignatureAlgorithm: 1, TagSignatureModulus: 1, TagSignature: anyLength, TagFilename: anyLength, TagTimestamp: 4, TagIVAlgorithm: 1, TagIV: 16,
+	TagPaddingLength: 2, TagKeyForm: 1, TagKeySize: 2, TagKeyAlgorithm: 1, TagKey: anyLength, TagHashAlgorithm: 1, TagHash: 20,
+	TagSignerID: anyLength, TagSignatureInfo: anyLength, TagSignatureAlgorithmInfo: anyLength, TagEncryptionInfo: anyLength, TagIVInfo: anyLength, TagKeyInfo: anyLength,
 }
 
 // homes are the containers of elements that live in one. Elsewhere such a tag is somebody else's.
-var homes = map[uint8]uint8{
+var homes = [...]uint8{
 	TagSignerName: TagSignerID, TagSerialNumber: TagSignerID, TagCAName: TagSignerID,
 	TagDigestAlgorithm: TagSignatureInfo, TagSignatureAlgorithmInfo: TagSignatureInfo,
 	TagSignatureAlgorithm: TagSignatureAlgorithmInfo, TagSignatureModulus: TagSignatureAlgorithmInfo,
@@ -154,18 +159,27 @@ var homes = map[uint8]uint8{
 	TagKeyForm: TagKeyInfo, TagKeySize: TagKeyInfo, TagKeyAlgorithm: TagKeyInfo, TagKey: TagKeyInfo,
 }
 
-func (h *Header) read(all []Element, f *fields) error { return h.readIn(0, all, f) }
+// known reports whether the element is ours to read where it stands.
+func known(e Element, container uint8) bool {
+	if e.Bare || int(e.Tag) >= len(sizes) || sizes[e.Tag] == 0 {
+		return false
+	}
+	home := uint8(0)
+	if int(e.Tag) < len(homes) {
+		home = homes[e.Tag]
+	}
+	return home == container
+}
 
 func (h *Header) readIn(container uint8, all []Element, f *fields) error {
 	for _, e := range all {
-		size, known := sizes[e.Tag]
-		if !known || e.Bare || homes[e.Tag] != container {
+		if !known(e, container) {
 			continue
 		}
 		if err := f.once(e); err != nil {
 			return err
 		}
-		if size != 0 && len(e.Value) != size {
+		if size := sizes[e.Tag]; size != anyLength && len(e.Value) != size {
 			return malformed(e.Offset, "element with tag %d has %d bytes, expected %d", e.Tag, len(e.Value), size)
 		}
 		if err := h.set(e); err != nil {
@@ -238,8 +252,8 @@ func (h *Header) checkEncryption(f *fields) error {
 	if h.Encryption == nil {
 		return nil
 	}
-	for _, t := range []uint8{TagEncryptionInfo, TagIV, TagPaddingLength, TagKeySize, TagKey, TagHashAlgorithm, TagHash} {
-		if !f.seen[t] {
+	for _, t := range [...]uint8{TagEncryptionInfo, TagIV, TagPaddingLength, TagKeySize, TagKey, TagHashAlgorithm, TagHash} {
+		if !f.saw(t) {
 			return malformed(h.Length, "the header says that the payload is encrypted, and ends without an element with tag %d", t)
 		}
 	}

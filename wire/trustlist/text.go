@@ -53,7 +53,7 @@ func (t *printer) head(o TextOptions) {
 	raw := t.list.Bytes()
 	t.printf("The checksum value of the %s file:\n%x(MD5)\n%x(SHA1)\n\n", t.kind, md5.Sum(raw), sha1.Sum(raw))
 	t.printf("Length of %s file: %d\n", t.kind, len(raw))
-	t.printf("The %s File was last modified on %s\n\n", t.kind, o.Modified.Format(time.UnixDate))
+	t.printf("The %s File was last modified on %s\n\n", t.kind, o.Modified.Format("Mon Jan 02 15:04:05 MST 2006"))
 	t.printf("        Parse %s File\n        ----------------\n\n", t.kind)
 	t.printf("Version:        %s\nHeaderLength:   %d (BYTES)\n\n", t.list.Header.Version, t.list.Header.Length)
 }
