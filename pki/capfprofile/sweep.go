@@ -74,8 +74,22 @@ func (b *Book) abandon(ctx context.Context, o Owner) (Profile, error) {
 	})
 }
 
-// Waits reports whether certificates wait for the use of a newer one.
-func (p *Profile) Waits() bool { return len(p.Superseded) > 0 || p.Unconfirmed != nil }
+// Unseen are the certificates whose use would change something: pass them to Used when they are seen in a handshake.
+func (p *Profile) Unseen() []pki.Ref {
+	var out []pki.Ref
+	if p.LSC != nil && !p.LSC.Seen && len(p.Superseded) > 0 {
+		out = append(out, p.LSC.Ref)
+	}
+	if p.Unconfirmed != nil {
+		out = append(out, p.Unconfirmed.Ref)
+	}
+	for _, c := range p.Superseded {
+		if p.unsure(c.Ref) >= 0 {
+			out = append(out, c.Ref)
+		}
+	}
+	return out
+}
 
 // due are the superseded certificates to be revoked now.
 func (p *Profile) due(now time.Time, grace time.Duration) []Certificate {

@@ -40,7 +40,7 @@ type Times struct {
 	Key time.Duration
 	// Answer is how long it may take to store, delete or fetch. Default: 2m.
 	Answer time.Duration
-	// Issue is how long an authority may take. Default: 2m.
+	// Issue is how long an authority may take, the wait for a worker in a burst included. Default: 5m.
 	Issue time.Duration
 	// Hold is how long an application waits, connected, for the answer of an offline authority: it makes a new key at
 	// every attempt, so that an answer can reach it only in the session that asked. Default: 30m.
@@ -58,7 +58,7 @@ func (t Times) withDefaults() Times {
 	for _, x := range []struct {
 		v *time.Duration
 		d time.Duration
-	}{{&t.Greeting, 30 * time.Second}, {&t.Key, 15 * time.Minute}, {&t.Answer, 2 * time.Minute}, {&t.Issue, 2 * time.Minute},
+	}{{&t.Greeting, 30 * time.Second}, {&t.Key, 15 * time.Minute}, {&t.Answer, 2 * time.Minute}, {&t.Issue, 5 * time.Minute},
 		{&t.Hold, 30 * time.Minute}, {&t.KeepAlive, 20 * time.Second}, {&t.Retry, 15 * time.Minute}, {&t.Session, time.Hour}} {
 		if *x.v == 0 {
 			*x.v = x.d
