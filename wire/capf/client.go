@@ -275,6 +275,9 @@ func (c *Client) received(now time.Time, m Message) []Output {
 		if c.state == clientWaiting || c.state == clientOrdered {
 			c.deadline = now.Add(c.cfg.ServerWait)
 		}
+		if c.cfg.Version == VersionJTAPI && c.state == clientOrdered {
+			return c.send(Message{Command: CommandStatusResponse, Session: c.session})
+		}
 		return nil
 	case CommandAuthRequest:
 		if c.state == clientWaiting {
