@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/locktone/locktone/config"
@@ -82,8 +83,8 @@ type Version struct {
 	Mode   config.SecurityMode `json:"mode"`
 	// Records without SAST ones, in file order; the same in every variant.
 	Records []Record `json:"records"`
-	// Signers are the SAST records: active and staged ones, as far as they are listed by every variant, and retiring ones,
-	// which only their own variant lists.
+	// Signers are the SAST records: active and staged ones, which every variant lists, in the order of the default one,
+	// then retiring ones, which only their own variant lists.
 	Signers  []Record    `json:"signers"`
 	Default  Fingerprint `json:"default"` // the signer of the variant for those of whom nothing is known
 	Variants []Variant   `json:"variants"`
@@ -92,7 +93,14 @@ type Version struct {
 }
 
 // Variant returns the variant of a signer.
-func (v Version) Variant(signer Fingerprint) (Variant, bool) { panic("lists: not yet") }
+func (v Version) Variant(signer Fingerprint) (Variant, bool) {
+	for _, x := range v.Variants {
+		if x.Signer == signer {
+			return x, true
+		}
+	}
+	return Variant{}, false
+}
 
 // File is a list as it is served.
 type File struct {
@@ -120,7 +128,12 @@ type Held struct {
 }
 
 // May returns every copy the device may be holding: the confirmed one and those fetched since, oldest first.
-func (h Held) May() []Copy { panic("lists: not yet") }
+func (h Held) May() []Copy {
+	if h.Confirmed == (Copy{}) {
+		return slices.Clone(h.Fetched)
+	}
+	return append([]Copy{h.Confirmed}, h.Fetched...)
+}
 
 // Holding is what is known of one device or client.
 type Holding struct {
@@ -133,7 +146,14 @@ type Holding struct {
 }
 
 // Of returns what it holds of a kind.
-func (h Holding) Of(kind trustlist.Kind) Held { panic("lists: not yet") }
+func (h Holding) Of(kind trustlist.Kind) Held { return *h.of(kind) }
+
+func (h *Holding) of(kind trustlist.Kind) *Held {
+	if kind == trustlist.ITL {
+		return &h.ITL
+	}
+	return &h.CTL
+}
 
 // Holder is the key of a device, or of a client without a name at an address.
 func Holder(device string, addr netip.Addr) string {

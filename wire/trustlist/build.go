@@ -54,7 +54,7 @@ type Warning struct {
 	What  string // a sentence
 }
 
-// A DuplicateNameError: two entries of one role have certificates of one common name. Readers that keep the certificates
+// A DuplicateNameError: two entries of one role have different certificates of one common name. Readers that keep the certificates
 // of a list by role and name (JTAPI) forget the first. A renewed certificate needs a common name of its own.
 type DuplicateNameError struct {
 	Role          Role
@@ -137,7 +137,7 @@ func (d Draft) check(s Signer) error {
 		}
 		// Aliases of key stores are in lower case.
 		key := role{e.Role, strings.ToLower(e.Certificate.Subject.CommonName)}
-		if first, ok := names[key]; ok {
+		if first, ok := names[key]; ok && !d.Entries[first].Certificate.Equal(e.Certificate) { // the same one at another host is no loss
 			return &DuplicateNameError{Role: e.Role, CommonName: e.Certificate.Subject.CommonName, First: first, Second: i, Entries: [2]Entry{d.Entries[first], e}}
 		}
 		names[key] = i
