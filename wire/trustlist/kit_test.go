@@ -210,6 +210,9 @@ func keyPEM(t testing.TB, key crypto.PrivateKey) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
+// ecCurve is any.
+var ecCurve = elliptic.P384()
+
 func ecKey(t testing.TB, c elliptic.Curve) *ecdsa.PrivateKey {
 	k, err := ecdsa.GenerateKey(c, rand.Reader)
 	if err != nil {
@@ -227,3 +230,12 @@ type canned struct {
 func (c canned) Public() crypto.PublicKey { return c.public }
 
 func (c canned) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return c.signature, nil }
+
+func (l *List) mustX509(t testing.TB, n int) *x509.Certificate {
+	t.Helper()
+	c, err := l.Records[n].X509()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
