@@ -106,6 +106,8 @@ type List struct {
 	Version int  `json:"version"`
 	Signers []ID `json:"signers"` // in the order of the file; a variant names its own signer first
 	Others  []ID `json:"others"`  // services, TVS, CAPF
+	// Variants are the signers of whose hand there is a file.
+	Variants []ID `json:"variants"`
 }
 
 // variant is what a device learns from the list as signed by one signer: limit is Device.SignerLimit.

@@ -99,5 +99,8 @@ func (s State) listing() List {
 		}
 	}
 	l.Others = normal(l.Others)
+	for _, g := range s.signers() {
+		l.Variants = append(l.Variants, g.ID)
+	}
 	return l
 }

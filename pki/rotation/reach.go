@@ -139,47 +139,47 @@ func (s State) Refresh(d Device) (h Held, ok bool) {
 		return s.Published.variant(signer, d.SignerLimit), true
 	}
 	if len(d.Held.Knows) == 0 || s.vouched(d) {
-		primary, ok := s.primary()
-		return s.Published.variant(primary, d.SignerLimit), ok
+		if files := s.variants(); files != nil {
+			return s.Published.variant(files[0], d.SignerLimit), true
+		}
 	}
 	return d.Held, false
 }
 
 // served is the signer whose variant a device is served that knows one.
 func (s State) served(d Device) (ID, bool) {
-	for _, phase := range []Phase{Active, Staged, Retiring} {
-		for _, g := range s.signers(phase) {
-			others := !slices.ContainsFunc(d.Or, func(h Held) bool { return len(h.Knows) > 0 && !h.Has(g.ID) })
-			if d.Held.Has(g.ID) && others {
-				return g.ID, true
-			}
+	for _, id := range s.variants() {
+		others := !slices.ContainsFunc(d.Or, func(h Held) bool { return len(h.Knows) > 0 && !h.Has(id) })
+		if d.Held.Has(id) && others {
+			return id, true
 		}
 	}
 	return "", false
 }
 
-// signers are the generations of signers in a phase whose keys are here, in the order of the members.
-func (s State) signers(p Phase) (gs []Generation) {
-	for _, m := range s.Members {
-		if m.Kind != Signer {
-			continue
+// variants are the signers that signed the published list and have not been retired since.
+func (s State) variants() (ids []ID) {
+	for _, g := range s.signers() {
+		if slices.Contains(s.Published.Variants, g.ID) {
+			ids = append(ids, g.ID)
 		}
-		for _, g := range m.Generations {
-			if g.Phase == p && !g.Offline {
-				gs = append(gs, g)
+	}
+	return ids
+}
+
+// signers are the generations of signers whose keys are here: active, staged, retiring ones, each in the order of the
+// members.
+func (s State) signers() (gs []Generation) {
+	for _, p := range []Phase{Active, Staged, Retiring} {
+		for _, m := range s.Members {
+			for _, g := range m.Generations {
+				if m.Kind == Signer && g.Phase == p && !g.Offline {
+					gs = append(gs, g)
+				}
 			}
 		}
 	}
 	return gs
-}
-
-// primary is who signs what everybody is served who does not need something else.
-func (s State) primary() (ID, bool) {
-	active := s.signers(Active)
-	if active == nil {
-		return "", false
-	}
-	return active[0].ID, true
 }
 
 // vouched reports whether there is a TVS that the device can verify, which would tell it that today's signer is good.

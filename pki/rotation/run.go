@@ -297,10 +297,13 @@ func (r *Runner) do(ctx context.Context, st Step) error {
 		return nil
 	case Publish:
 		return r.cfg.Site.Publish(ctx)
-	case Replace:
-		for _, a := range []Action{Stage, Activate, Retire} {
-			if err := r.each(ctx, a, st); err != nil {
-				return err
+	case Replace: // member by member: the roots come first, and issue the rest
+		for i, member := range st.Members {
+			one := Step{Members: []string{member}, IDs: st.IDs[i : i+1]}
+			for _, a := range []Action{Stage, Activate, Retire} {
+				if err := r.each(ctx, a, one); err != nil {
+					return err
+				}
 			}
 		}
 		return r.cfg.Site.Publish(ctx)
