@@ -248,13 +248,14 @@ func (c *Client) session(ctx context.Context, address string, lists []*trustlist
 	if err != nil {
 		return connectError(address, err)
 	}
-	conn := tls.Client(raw, serverTLS(lists, c.cfg.LegacyRSA, host))
+	asked := false
+	conn := tls.Client(raw, serverTLS(lists, c.cfg.LegacyRSA, host, &asked))
 	shake, cancel := context.WithTimeout(ctx, handshakeTime)
 	err = conn.HandshakeContext(shake)
 	cancel()
 	if err != nil {
 		_ = raw.Close()
-		return handshakeError(address, err, c.cfg.LegacyRSA)
+		return handshakeError(address, err, c.cfg.LegacyRSA, asked)
 	}
 	c.describe(conn.ConnectionState(), address, r)
 	who := &identity{device: c.name(), store_: c.store, key: c.store.pending(), now: c.cfg.Now}
@@ -376,11 +377,11 @@ func (c *Client) refresh(ctx context.Context, ips []netip.Addr, r *Result) (*tru
 	if err != nil {
 		return c.refused(held, st, name, err, r)
 	}
-	accepted, pinned, err := c.judge(fresh, held, r.Pinned)
+	pinned, err := c.judge(fresh, held, r.Pinned)
 	if err != nil {
 		return c.refused(held, st, name, err, r)
 	}
-	if accepted.Older && !accepted.Pinned && held != nil {
+	if held != nil && pinned == r.Pinned && fresh.Header.Time.Before(held.Header.Time) {
 		r.warn("%s is of %s, older than the list held, of %s: an old copy. The list held stays in use.", name, fresh.Header.Time.UTC().Format(time.RFC3339), held.Header.Time.UTC().Format(time.RFC3339))
 		return c.using(held, st.List, r), nil
 	}
@@ -413,15 +414,14 @@ func (c *Client) refused(held *trustlist.List, st State, name string, err error,
 
 // judge says whether a list may be believed, and whether that goes back to a join token. The token decides when there is one:
 // what was once trusted on first use cannot outvote it.
-func (c *Client) judge(fresh, held *trustlist.List, heldPinned bool) (a trustlist.Acceptance, pinned bool, err error) {
+func (c *Client) judge(fresh, held *trustlist.List, heldPinned bool) (pinned bool, err error) {
 	if pins := c.cfg.Authorization.Signers; len(pins) > 0 {
-		a, err = trustlist.AcceptPinned(fresh, pins)
-		if err == nil || !heldPinned {
-			return a, true, err
+		if _, err = trustlist.AcceptPinned(fresh, pins); err == nil || !heldPinned {
+			return true, err
 		}
 	}
-	a, err = c.rule(fresh, held)
-	return a, heldPinned, err
+	_, err = c.rule(fresh, held)
+	return heldPinned, err
 }
 
 // take stores a list that is believed, when it is another one than that held.

@@ -140,19 +140,20 @@ func connectError(addr string, err error) *Error {
 }
 
 // handshakeError explains a failed handshake: what the field's clients call "Internal SSL error".
-func handshakeError(addr string, err error, legacy bool) *Error {
+// asked says that the server wanted a certificate of ours.
+func handshakeError(addr string, err error, legacy, asked bool) *Error {
 	e := &Error{Step: StepHandshake, Where: addr, Err: err}
 	var (
 		wrong  *CertificateError
-		alert  tls.AlertError
+		alert  *net.OpError
 		record tls.RecordHeaderError
 	)
 	switch {
 	case errors.As(err, &wrong):
 		e.Step, e.Err = StepCertificate, wrong
 		e.Advice = "Either the list is older than the server's certificate (fetch it again once the site has published it), or the address belongs to another site, or somebody stands between. Nothing was sent."
-	case errors.As(err, &alert):
-		e.Advice = alertAdvice(uint8(alert), legacy)
+	case errors.As(err, &alert) && alert.Op == "remote error":
+		e.Advice = alertAdvice(alert.Err.Error(), legacy, asked)
 	case errors.As(err, &record):
 		e.Advice = "The server does not speak TLS on this port: is it CAPF's (default 3804)?"
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
@@ -170,18 +171,19 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// alertAdvice explains the alerts a client can do something about: RFC 8446, 6.2 has their meaning.
-func alertAdvice(code uint8, legacy bool) string {
-	switch code {
-	case 40, 70, 71: // handshake_failure, protocol_version, insufficient_security
+// alertAdvice explains the alerts a client can do something about: RFC 8446, 6.2 has their meaning. The standard library
+// has names for them only.
+func alertAdvice(alert string, legacy, asked bool) string {
+	switch {
+	case asked:
+		return "The server wants a certificate of ours, which CAPF does not: is this the CTI manager's port rather than CAPF's (default 3804)?"
+	case alert == "tls: handshake failure", alert == "tls: protocol version not supported", alert == "tls: insufficient security level":
 		if legacy {
 			return "The server accepts none of our versions and cipher suites, the old ones included."
 		}
 		return "The server accepts none of our versions and cipher suites. Old call managers know only RSA-AES128-SHA: if this one must be used, allow it by the exception capf-legacy-rsa (--legacy-rsa)."
-	case 42, 43, 44, 45, 46, 48, 116:
-		return "The server refuses our certificate, though CAPF should ask for none: is this the CTI manager's port rather than CAPF's (default 3804)?"
 	}
-	return "The server ended the handshake."
+	return "The server ended the handshake; its log says why."
 }
 
 // dialogueError explains how a session ended.

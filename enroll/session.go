@@ -27,9 +27,13 @@ const (
 
 // serverTLS is the configuration for CAPF. The server is known by its certificate standing in the list under the role CAPF,
 // not by a name and not by an issuer: in many sites the CAPF certificate is the one that issues the LSCs, and then every
-// phone holds a certificate issued by it.
-func serverTLS(lists []*trustlist.List, legacy bool, host string) *tls.Config {
+// phone holds a certificate issued by it. asked becomes true when the server wants a certificate of ours.
+func serverTLS(lists []*trustlist.List, legacy bool, host string, asked *bool) *tls.Config {
 	c := &tls.Config{
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			*asked = true
+			return &tls.Certificate{}, nil
+		},
 		MinVersion:         tls.VersionTLS12,
 		ServerName:         host,
 		InsecureSkipVerify: true, // #nosec: verified below, against the trust list
