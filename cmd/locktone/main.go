@@ -47,6 +47,7 @@ type commands struct {
 	Replay  replayCmd  `cmd:"" help:"Run the engine's recorded inputs again and compare what comes of them."`
 	Logs    logsCmd    `cmd:"" help:"Logs."`
 	Cert    certCmd    `cmd:"" help:"Certificates of devices and peers."`
+	CAPF    capfCmd    `cmd:"" name:"capf" help:"Enrolment of phones and CTI applications: profiles, and requests to an offline authority."`
 	Verify  verifyCmd  `cmd:"" help:"Look at the TLS of any host and port as our verifier does."`
 	Utils   utilsCmd   `cmd:"" help:"Commands in the field's spelling."`
 	Hash    hashCmd    `cmd:"" help:"Hash a password for a site file: read from the terminal or standard input."`

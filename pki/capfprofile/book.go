@@ -398,6 +398,15 @@ func (p *Profile) knows(ref pki.Ref) bool {
 	return false
 }
 
+// Refs are the references of all certificates of the profile that may still be valid.
+func (p *Profile) Refs() []pki.Ref {
+	var out []pki.Ref
+	for _, c := range p.certificates() {
+		out = append(out, c.Ref)
+	}
+	return out
+}
+
 // certificates are all that may still be valid.
 func (p *Profile) certificates() []Certificate {
 	out := slices.Clone(p.Superseded)

@@ -290,7 +290,9 @@ func (p *Profile) supersede(c *Certificate, why string, now time.Time) {
 		return
 	}
 	old := *c
-	old.Since, old.Reason, old.DER = now.UTC(), why, nil
+	if old.Since, old.Reason = now.UTC(), why; why != unsureReason { // that may come back
+		old.DER = nil
+	}
 	p.Superseded = append(p.Superseded, old)
 }
 

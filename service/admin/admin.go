@@ -35,7 +35,9 @@ type Config struct {
 	CA      Authority           // nil: certificates cannot be issued here
 	Issued  pki.Register        // what was issued; nil: not shown
 	Metrics prometheus.Gatherer // nil: no /metrics
-	Lists   Lists               // the trust lists that are published; nil: none
+	// Enrolment profiles, and requests to an offline authority; its zero value: this node does not do that.
+	Enrolment Enrolment
+	Lists     Lists // the trust lists that are published; nil: none
 	// Holdings say who fetched which list, for the list of registrations; nil: not shown.
 	Holdings interface {
 		All(ctx context.Context) ([]lists.Holding, error)

@@ -244,6 +244,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.listOperations(api)
 	s.controlOperations(api)
 	s.certOperations(api)
+	s.capfOperations(api)
 	return api
 }
 
