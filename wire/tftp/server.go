@@ -87,6 +87,7 @@ type Server struct {
 // transfer is one request on its way; guarded by the server's lock.
 type transfer struct {
 	name     string
+	local    netip.AddrPort
 	began    time.Time
 	halfOpen bool
 	conn     *net.UDPConn // nil while the file is looked up
@@ -201,7 +202,7 @@ func (s *Server) admit(r *Request, from, local netip.AddrPort) {
 		return
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
-	t := &transfer{name: r.Name, began: s.cfg.Now(), halfOpen: true, cancel: cancel}
+	t := &transfer{name: r.Name, local: local, began: s.cfg.Now(), halfOpen: true, cancel: cancel}
 	s.active[from] = t
 	s.each[from.Addr()]++
 	s.work.Add(1)
@@ -362,6 +363,17 @@ func (s *Server) answered(t *transfer, m *Sender) {
 		t.halfOpen = false
 		s.mu.Unlock()
 	}
+}
+
+// Active lists the transfers that are on their way, in no order; Bytes, Took and Tag are not set.
+func (s *Server) Active() []Transfer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Transfer, 0, len(s.active))
+	for from, t := range s.active {
+		out = append(out, Transfer{Name: t.name, Remote: from, Local: t.local, Began: t.began})
+	}
+	return out
 }
 
 // Counters returns what the server has seen.

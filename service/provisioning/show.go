@@ -1,0 +1,147 @@
+package provisioning
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/trace"
+)
+
+// serve answers what operators ask over the bus.
+func (s *Service) serve() error {
+	b := s.cfg.Bus
+	for _, start := range []func() (*bus.Responder, error){
+		func() (*bus.Responder, error) {
+			return bus.Serve(b, b.Subject(Name, bus.VerbStatus), func(ctx context.Context, _ bus.StatusRequest) (bus.ServiceStatus, error) { return s.Status(ctx), nil })
+		},
+		func() (*bus.Responder, error) {
+			return bus.Serve(b, b.Subject(Name, bus.VerbConnections), s.showConnections)
+		},
+		func() (*bus.Responder, error) {
+			return bus.Serve(b, b.Subject(Name, bus.VerbExceptions), s.showExceptions)
+		},
+		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbTraceLevel), s.traceLevel) },
+	} {
+		r, err := start()
+		if err != nil {
+			return err
+		}
+		s.responders = append(s.responders, r)
+	}
+	return nil
+}
+
+// Status is how the service is, and where it listens.
+func (s *Service) Status(ctx context.Context) bus.ServiceStatus {
+	st := bus.ServiceStatus{Node: s.cfg.Node, Service: Name, State: "ready", Addresses: s.Addresses(), Since: s.started.UTC(), PID: os.Getpid(), Version: s.cfg.Version,
+		Problem: strings.Join(s.fallen, "; ")}
+	if _, snapshot, err := s.library.site(ctx); err == nil {
+		st.Revision = snapshot.Revision.Number
+	}
+	if text := s.problems.text(); text != "" {
+		st.State, st.Problem = "degraded", text
+	}
+	return st
+}
+
+func (s *Service) showConnections(_ context.Context, q bus.Query) ([]bus.Connection, error) {
+	rows := []bus.Connection{}
+	open, _ := s.gate.list()
+	for _, c := range open {
+		transport := "tcp"
+		if c.protocol == overHTTPS {
+			transport = "tls"
+		}
+		rows = append(rows, bus.Connection{Node: s.cfg.Node, Service: Name, Remote: c.remote.String(), Local: c.local.String(), Transport: transport, Direction: "inbound",
+			State: "established", Since: c.since.UTC()})
+	}
+	for _, t := range s.tftp.Active() {
+		rows = append(rows, bus.Connection{Node: s.cfg.Node, Service: Name, Peer: Resolve(t.Name).Device, Remote: t.Remote.String(), Local: t.Local.String(), Transport: "udp", Direction: "inbound",
+			State: "established", Since: t.Began.UTC()})
+	}
+	rows = slices.DeleteFunc(rows, func(r bus.Connection) bool { return q.Name != "" && r.Peer != q.Name })
+	slices.SortFunc(rows, func(a, b bus.Connection) int { return cmp.Compare(a.Peer+a.Remote, b.Peer+b.Remote) })
+	return rows, nil
+}
+
+func (s *Service) showExceptions(ctx context.Context, q bus.Query) ([]bus.Exception, error) {
+	rows := []bus.Exception{}
+	for _, weakness := range s.tlsPolicy().Weaknesses() {
+		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "tls", Value: weakness, Risk: "whoever has the log can read everything that was recorded of these connections"})
+	}
+	_, snapshot, err := s.library.site(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range weakFiles(snapshot.Site) {
+		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: string(config.KindPhoneSecurityProfile), Name: name, Setting: "tftpEncryptedConfig", Value: config.EncryptOff.String(),
+			Default: config.EncryptWhenPossible.String(), Risk: "everybody on the network can read the numbers and names of these phones; there are no passwords in the files"})
+	}
+	return slices.DeleteFunc(rows, func(r bus.Exception) bool { return q.Name != "" && r.Name != q.Name }), nil
+}
+
+// traceLevel changes how much is traced.
+func (s *Service) traceLevel(_ context.Context, r bus.TraceLevelRequest) (bus.TraceLevelResult, error) {
+	level, err := trace.ParseLevel(r.Level)
+	if err != nil {
+		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
+	}
+	before := s.cfg.Trace.Levels().Level(Name, r.Device, r.User)
+	if err := s.cfg.Trace.SetLevel(trace.Scope{Service: Name, Device: r.Device, User: r.User}, level); err != nil {
+		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
+	}
+	return bus.TraceLevelResult{Previous: before.String()}, nil
+}
+
+// Metrics are the service's figures, read when somebody asks for them.
+func (s *Service) Metrics() prometheus.Collector { return collector{s} }
+
+type collector struct{ s *Service }
+
+var (
+	requestsDesc    = prometheus.NewDesc("locktone_provisioning_requests_total", "Requests for files by protocol, class of file and result.", []string{"protocol", "class", "result"}, nil)
+	bytesDesc       = prometheus.NewDesc("locktone_provisioning_bytes_total", "Bytes of files sent, without repetitions.", []string{"protocol"}, nil)
+	activeDesc      = prometheus.NewDesc("locktone_provisioning_active", "TFTP transfers and HTTP connections now.", []string{"protocol"}, nil)
+	refusedDesc     = prometheus.NewDesc("locktone_provisioning_refused_total", "Requests and connections turned away by a limit.", []string{"protocol"}, nil)
+	evictedDesc     = prometheus.NewDesc("locktone_provisioning_evicted_total", "TFTP transfers given up for others because their client never answered.", nil, nil)
+	malformedDesc   = prometheus.NewDesc("locktone_provisioning_malformed_total", "TFTP packets answered with an error before a file was looked for.", nil, nil)
+	descriptionsAll = []*prometheus.Desc{requestsDesc, bytesDesc, activeDesc, refusedDesc, evictedDesc, malformedDesc}
+)
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range descriptionsAll {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(v int, label string) {
+		out <- prometheus.MustNewConstMetric(activeDesc, prometheus.GaugeValue, float64(v), label)
+	}
+	c.s.counters.each(func(p protocol, class Class, r result, n uint64) {
+		counter(requestsDesc, n, p.String(), class.String(), r.String())
+	})
+	for p := overTFTP; p <= overHTTPS; p++ {
+		counter(bytesDesc, c.s.counters.bytes[p].Load(), p.String())
+	}
+	t := c.s.tftp.Counters()
+	open, refused := c.s.gate.list()
+	gauge(t.Active, "tftp")
+	gauge(len(open), "http")
+	counter(refusedDesc, t.Refused, "tftp")
+	counter(refusedDesc, refused, "http")
+	counter(evictedDesc, t.Evicted)
+	counter(malformedDesc, t.Invalid)
+}
