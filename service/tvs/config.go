@@ -2,14 +2,15 @@ package tvs
 
 import (
 	"context"
-	"crypto/x509"
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/trace"
-	"github.com/locktone/locktone/wire/trustlist"
+	"github.com/locktone/locktone/wire/tvs"
 )
 
 // Name is the service's name on the bus, in traces and in the register of certificates.
@@ -60,16 +61,64 @@ type Register interface {
 	Lookup(ctx context.Context, r pki.Ref) (pki.Entry, error)
 }
 
-// Source is somebody who knows certificates that phones may ask about.
-type Source interface {
-	// Known returns every certificate that counts at this moment. What it returned is not changed afterwards.
-	Known(ctx context.Context) ([]Known, error)
+// The bounds of what a phone may remember.
+const (
+	defaultTTL = 24 * time.Hour
+	maxTTL     = 30 * 24 * time.Hour
+)
+
+func (c Config) withDefaults() (Config, error) {
+	switch {
+	case c.Bus == nil || c.Identity == nil || len(c.Addresses) == 0 || len(c.Sources) == 0:
+		return c, errors.New("addresses, sources, a bus and an identity are needed")
+	case c.TTL < 0 || c.TTL > maxTTL || c.TTL > 0 && c.TTL < time.Second:
+		return c, fmt.Errorf("a time to live of %v: want 1 s to %v", c.TTL, maxTTL)
+	case c.Port < Free || c.Port > 0xffff:
+		return c, fmt.Errorf("there is no port %d", c.Port)
+	}
+	setDefault(&c.TTL, defaultTTL)
+	switch c.Port {
+	case 0:
+		c.Port = tvs.Port
+	case Free:
+		c.Port = 0
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Limits = c.Limits.withDefaults()
+	return c, nil
 }
 
-// Known is a certificate with what phones may trust it as.
-type Known struct {
-	Certificate *x509.Certificate
-	Roles       []trustlist.Role
-	Issues      bool   // also the certificates it issued count (VERIFY)
-	From        string // where it is known from, for the trace: "list member callmanager on n1", "tomcat-trust"
+func (l Limits) withDefaults() Limits {
+	setDefault(&l.Connections, 1024)
+	setDefault(&l.PerAddress, 8)
+	setDefault(&l.Strangers, max(1, l.Connections/4))
+	setDefault(&l.Message, 16<<10)
+	setDefault(&l.Questions, 64)
+	setDefault(&l.Handshake, 10*time.Second)
+	setDefault(&l.Idle, 10*time.Second)
+	return l
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// weaknesses lists in words what is weaker than the default.
+func (c Config) weaknesses() []bus.Exception {
+	out := []bus.Exception{}
+	add := func(setting, value, normal, risk string) {
+		out = append(out, bus.Exception{Node: c.Node, Kind: "node", Name: c.Node, Setting: setting, Value: value, Default: normal, Risk: risk})
+	}
+	if c.AllowAnonymous {
+		add("tvs anonymous", "true", "false", "whoever reaches the port may ask which certificates the cluster trusts")
+	}
+	if c.KeyLog != nil {
+		add("tvs tls", "logs session secrets", "", "whoever has the log can read everything that was recorded of these connections")
+	}
+	return out
 }
