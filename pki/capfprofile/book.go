@@ -38,8 +38,12 @@ type Config struct {
 	MaxAttempts int
 	// Expires is how long an operation pends when nobody says until when. Default: 10 days.
 	Expires time.Duration
+	// NoRenewal refuses renewals that no operator ordered; see RenewalDue.
+	NoRenewal bool
 	// Grace is how long a replaced certificate stays valid when the new one is not seen in use. Default: 7 days.
 	Grace time.Duration
+	// Iterations is the cost of a string's hash. Default: 30,000, some milliseconds.
+	Iterations int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -49,6 +53,7 @@ func (c Config) withDefaults() Config {
 	set(&c.LockFor, 15*time.Minute)
 	set(&c.MaxLock, 24*time.Hour)
 	set(&c.MaxAttempts, 3)
+	set(&c.Iterations, 30_000)
 	set(&c.Expires, 10*24*time.Hour)
 	set(&c.Grace, 7*24*time.Hour)
 	if c.Now == nil {
@@ -271,7 +276,7 @@ func (b *Book) create(ctx context.Context, o Order, now time.Time) (Created, err
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Created{}, err
 	}
-	if r.Pending(now) && !o.Replace {
+	if r.Pending(now) && !r.Renewal && !o.Replace {
 		return Created{Profile: r.Profile}, ErrPending
 	}
 	if err != nil {
@@ -281,7 +286,7 @@ func (b *Book) create(ctx context.Context, o Order, now time.Time) (Created, err
 	r.Mode, r.Order, r.RSAKeySize, r.ECKeySize, r.Author = o.Mode, o.Order, o.RSAKeySize, o.ECKeySize, o.Author
 	r.Operation, r.Session, r.Attempts, r.Waiting = o.Operation, "", 0, ""
 	r.Failures, r.Lockouts, r.LockedUntil = 0, 0, time.Time{}
-	r.HasString, r.Pins, r.CompletesBy = false, false, time.Time{}
+	r.HasString, r.Pins, r.Renewal, r.CompletesBy = false, false, false, time.Time{}
 	out := Created{}
 	var guard []store.Write
 	if o.Operation != NoPendingOperation {
@@ -326,7 +331,7 @@ func (b *Book) newString(ctx context.Context, o Order, r *record, now time.Time)
 			}
 		}
 	}
-	r.Hash, err = newVerifier(s)
+	r.Hash, err = newVerifier(s, b.cfg.Iterations)
 	r.HasString, r.Pins = true, o.Pins
 	return s, guard, err
 }

@@ -14,6 +14,7 @@ type Certificate struct {
 	pki.Ref
 	Fingerprint string    `json:"fingerprint"` // SHA-256, lower-case hex
 	Subject     string    `json:"subject"`
+	NotBefore   time.Time `json:"notBefore"`
 	NotAfter    time.Time `json:"notAfter"`
 	IssuerEnds  time.Time `json:"issuerEnds,omitzero"` // "LSC Issuer Expires"
 	Since       time.Time `json:"since"`               // when it came into its present place
@@ -23,7 +24,7 @@ type Certificate struct {
 }
 
 func certificateOf(c *x509.Certificate, issuerEnds, now time.Time) Certificate {
-	return Certificate{Ref: pki.RefOf(c), Fingerprint: pki.Fingerprint(c), Subject: c.Subject.String(), NotAfter: c.NotAfter.UTC(),
+	return Certificate{Ref: pki.RefOf(c), Fingerprint: pki.Fingerprint(c), Subject: c.Subject.String(), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
 		IssuerEnds: issuerEnds.UTC(), Since: now.UTC(), DER: c.Raw}
 }
 
@@ -45,6 +46,8 @@ type Profile struct {
 
 	// Pins says that the string was handed out inside a join token, so that the owner knows whose lists to trust.
 	Pins bool `json:"pins,omitempty"`
+	// Renewal says that the pending operation was begun by the owner itself, with its LSC, near the end of its life.
+	Renewal bool `json:"renewal,omitempty"`
 	// Unpinned says that the present LSC was fetched on a string without a token: trust on first use.
 	Unpinned bool `json:"enrolledWithoutPinning,omitempty"`
 
@@ -78,6 +81,11 @@ func (p *Profile) late(now time.Time) bool {
 // Locked reports whether the profile is locked at this time.
 func (p *Profile) Locked(now time.Time) bool { return now.Before(p.LockedUntil) }
 
+// RenewalDue reports whether the LSC is past two thirds of its life, when its owner may renew it unasked.
+func (p *Profile) RenewalDue(now time.Time) bool {
+	return p.LSC != nil && now.Before(p.LSC.NotAfter) && now.Sub(p.LSC.NotBefore) > p.LSC.NotAfter.Sub(p.LSC.NotBefore)/3*2
+}
+
 // AuthModeCode is capfAuthMode in the phone's configuration file: 0 when nothing pends, else 1 to 4.
 func (p *Profile) AuthModeCode(now time.Time) int {
 	if !p.Pending(now) {
@@ -91,7 +99,7 @@ func (p *Profile) setStatus(s Status, now time.Time) { p.Status, p.StatusAt = s,
 // finish ends the operation: the string is used up, the session over.
 func (p *Profile) finish(s Status, now time.Time) {
 	p.Operation, p.CompletesBy, p.Session, p.Attempts, p.Waiting = NoPendingOperation, time.Time{}, "", 0, ""
-	p.HasString, p.Pins = false, false
+	p.HasString, p.Pins, p.Renewal = false, false, false
 	p.setStatus(s, now)
 }
 

@@ -66,12 +66,11 @@ func (s String) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `
 type verifier string
 
 const (
-	iterations    = 30_000
 	maxIterations = 10_000_000
 	hashName      = "pbkdf2-sha256"
 )
 
-func newVerifier(s String) (verifier, error) {
+func newVerifier(s String, iterations int) (verifier, error) {
 	salt := make([]byte, 16)
 	_, _ = rand.Read(salt) // never fails, crypto/rand says
 	key, err := pbkdf2.Key(sha256.New, string(s), salt, iterations, sha256.Size)

@@ -20,7 +20,11 @@ type Knock struct {
 	String String // PASSWORD as sent; empty: the null string
 	// Proof is the existing certificate's kind of proof, already verified: the key's possession, the chain, the name
 	// and that it is not revoked. ProofNone when none was shown or it did not hold.
-	Proof  Proof
+	Proof Proof
+	// Proven is the certificate of the proof. Fresh says that the proof is good for this session only (SUDI_DATA): the
+	// other form can be recorded by a false server and shown again, so that it is good for ordered operations only.
+	Proven pki.Ref
+	Fresh  bool
 	Remote string // for the listing
 }
 
@@ -113,7 +117,7 @@ func (b *Book) Begin(ctx context.Context, k Knock) (Grant, error) {
 	if len(all) == 0 {
 		return Grant{}, &Refused{Why: RefusedUnknown}
 	}
-	pending, refused, err := b.pending(ctx, all, now)
+	pending, refused, err := b.pending(ctx, all, k, now)
 	if err != nil || refused != nil {
 		return Grant{}, asError(refused, err)
 	}
@@ -133,11 +137,11 @@ func asError(r *Refused, err error) error {
 }
 
 // pending sorts out the profiles that have something to do, and ends what is late.
-func (b *Book) pending(ctx context.Context, all []record, now time.Time) (out []record, refused *Refused, err error) {
+func (b *Book) pending(ctx context.Context, all []record, k Knock, now time.Time) (out []record, refused *Refused, err error) {
 	refused = &Refused{Owner: all[0].Owner, Why: RefusedNothing}
 	for _, r := range all {
 		switch {
-		case r.Pending(now):
+		case r.Pending(now), !b.cfg.NoRenewal && k.renews(&r, now):
 			out = append(out, r)
 		case r.late(now):
 			if _, err := b.expire(ctx, r.Owner, now); err != nil {
@@ -164,6 +168,9 @@ func (b *Book) expire(ctx context.Context, o Owner, now time.Time) (Profile, err
 // proves decides by the profile's mode. In the two modes with a certificate the phone chooses which it shows: its
 // precedence is the phone's business, both prove the same.
 func (k Knock) proves(r *record, now time.Time) bool {
+	if r.Renewal || r.Operation == NoPendingOperation {
+		return k.renews(r, now)
+	}
 	switch r.Mode {
 	case ByNullString:
 		return k.String == ""
@@ -173,6 +180,15 @@ func (k Knock) proves(r *record, now time.Time) bool {
 	return !r.Locked(now) && k.String != "" && r.Hash.matches(k.String)
 }
 
+// renews: an owner may renew its LSC unasked in the last third of its life, when it proves in this very session that it
+// holds it.
+func (k Knock) renews(r *record, now time.Time) bool {
+	return (r.Renewal || r.Operation == NoPendingOperation) && k.Proof == ProofLSC && k.Fresh && r.RenewalDue(now) && k.Proven == r.LSC.Ref
+}
+
+// renewalTime is how long a renewal that has begun may take.
+const renewalTime = 2 * time.Hour
+
 // grant notes the session. The string stays good until the certificate is stored, or no retry could succeed.
 func (b *Book) grant(ctx context.Context, o Owner, k Knock, now time.Time) (Grant, error) {
 	token := make([]byte, 12)
@@ -180,7 +196,11 @@ func (b *Book) grant(ctx context.Context, o Owner, k Knock, now time.Time) (Gran
 	g := Grant{session: hex.EncodeToString(token)}
 	var err error
 	g.Profile, err = b.change(ctx, o, func(r *record) error {
-		if !r.Pending(now) || !k.proves(r, now) { // another node was faster
+		switch renew := !b.cfg.NoRenewal && k.renews(r, now); {
+		case renew:
+			r.Operation, r.Renewal, r.CompletesBy = InstallUpgrade, true, now.Add(renewalTime).UTC()
+			r.setStatus(StatusPending, now)
+		case !r.Pending(now) || !k.proves(r, now): // another node was faster
 			return &Refused{Owner: o, Why: RefusedNothing}
 		}
 		r.Session, r.Failures, r.LastRemote, r.LastContact = g.session, 0, k.Remote, now.UTC()
@@ -195,6 +215,10 @@ func (b *Book) wrong(ctx context.Context, tried []record, k Knock, now time.Time
 	for _, t := range tried {
 		if _, err := b.change(ctx, t.Owner, func(r *record) error {
 			r.LastRemote, r.LastContact = k.Remote, now.UTC()
+			if r.Renewal {
+				out = &Refused{Owner: r.Owner, Why: RefusedNothing}
+				return nil // nobody ordered it, so it says nothing
+			}
 			if r.Locked(now) {
 				out = &Refused{Owner: r.Owner, Why: RefusedLocked, Cause: CauseInvalidString, Until: r.LockedUntil}
 				return nil
@@ -265,7 +289,7 @@ func (b *Book) Issued(ctx context.Context, g Grant, c *x509.Certificate, issuerE
 // is used up.
 func (b *Book) Stored(ctx context.Context, g Grant) (Profile, error) {
 	return b.during(ctx, g, func(r *record, now time.Time) {
-		if r.Mode == ByAuthenticationString {
+		if r.Mode == ByAuthenticationString && !r.Renewal {
 			r.Unpinned = !r.Pins
 		}
 		r.promote("replaced by a newer certificate", now)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -220,7 +221,7 @@ func (x *session) authenticate(r wire.AuthResponse) input {
 	x.shown.mu.Lock()
 	x.shown.device = r.Device
 	x.shown.mu.Unlock()
-	g, err := x.s.book.Begin(x.ctx, capfprofile.Knock{Name: r.Device, String: capfprofile.String(r.Password.Reveal()), Proof: x.prove(r), Remote: x.remote.String()})
+	g, err := x.s.book.Begin(x.ctx, x.prove(r))
 	if err == nil {
 		x.grant, x.granted = g, true
 		x.s.counts.begun.Add(1)
@@ -265,45 +266,54 @@ func alarm(no *capfprofile.Refused) string {
 
 // prove verifies existing certificates: possession of the key, the chain, the name, and that nothing is revoked. What
 // does not hold proves nothing, and the trace says why.
-func (x *session) prove(r wire.AuthResponse) capfprofile.Proof {
-	best := capfprofile.ProofNone
+func (x *session) prove(r wire.AuthResponse) (k capfprofile.Knock) {
+	k = capfprofile.Knock{Name: r.Device, String: capfprofile.String(r.Password.Reveal()), Remote: x.remote.String()}
 	for _, c := range r.Certificates {
 		cert, err := x509.ParseCertificate(c.DER)
 		if err == nil {
 			err = wire.VerifyProof(cert, r)
 		}
-		best = max(best, x.proof(r.Device, cert, err))
+		x.proof(&k, cert, err, false)
 	}
 	if r.SUDI != nil {
 		cert, err := x509.ParseCertificate(r.SUDI.Certificate)
 		if err == nil {
 			err = wire.VerifySUDI(cert, x.id, *r.SUDI)
 		}
-		best = max(best, x.proof(r.Device, cert, err))
+		x.proof(&k, cert, err, true)
 	}
-	return best
+	return k
 }
 
-// micPolicy is what manufacturers' certificates may lack: they are older than the rules.
-func micPolicy(device string) pki.PeerPolicy {
-	return pki.PeerPolicy{Peer: device, Kinds: pki.KindsOf(pki.KindDevice), Exceptions: []pki.Rule{pki.RuleEKUMissing, pki.RuleEKU, pki.RuleKeyUsage}}
+// existingPolicy is what an existing certificate has to be. Manufacturers' certificates are older than the rules about
+// usage.
+func existingPolicy(name string, kind pki.Kind) pki.PeerPolicy {
+	return pki.PeerPolicy{Peer: name, Kinds: pki.KindsOf(kind), Exceptions: []pki.Rule{pki.RuleEKUMissing, pki.RuleEKU, pki.RuleKeyUsage}}
 }
 
-func (x *session) proof(device string, cert *x509.Certificate, err error) capfprofile.Proof {
+// proof adds what one certificate proves. One that our register has counts more than one that only an anchor vouches for.
+func (x *session) proof(k *capfprofile.Knock, cert *x509.Certificate, err error, fresh bool) {
 	if err != nil {
-		x.note(trace.Info, "the existing certificate of "+quoted(device)+" proves nothing: "+err.Error())
-		return capfprofile.ProofNone
+		x.note(trace.Info, "the existing certificate of "+quoted(k.Name)+" proves nothing: "+err.Error())
+		return
 	}
-	report := x.s.cfg.Identity.Snapshot().Trust.Verify([]*x509.Certificate{cert}, pki.PeerIsClient, micPolicy(device), x.s.cfg.Now())
-	if f, ok := pki.AuthorizeDevice(report, device); !ok {
-		x.note(trace.Info, "the existing certificate of "+quoted(device)+" proves nothing: it "+f.What,
+	kind, authorize, name := pki.KindDevice, pki.AuthorizeDevice, k.Name
+	if instance, ok := strings.CutPrefix(k.Name, capfprofile.ApplicationPrefix); ok {
+		kind, authorize, name = pki.KindCTI, pki.AuthorizeCTI, capfprofile.Owner{Instance: instance}.CommonName()
+	}
+	report := x.s.cfg.Identity.Snapshot().Trust.Verify([]*x509.Certificate{cert}, pki.PeerIsClient, existingPolicy(k.Name, kind), x.s.cfg.Now())
+	if f, ok := authorize(report, name); !ok {
+		x.note(trace.Info, "the existing certificate of "+quoted(k.Name)+" proves nothing: it "+f.What,
 			trace.Field{Name: "rule", Value: string(f.Rule)}, trace.Field{Name: "expected", Value: f.Expected}, trace.Field{Name: "got", Value: f.Got}, trace.Field{Name: "fix", Value: f.Fix})
-		return capfprofile.ProofNone
+		return
 	}
+	proof := capfprofile.ProofMIC
 	if report.Registered() {
-		return capfprofile.ProofLSC
+		proof = capfprofile.ProofLSC
 	}
-	return capfprofile.ProofMIC
+	if k.Proof != capfprofile.ProofLSC || proof == capfprofile.ProofLSC {
+		k.Proof, k.Proven, k.Fresh = proof, pki.RefOf(cert), k.Fresh || fresh
+	}
 }
 
 // issue asks the authority and notes the certificate in the profile before it is sent.
