@@ -26,15 +26,20 @@ import (
 // testTime is when everything happens.
 var testTime = time.Date(2026, 11, 22, 8, 30, 0, 0, time.UTC)
 
-// rsaKeys are made once: three signers share them.
-var rsaKeys = sync.OnceValue(func() []*rsa.PrivateKey {
-	keys := make([]*rsa.PrivateKey, 3)
-	for i := range keys {
-		k, err := rsa.GenerateKey(rand.Reader, 2048)
+// rsaKeys are the throw-away keys in testdata: three of 2048 bits, then 1024 and 4096.
+var rsaKeys = sync.OnceValue(func() (keys []*rsa.PrivateKey) {
+	rest, err := os.ReadFile("testdata/keys.pem")
+	if err != nil {
+		panic(err)
+	}
+	for len(rest) > 0 {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 		if err != nil {
 			panic(err)
 		}
-		keys[i] = k
+		keys = append(keys, k.(*rsa.PrivateKey))
 	}
 	return keys
 })
