@@ -106,7 +106,7 @@ type List struct {
 	Version int  `json:"version"`
 	Signers []ID `json:"signers"` // in the order of the file; a variant names its own signer first
 	Others  []ID `json:"others"`  // services, TVS, CAPF
-	// Variants are the signers of whose hand there is a file.
+	// Variants are the signers of whose hand there is a file; nil: all whose keys are here.
 	Variants []ID `json:"variants"`
 }
 

@@ -99,6 +99,7 @@ func (s State) listing() List {
 		}
 	}
 	l.Others = normal(l.Others)
+	l.Variants = []ID{} // none is not nil
 	for _, g := range s.signers() {
 		l.Variants = append(l.Variants, g.ID)
 	}

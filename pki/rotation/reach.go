@@ -160,7 +160,7 @@ func (s State) served(d Device) (ID, bool) {
 // variants are the signers that signed the published list and have not been retired since.
 func (s State) variants() (ids []ID) {
 	for _, g := range s.signers() {
-		if slices.Contains(s.Published.Variants, g.ID) {
+		if s.Published.Variants == nil || slices.Contains(s.Published.Variants, g.ID) {
 			ids = append(ids, g.ID)
 		}
 	}

@@ -317,7 +317,7 @@ func (r *Runner) each(ctx context.Context, a Action, st Step) error {
 		var err error
 		switch a {
 		case Stage:
-			err = r.cfg.Site.Stage(ctx, member, st.IDs[i].Generation())
+			err = r.stage(ctx, member, st.IDs[i].Generation())
 		case Activate:
 			err = r.cfg.Site.Activate(ctx, member, st.IDs[i].Generation())
 		case Retire:
@@ -328,6 +328,19 @@ func (r *Runner) each(ctx context.Context, a Action, st Step) error {
 		}
 	}
 	return nil
+}
+
+// stage makes a generation unless the member is past it: another node may have done more than this one knows.
+func (r *Runner) stage(ctx context.Context, member string, generation int) error {
+	s, _, err := r.cfg.Site.Graph(ctx)
+	if err != nil {
+		return err
+	}
+	m, _ := s.Member(member)
+	if g, ok := m.Active(); ok && g.Number >= generation {
+		return nil
+	}
+	return r.cfg.Site.Stage(ctx, member, generation)
 }
 
 // retire forgets everything of a member that is older than what it presents.

@@ -132,7 +132,7 @@ func (x *rig) advance(t *testing.T) Status {
 	return st
 }
 
-var everybody = []string{"SEP01", "SEP02 no-tvs", "SEP03 mic two-signers", "SEP04 nothing no-lsc", "JTAPI1 no-tvs two-signers no-lsc", "vm-a peer", "vm-b peer knows=callmanager-g1"}
+var everybody = []string{"SEP01", "JTAPI1 no-tvs two-signers no-lsc", "vm-b peer knows=callmanager-g1"}
 
 // TestCrashAnywhere kills the runner before and after every single call it makes, and starts another: it ends in the same
 // state, each generation made once, and nobody is stranded on the way.

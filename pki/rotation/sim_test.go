@@ -119,7 +119,7 @@ func simulated(t *testing.T) int {
 	if os.Getenv("LOCKTONE_ALL") != "" {
 		return 10_000
 	}
-	return 1_000
+	return 600
 }
 
 // TestRotateEverything: every certificate and every key of a site is replaced, with real lists and real verification, while

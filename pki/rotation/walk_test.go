@@ -131,7 +131,7 @@ func randomSteps(r *rand.Rand, w *world, count int) (steps []Step) {
 // TestVictimsAreTheVictims: for random sites, devices and steps, whom the planner names is exactly whom real devices with real
 // lists, sleeping through them in the worst way, end up as.
 func TestVictimsAreTheVictims(t *testing.T) {
-	walks := 12
+	walks := 8
 	if os.Getenv("LOCKTONE_ALL") != "" {
 		walks = 300
 	}
