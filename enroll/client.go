@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -98,6 +100,7 @@ type Client struct {
 	cfg   Config
 	store *Store
 	rule  acceptRule
+	mic   *tls.Certificate // a phone's, nil when there is none
 }
 
 // New checks the configuration and opens the folder.
@@ -179,20 +182,23 @@ var ErrNothingPending = errors.New("no certificate operation is pending")
 
 // Enroll fetches and verifies the list, and does what the server orders: normally a new certificate. It retries as the
 // configuration says. The error is an *Error, or ctx's.
-func (c *Client) Enroll(ctx context.Context) (Result, error) {
-	for attempt := 1; ; attempt++ {
-		r, err := c.attempt(ctx)
-		r.Attempts = attempt
+func (c *Client) Enroll(ctx context.Context) (Result, error) { return c.retry(ctx, c.attempt) }
+
+// retry makes attempts until one succeeds, or fails for a cause that does not pass.
+func (c *Client) retry(ctx context.Context, attempt func(context.Context) (Result, error)) (Result, error) {
+	for n := 1; ; n++ {
+		r, err := attempt(ctx)
+		r.Attempts = n
 		if err == nil {
 			c.cfg.Authorization.Password = capf.Secret{} // good for one use
 			return r, nil
 		}
 		var e *Error
-		if ctx.Err() != nil || !errors.As(err, &e) || !e.Retry || attempt > c.cfg.Retries {
+		if ctx.Err() != nil || !errors.As(err, &e) || !e.Retry || n > c.cfg.Retries {
 			return r, err
 		}
 		pause := max(c.cfg.Every, e.After)
-		c.observe(err, "Attempt %d of %d failed; the next one in %v.", attempt, c.cfg.Retries+1, pause)
+		c.observe(err, "Attempt %d of %d failed; the next one in %v.", n, c.cfg.Retries+1, pause)
 		if err := sleep(ctx, pause); err != nil {
 			return r, err
 		}
@@ -221,7 +227,14 @@ func (c *Client) attempt(ctx context.Context) (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, c.session(ctx, address, []*trustlist.List{list}, &r)
+	return r, c.session(ctx, address, []*trustlist.List{list}, authentication{password: c.cfg.Authorization.Password, existing: true}, &r)
+}
+
+// authentication is with what to prove who we are.
+type authentication struct {
+	password capf.Secret
+	existing bool // a certificate held may do
+	mic      bool // the MIC before the LSC
 }
 
 // capf is CAPF's host:port, and its addresses, of which the list's file name is made.
@@ -242,7 +255,7 @@ func (c *Client) capf(ctx context.Context) (address string, ips []netip.Addr, er
 }
 
 // session connects to CAPF, which must stand in one of the lists, and does what it orders.
-func (c *Client) session(ctx context.Context, address string, lists []*trustlist.List, r *Result) error {
+func (c *Client) session(ctx context.Context, address string, lists []*trustlist.List, auth authentication, r *Result) error {
 	host, _, _ := net.SplitHostPort(address)
 	raw, err := c.cfg.Dial(ctx, "tcp", address)
 	if err != nil {
@@ -258,22 +271,42 @@ func (c *Client) session(ctx context.Context, address string, lists []*trustlist
 		return handshakeError(address, err, c.cfg.LegacyRSA, asked)
 	}
 	c.describe(conn.ConnectionState(), address, r)
-	who := &identity{device: c.name(), store_: c.store, key: c.store.pending(), now: c.cfg.Now}
-	cfg := capf.ClientConfig{Device: c.name(), Password: c.cfg.Authorization.Password, Version: c.version(), Pending: who.key != nil, NoEC: c.cfg.NoEC}
-	if present, err := c.store.Credential(); err == nil {
-		who.present = present
-		cfg.Existing = []capf.Certificate{{Type: capf.CertLSC, DER: present.Certificate[0]}}
+	who := &identity{device: c.name(), store_: c.store, key: c.store.pending(), now: c.cfg.Now, present: map[string]crypto.PrivateKey{}}
+	cfg := capf.ClientConfig{Device: c.name(), Password: auth.password, Version: c.version(auth), Pending: who.key != nil, NoEC: c.cfg.NoEC}
+	cfg.Held = who.holds(c.certificates(false))
+	if auth.existing {
+		cfg.Existing = who.holds(c.certificates(auth.mic))
 	}
 	done := converse(ctx, conn, capf.NewClient(cfg, c.cfg.Now()), c.cfg.Now, who)
 	return c.finish(address, done, who, r)
 }
 
+// held is a certificate we hold, with its kind.
+type held struct {
+	kind capf.CertType
+	tls.Certificate
+}
+
+// certificates are what we hold, in the order in which to show them.
+func (c *Client) certificates(micFirst bool) (out []held) {
+	if lsc, err := c.store.Credential(); err == nil {
+		out = append(out, held{capf.CertLSC, lsc})
+	}
+	if c.mic != nil {
+		out = append(out, held{capf.CertMIC, *c.mic})
+	}
+	if micFirst {
+		slices.Reverse(out)
+	}
+	return out
+}
+
 // version is what to announce: an application with a string behaves as the field's do, which know RSA keys alone.
-func (c *Client) version() uint8 {
+func (c *Client) version(auth authentication) uint8 {
 	switch {
 	case c.cfg.Version != 0:
 		return c.cfg.Version
-	case c.cfg.Instance != "" && !c.cfg.Authorization.Password.IsZero():
+	case c.cfg.Instance != "" && !auth.password.IsZero():
 		return capf.VersionJTAPI
 	}
 	return capf.VersionPhone

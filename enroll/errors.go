@@ -54,16 +54,18 @@ type Error struct {
 
 // Error is one paragraph.
 func (e *Error) Error() string {
-	var s strings.Builder
-	s.WriteString(e.Step.String())
-	if e.Where != "" {
-		s.WriteString(" (" + e.Where + ")")
+	if e.Advice == "" {
+		return e.Sentence()
 	}
-	fmt.Fprintf(&s, ": %v", e.Err)
-	if e.Advice != "" {
-		s.WriteString(". " + e.Advice)
+	return e.Sentence() + ". " + e.Advice
+}
+
+// Sentence is what failed, where and why, without the advice.
+func (e *Error) Sentence() string {
+	if e.Where == "" {
+		return fmt.Sprintf("%v: %v", e.Step, e.Err)
 	}
-	return s.String()
+	return fmt.Sprintf("%v (%s): %v", e.Step, e.Where, e.Err)
 }
 
 // Unwrap is the cause.

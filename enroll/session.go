@@ -163,8 +163,8 @@ func work(w worker, out capf.Output, inputs chan<- capf.Input, ended <-chan stru
 type identity struct {
 	device  string
 	store_  *Store
-	key     crypto.Signer   // of the enrolment under way
-	present tls.Certificate // what we hold; empty when nothing
+	key     crypto.Signer                // of the enrolment under way
+	present map[string]crypto.PrivateKey // of the certificates held, by DER
 	now     func() time.Time
 	got     *x509.Certificate // stored in this session
 	erased  bool
@@ -231,8 +231,18 @@ func (i *identity) erase() error {
 	return err
 }
 
+// holds lists certificates for the dialogue and remembers their keys.
+func (i *identity) holds(list []held) []capf.Certificate {
+	out := []capf.Certificate{} // not nil: holding nothing is an answer
+	for _, h := range list {
+		i.present[string(h.Certificate.Certificate[0])] = h.PrivateKey
+		out = append(out, capf.Certificate{Type: h.kind, DER: h.Certificate.Certificate[0]})
+	}
+	return out
+}
+
 func (i *identity) prove(p capf.Prove) (out capf.Proved) {
-	key, ok := i.present.PrivateKey.(crypto.Signer)
+	key, ok := i.present[string(p.Certificate.DER)].(crypto.Signer)
 	if !ok {
 		out.Err = errors.New("the certificate's key cannot sign")
 		return out
