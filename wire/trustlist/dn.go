@@ -94,8 +94,8 @@ func decodeString(v asn1.RawValue) (string, bool) {
 	return "", false
 }
 
-// attributeNames are the types with a short name, in the order in which the reference product writes them: CN;OU;O;L;ST;C,
-// whatever the order in the certificate. -1 in ranks: no place in that order is known.
+// attributeNames are the types with a short name; first the ranked ones, in the order in which the reference product writes
+// them, CN;OU;O;L;ST;C, whatever the order in the certificate. Of the others no place in that order is known.
 var attributeNames = []struct {
 	oid, name string
 	ranked    bool

@@ -68,6 +68,9 @@ const maxDepth = 4
 // headerElements splits a header, or one of its containers when depth is not zero.
 func headerElements(b []byte, offset, depth int) ([]Element, error) {
 	var all []Element
+	if depth == 0 {
+		all = make([]Element, 0, 9)
+	}
 	for len(b) > 0 {
 		if b[0] == TagPadding && depth == 0 {
 			n := len(b) - len(bytes.TrimLeft(b, "\r"))

@@ -105,6 +105,9 @@ func (r *Record) Key() (crypto.PublicKey, error) {
 		if err != nil {
 			return nil, err
 		}
+		if c.PublicKey == nil {
+			return nil, fmt.Errorf("the certificate of the %s record at offset %d has a key of an unknown algorithm", r.Role, r.Offset)
+		}
 		return c.PublicKey, nil
 	}
 	if r.PublicKey == nil {

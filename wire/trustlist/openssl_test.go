@@ -102,7 +102,7 @@ func TestOpensslSubjectHash(t *testing.T) {
 		}
 		all[string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))] = n
 	}
-	for _, c := range append(roots(t, 30), goldenCert(t, "CCM.pem"), goldenCert(t, "CAPF.pem"), goldenCert(t, "ccmec.pem")) {
+	for _, c := range append(roots(t, 12), goldenCert(t, "CCM.pem"), goldenCert(t, "CAPF.pem"), goldenCert(t, "ccmec.pem")) {
 		all[string(certPEM(c))] = c.RawSubject
 	}
 	for c, n := range all {

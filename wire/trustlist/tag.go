@@ -136,11 +136,13 @@ const (
 	SHA512Code4               // code 4 as JTAPI clients read it
 )
 
-var digests = []struct {
+type digest struct {
 	code uint8
 	hash crypto.Hash
 	name string
-}{SHA256: {2, crypto.SHA256, "SHA-256"}, SHA1: {1, crypto.SHA1, "SHA-1"}, SHA512: {3, crypto.SHA512, "SHA-512"},
+}
+
+var digests = [...]digest{SHA256: {2, crypto.SHA256, "SHA-256"}, SHA1: {1, crypto.SHA1, "SHA-1"}, SHA512: {3, crypto.SHA512, "SHA-512"},
 	SHA384: {3, crypto.SHA384, "SHA-384"}, SHA512Code4: {4, crypto.SHA512, "SHA-512 (code 4)"}}
 
 // Code is the digest's number on the wire.
@@ -151,11 +153,7 @@ func (d Digest) Hash() crypto.Hash { return d.entry().hash }
 
 func (d Digest) String() string { return d.entry().name }
 
-func (d Digest) entry() struct {
-	code uint8
-	hash crypto.Hash
-	name string
-} {
+func (d Digest) entry() digest {
 	if int(d) < len(digests) {
 		return digests[d]
 	}
