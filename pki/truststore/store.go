@@ -179,9 +179,25 @@ func (s *Store) read(d store.Document) (Entry, error) {
 	return e, nil
 }
 
+// ErrGrant means that an upload asks for more than its purpose gives; ErrFingerprint that a fingerprint does not name one
+// certificate.
+var (
+	ErrGrant       = errors.New("truststore: this purpose does not give that")
+	ErrFingerprint = errors.New("truststore: not a fingerprint of one certificate")
+)
+
 // Upload checks a certificate and trusts it for the purpose. Findings that do not refuse are in the entry; a refusal is
 // a *pki.VerifyError with all of them. A certificate that is there already is trusted anew, with what this upload says.
 func (s *Store) Upload(ctx context.Context, u Upload) (Entry, error) {
+	e, err := s.Check(ctx, u)
+	if err == nil {
+		err = s.write(ctx, &e)
+	}
+	return e, err
+}
+
+// Check is Upload without the upload: the entry there would be, or the refusal.
+func (s *Store) Check(ctx context.Context, u Upload) (Entry, error) {
 	rule, ok := RuleOf(u.Purpose)
 	if !ok {
 		_, err := ParsePurpose(string(u.Purpose))
@@ -212,8 +228,7 @@ func (s *Store) Upload(ctx context.Context, u Upload) (Entry, error) {
 	if len(all) >= maxEntries {
 		return e, fmt.Errorf("truststore: there are %d certificates already, the most that are kept", len(all))
 	}
-	err = s.write(ctx, &e)
-	return e, err
+	return e, nil
 }
 
 // entry is the document of an upload, with its findings.
@@ -239,7 +254,7 @@ func (r Rule) grants(u Upload) (kinds []pki.Kind, roles []trustlist.Role, err er
 		set = r.Kinds
 	}
 	if set&^r.MayKinds != 0 {
-		return nil, nil, fmt.Errorf("truststore: %s cannot be trusted for %s; it may be for %s", r.Purpose, set, r.MayKinds)
+		return nil, nil, fmt.Errorf("%w: %s cannot be trusted for %s; it may be for %s", ErrGrant, r.Purpose, set, r.MayKinds)
 	}
 	for _, k := range []pki.Kind{pki.KindDevice, pki.KindService, pki.KindCTI, pki.KindPeer} {
 		if set.Has(k) {
@@ -251,7 +266,7 @@ func (r Rule) grants(u Upload) (kinds []pki.Kind, roles []trustlist.Role, err er
 	}
 	for _, role := range roles {
 		if !containsRole(r.MayRoles, role) {
-			return nil, nil, fmt.Errorf("truststore: %s cannot have the role %s", r.Purpose, role)
+			return nil, nil, fmt.Errorf("%w: %s cannot have the role %s", ErrGrant, r.Purpose, role)
 		}
 	}
 	return kinds, roles, nil
@@ -330,7 +345,7 @@ const minFingerprint = 8
 func (s *Store) Find(ctx context.Context, p Purpose, fingerprint string) (Entry, error) {
 	digits := strings.ToLower(strings.ReplaceAll(fingerprint, ":", ""))
 	if len(digits) < minFingerprint {
-		return Entry{}, fmt.Errorf("truststore: fingerprint %q: give at least %d digits of the SHA-256 fingerprint", fingerprint, minFingerprint)
+		return Entry{}, fmt.Errorf("%w: %q: give at least %d digits of the SHA-256 fingerprint", ErrFingerprint, fingerprint, minFingerprint)
 	}
 	all, err := s.List(ctx, p)
 	if err != nil {
@@ -342,7 +357,7 @@ func (s *Store) Find(ctx context.Context, p Purpose, fingerprint string) (Entry,
 			continue
 		}
 		if found != nil && found.Fingerprint != all[i].Fingerprint {
-			return Entry{}, fmt.Errorf("truststore: more than one certificate begins with %s: give more digits", digits)
+			return Entry{}, fmt.Errorf("%w: more than one begins with %s: give more digits", ErrFingerprint, digits)
 		}
 		found = &all[i]
 	}

@@ -245,6 +245,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.controlOperations(api)
 	s.certOperations(api)
 	s.capfOperations(api)
+	s.trustStoreOperations(api)
 	return api
 }
 
