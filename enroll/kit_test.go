@@ -17,12 +17,14 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/locktone/locktone/wire/capf"
 	"github.com/locktone/locktone/wire/trustlist"
+	"github.com/locktone/locktone/wire/tvs"
 )
 
 // rsaKeys are made once: four identities of a site.
@@ -82,6 +84,10 @@ type site struct {
 	seen     []capf.AuthResponse
 	keys     []string // public keys sent
 	served   sync.WaitGroup
+	dialled  []string
+	dead     map[string]bool   // addresses that refuse connections
+	vouched  map[string][]byte // roles that TVS answers with, by the signer's DER; nil: there is no TVS
+	queries  int
 }
 
 // behaviour is what the CAPF server does.
@@ -174,9 +180,16 @@ func (s *site) Fetch(_ context.Context, name string) ([]byte, error) {
 }
 
 // dial connects to the CAPF server by a pipe, which a bubble of synctest understands.
-func (s *site) dial(context.Context, string, string) (net.Conn, error) {
+func (s *site) dial(_ context.Context, _, address string) (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if strings.HasSuffix(address, ":2445") {
+		return s.dialTVS()
+	}
+	s.dialled = append(s.dialled, address)
+	if s.dead[address] {
+		return nil, errors.New("connection refused")
+	}
 	s.sessions++
 	if s.refuse > 0 {
 		s.refuse--
@@ -363,4 +376,35 @@ func stepOf(err error) string {
 		return e.Step.String()
 	}
 	return fmt.Sprint(err)
+}
+
+// dialTVS connects to a trust verification service that answers one question; it uses the call manager's identity.
+func (s *site) dialTVS() (net.Conn, error) {
+	if s.vouched == nil {
+		return nil, errors.New("connection refused")
+	}
+	s.queries++
+	client, server := net.Pipe()
+	s.served.Go(func() {
+		defer server.Close()
+		conn := tls.Server(server, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{s.callManager.Certificate.Raw}, PrivateKey: s.callManager.Key}}, ClientAuth: tls.RequestClientCert})
+		m, err := tvs.Read(conn, 0)
+		if err != nil {
+			return
+		}
+		q, err := m.Request()
+		if err != nil {
+			return
+		}
+		res := tvs.Response{Query: true, Session: q.Session, Status: tvs.NotFound}
+		for der, roles := range s.vouched {
+			if cert, err := x509.ParseCertificate([]byte(der)); err == nil && trustlist.EqualDN(q.Issuer, issuerOf(cert)) && new(big.Int).SetBytes(q.Serial).Cmp(cert.SerialNumber) == 0 {
+				res = tvs.Response{Query: true, Session: q.Session, Certificate: cert.Raw, Roles: roles, TTL: 60}
+			}
+		}
+		b, _ := res.Message().Append(nil)
+		_, _ = conn.Write(b)
+		_ = conn.Close()
+	})
+	return client, nil
 }

@@ -36,8 +36,8 @@ type ClientConfig struct {
 	Password Secret // the authorization string; zero is the null string
 	// Version is what the client announces: VersionJTAPI, VersionJabber or VersionPhone. 0 is VersionPhone.
 	Version uint8
-	// Existing are certificates with which to authenticate when the server asks for AuthLSC or AuthMIC; the proofs in it are
-	// made by the runner (Prove).
+	// Existing are certificates with which to authenticate when the server asks for AuthLSC or AuthMIC, or says nothing and
+	// there is no Password. The proof is made by the runner (Prove).
 	Existing []Certificate
 	// Held are the certificates that FETCH_CERT_REQ brings to the server; nil: those of Existing.
 	Held []Certificate
@@ -307,7 +307,7 @@ func (c *Client) authRequest(now time.Time, m Message) []Output {
 }
 
 // existing is the certificate for an authentication mode: each mode prefers one kind and falls back to the other. Without a
-// mode, a client that was given an authorization string uses that.
+// mode, a client that was given an authorization string uses that, and the first certificate otherwise.
 func (c *Client) existing(a AuthType) (Certificate, bool) {
 	asked := a == AuthLSC || a == AuthMIC || a == AuthNone && c.cfg.Password.IsZero()
 	if !asked || len(c.cfg.Existing) == 0 {
@@ -318,7 +318,7 @@ func (c *Client) existing(a AuthType) (Certificate, bool) {
 		prefer = CertMIC
 	}
 	for _, cert := range c.cfg.Existing {
-		if cert.Type == prefer {
+		if a != AuthNone && cert.Type == prefer {
 			return cert, true
 		}
 	}

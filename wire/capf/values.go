@@ -28,7 +28,7 @@ func (r Reason) String() string {
 	case ReasonOK:
 		return "done"
 	case ReasonRefused:
-		return "refused: wrong authorization string or certificate, or declined"
+		return "wrong authorization string or certificate, or declined"
 	case ReasonUnknown:
 		return "unknown device or instance"
 	}
