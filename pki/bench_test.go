@@ -102,7 +102,7 @@ func BenchmarkVerify(b *testing.B) {
 func BenchmarkIssue(b *testing.B) {
 	ca := testCA(b)
 	for _, alg := range []Algorithm{ECDSAP256, RSA2048} {
-		key := must(generateKey(alg))(b)
+		key := must(GenerateKey(alg))(b)
 		for _, c := range []struct {
 			name string
 			r    Request

@@ -68,8 +68,8 @@ func (a Algorithm) String() string {
 	return "ECDSA-P256"
 }
 
-// generateKey makes a key. An RSA key takes some 100 ms of one core, an ECDSA key some 20 us.
-func generateKey(a Algorithm) (PrivateKey, error) {
+// GenerateKey makes a key. An RSA key takes some 100 ms of one core, an ECDSA key some 20 us.
+func GenerateKey(a Algorithm) (PrivateKey, error) {
 	var k crypto.Signer
 	var err error
 	switch a {

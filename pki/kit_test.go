@@ -196,7 +196,7 @@ func key(t testing.TB, k crypto.Signer, err error) PrivateKey {
 	return NewPrivateKey(k)
 }
 
-func ecKey(t testing.TB) PrivateKey { return must(generateKey(ECDSAP256))(t) }
+func ecKey(t testing.TB) PrivateKey { return must(GenerateKey(ECDSAP256))(t) }
 
 func name(cn string) pkix.Name { return pkix.Name{Organization: []string{"Lab"}, CommonName: cn} }
 

@@ -60,7 +60,7 @@ type linter struct {
 }
 
 func newLinter(issuer *x509.Certificate) (linter, error) {
-	key, err := generateKey(ECDSAP256)
+	key, err := GenerateKey(ECDSAP256)
 	if err != nil {
 		return linter{}, err
 	}

@@ -125,7 +125,7 @@ func (ca *CA) makeRoots(number int) ([]ringEntry, error) {
 		role, cn string
 		alg      Algorithm
 	}{{roleRootEC, stem + "-EC", ECDSAP256}, {roleRootRSA, stem, RSA3072}} {
-		key, err := generateKey(r.alg)
+		key, err := ca.cfg.Keys(r.alg)
 		if err != nil {
 			return nil, err
 		}

@@ -142,7 +142,7 @@ func (s *Signers) make(name, stem string, generation int) (ringEntry, error) {
 	if generation > 1 {
 		stem += "-g" + strconv.Itoa(generation)
 	}
-	key, err := generateKey(RSA2048)
+	key, err := s.cfg.Keys(RSA2048)
 	if err != nil {
 		return ringEntry{}, err
 	}
