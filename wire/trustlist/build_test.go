@@ -85,6 +85,13 @@ func TestDuplicateNames(t *testing.T) {
 	if _, _, err := d.Sign(sast[0]); err != nil {
 		t.Errorf("one name in two roles: %v", err)
 	}
+	same := d.Entries[2]
+	same.Name, same.Address = "192.0.2.11", netip.MustParseAddr("192.0.2.11")
+	again := d
+	again.Entries = append(slices.Clone(d.Entries), same)
+	if l := again.mustSign(t, sast[0]); len(l.Server("192.0.2.11", RoleCCMTFTP)) != 1 {
+		t.Error("one certificate at two hosts is listed once")
+	}
 	d.Entries[4].Role = RoleCCMTFTP
 	_, _, err := d.Sign(sast[0])
 	var dup *DuplicateNameError
