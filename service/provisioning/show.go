@@ -73,7 +73,7 @@ func (s *Service) showConnections(_ context.Context, q bus.Query) ([]bus.Connect
 
 func (s *Service) showExceptions(ctx context.Context, q bus.Query) ([]bus.Exception, error) {
 	rows := []bus.Exception{}
-	for _, weakness := range s.tlsPolicy().Weaknesses() {
+	for _, weakness := range s.tlsPolicy().TLSPolicy.Weaknesses() {
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "tls", Value: weakness, Risk: "whoever has the log can read everything that was recorded of these connections"})
 	}
 	_, snapshot, err := s.library.site(ctx)
