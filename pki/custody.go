@@ -56,6 +56,16 @@ func (k PrivateKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) 
 	return k.signer.Sign(rand, digest, opts)
 }
 
+// Decrypt decrypts, as crypto.Decrypter says: RSA key exchange of TLS 1.2, where a listener's cipher suites allow it by
+// exception, wants it. Keys that cannot, and those of tokens that only sign, say so.
+func (k PrivateKey) Decrypt(rand io.Reader, msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	d, ok := k.signer.(crypto.Decrypter)
+	if !ok {
+		return nil, fmt.Errorf("pki: this private key does not decrypt")
+	}
+	return d.Decrypt(rand, msg, opts)
+}
+
 // Format prints "[redacted]" for every verb.
 func (PrivateKey) Format(s fmt.State, _ rune) { io.WriteString(s, redacted) }
 

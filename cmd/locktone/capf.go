@@ -251,7 +251,7 @@ func (c *capfRequestListCmd) Run(a *app) error {
 		})
 }
 
-// Run writes three files a request: see the note it prints.
+// Run writes two files a request: see the note it prints.
 func (c *capfExportCmd) Run(a *app) error {
 	var list admin.Rows[admin.CAPFRequest]
 	in := map[string]any{}
@@ -272,7 +272,7 @@ func (c *capfExportCmd) Run(a *app) error {
 		return err
 	}
 	for _, r := range list.Rows {
-		for _, f := range []struct{ suffix, text string }{{".csr", r.CSR}, {".pub", r.Key}, {".crt", r.Certificate}} {
+		for _, f := range []struct{ suffix, text string }{{".csr", r.CSR}, {".pub", r.Key}} {
 			if f.text == "" {
 				continue
 			}
@@ -289,7 +289,7 @@ func (c *capfExportCmd) Run(a *app) error {
 const exportNote = `The key to be certified is in ID.pub: its holder sent no request of its own, so ID.csr is signed by the registration
 key of CAPF and says subject and extensions. Issue with the one and the other:
   openssl x509 -req -in ID.csr -force_pubkey ID.pub -CA ca.pem -CAkey ca.key -copy_extensions copyall -days 1095 -out ID.pem
-or, where an authority takes a certificate in place of a request, from ID.crt. Then: locktone capf requests import ID.pem
+Then: locktone capf requests import ID.pem
 `
 
 // Run hands the certificates over.

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"time"
 
 	"github.com/locktone/locktone/pki"
@@ -27,26 +26,26 @@ const RequestCollection = "capf-request"
 
 // Request is a certificate that an offline authority is asked for.
 //
-// What the client sent is a public key; nobody but the client can sign a PKCS #10 request for it. So the export holds
-// the key in three forms, all vouched for by the registration key (that of the service's own certificate):
+// What the client sent is a public key; nobody but the client can sign a PKCS #10 request for it. So the export has two
+// parts, vouched for by the registration key (that of the service's own certificate):
 //
-//   - Key: the public key itself.
+//   - Key: the public key to be certified.
 //   - CSR: a PKCS #10 request with the subject and the extensions wanted, but with the registration key inside and
-//     signed by it, so that it verifies. A CA takes subject and extensions from it and the key from Key:
-//     openssl x509 -req -in ID.csr -force_pubkey ID.pub -CA ... The request's subjectKeyIdentifier is that of Key.
-//   - Certificate: a certificate with the subject and the client's key, signed by the registration key, valid for a
-//     moment in the past: for CAs that take a certificate in place of a request: openssl x509 -in ID.crt -CA ...
+//     signed by it, so that it verifies. Its subjectKeyIdentifier is that of Key, which ties the two together.
 //
-// When the client did sign a request of its own, CSR is that, Signed says so, and the others are not needed.
+// An authority takes subject and extensions from the one and the key from the other:
+//
+//	openssl x509 -req -in ID.csr -force_pubkey ID.pub -copy_extensions copyall -CA ...
+//
+// When the client did sign a request of its own, CSR is that, Signed says so, and Key is not needed.
 type Request struct {
-	ID          string `json:"id"`
-	Owner       Owner  `json:"owner"`
-	CommonName  string `json:"commonName"`
-	SPKI        []byte `json:"publicKey"` // DER
-	Key         string `json:"keyPem"`
-	CSR         string `json:"csrPem"`
-	Certificate string `json:"certificatePem,omitempty"`
-	Signed      bool   `json:"signed,omitempty"` // CSR is signed by the client's own key
+	ID         string `json:"id"`
+	Owner      Owner  `json:"owner"`
+	CommonName string `json:"commonName"`
+	SPKI       []byte `json:"publicKey"` // DER
+	Key        string `json:"keyPem"`
+	CSR        string `json:"csrPem"`
+	Signed     bool   `json:"signed,omitempty"` // CSR is signed by the client's own key
 
 	Asked    time.Time `json:"asked"`
 	Exported time.Time `json:"exported,omitzero"`
@@ -70,11 +69,8 @@ func RequestID(o Owner, spki []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Registrar is the registration authority's certificate and key.
-type Registrar struct {
-	Certificate *x509.Certificate
-	Key         crypto.Signer
-}
+// Registrar is the registration authority's key.
+type Registrar struct{ Key crypto.Signer }
 
 // Queue keeps the requests. It is safe for concurrent use.
 type Queue struct {
@@ -137,14 +133,14 @@ func (q *Queue) List(ctx context.Context) ([]Request, error) {
 // Ask returns the request of the owner for the key, as it is now; it is entered when it is new. Requests of the same
 // owner for other keys are over: the owner has another key now. Those already answered are returned, so that their
 // certificates can be revoked.
-func (q *Queue) Ask(ctx context.Context, o Owner, key crypto.PublicKey, spki []byte, remote string, by Registrar) (r Request, over []Request, err error) {
+func (q *Queue) Ask(ctx context.Context, o Owner, spki []byte, remote string, by Registrar) (r Request, over []Request, err error) {
 	id := RequestID(o, spki)
 	r, err = q.Get(ctx, id)
 	if err == nil || !errors.Is(err, ErrRequestGone) {
 		return r, nil, err
 	}
 	r = Request{ID: id, Owner: o, CommonName: o.CommonName(), SPKI: spki, Asked: q.now().UTC(), Remote: remote, State: RequestWaiting}
-	if err := r.sign(key, by, q.now()); err != nil {
+	if err := r.sign(by); err != nil {
 		return r, nil, err
 	}
 	if over, err = q.drop(ctx, o); err != nil {
@@ -271,8 +267,8 @@ var (
 	oidClient    = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 2}
 )
 
-// sign makes the three forms of the export.
-func (r *Request) sign(key crypto.PublicKey, by Registrar, now time.Time) error {
+// sign makes the two parts of the export.
+func (r *Request) sign(by Registrar) error {
 	r.Key = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: r.SPKI}))
 	extensions, err := wantedExtensions(r.SPKI)
 	if err != nil {
@@ -283,14 +279,6 @@ func (r *Request) sign(key crypto.PublicKey, by Registrar, now time.Time) error 
 		return fmt.Errorf("capfprofile: making the request of %s: %w", r.Owner, err)
 	}
 	r.CSR = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))
-	// Valid in the past only: nobody shall take it for a certificate.
-	t := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: r.CommonName}, NotBefore: now.Add(-2 * time.Hour), NotAfter: now.Add(-time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true}
-	crt, err := x509.CreateCertificate(rand.Reader, t, by.Certificate, key, by.Key)
-	if err != nil {
-		return fmt.Errorf("capfprofile: making the request of %s: %w", r.Owner, err)
-	}
-	r.Certificate = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: crt}))
 	return nil
 }
 

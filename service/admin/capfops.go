@@ -147,24 +147,23 @@ func (i *capfOwnerInput) object() string { return i.Body.Owner }
 
 // CAPFRequest is a certificate that the offline authority is asked for.
 type CAPFRequest struct {
-	ID          string    `json:"id"`
-	Owner       string    `json:"owner"`
-	CommonName  string    `json:"commonName"`
-	State       string    `json:"state" enum:"waiting,answered,rejected"`
-	Asked       time.Time `json:"asked"`
-	Exported    time.Time `json:"exported,omitzero"`
-	Address     string    `json:"address,omitempty"`
-	Key         string    `json:"keyPem,omitempty" doc:"the public key to be certified"`
-	CSR         string    `json:"csrPem,omitempty" doc:"subject and extensions; signed by the registration key unless signedByOwner"`
-	Certificate string    `json:"certificatePem,omitempty" doc:"the same as a certificate of that key, for authorities that take one"`
-	Signed      bool      `json:"signedByOwner,omitempty"`
-	Reason      string    `json:"reason,omitempty"`
+	ID         string    `json:"id"`
+	Owner      string    `json:"owner"`
+	CommonName string    `json:"commonName"`
+	State      string    `json:"state" enum:"waiting,answered,rejected"`
+	Asked      time.Time `json:"asked"`
+	Exported   time.Time `json:"exported,omitzero"`
+	Address    string    `json:"address,omitempty"`
+	Key        string    `json:"keyPem,omitempty" doc:"the public key to be certified"`
+	CSR        string    `json:"csrPem,omitempty" doc:"subject and extensions; signed by the registration key unless signedByOwner"`
+	Signed     bool      `json:"signedByOwner,omitempty"`
+	Reason     string    `json:"reason,omitempty"`
 }
 
 func capfRequest(r capfprofile.Request, whole bool) CAPFRequest {
 	out := CAPFRequest{ID: r.ID, Owner: r.Owner.String(), CommonName: r.CommonName, State: r.State, Asked: r.Asked, Exported: r.Exported, Address: r.Remote, Signed: r.Signed, Reason: r.Reason}
 	if whole {
-		out.Key, out.CSR, out.Certificate = r.Key, r.CSR, r.Certificate
+		out.Key, out.CSR = r.Key, r.CSR
 	}
 	return out
 }

@@ -28,11 +28,11 @@ type offline struct {
 
 func (offline) Name() string { return "offline" }
 
-// registrar is the service's RSA certificate and key: every CA can verify RSA.
+// registrar is the key of the service's RSA certificate: every CA can verify RSA.
 func registrar(id *pki.Identity) (capfprofile.Registrar, error) {
 	for _, c := range id.Snapshot().Certificates.Server {
 		if _, ok := c.Leaf().PublicKey.(*rsa.PublicKey); ok {
-			return capfprofile.Registrar{Certificate: c.Leaf(), Key: c.Key}, nil
+			return capfprofile.Registrar{Key: c.Key}, nil
 		}
 	}
 	return capfprofile.Registrar{}, fmt.Errorf("the identity %s has no RSA certificate: CAPF needs one, also for clients that know nothing else", id.Name())
@@ -44,7 +44,7 @@ func (o offline) Issue(ctx context.Context, a Ask) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, over, err := o.queue.Ask(ctx, a.Owner, a.PublicKey, a.SPKI, a.Remote, by)
+	r, over, err := o.queue.Ask(ctx, a.Owner, a.SPKI, a.Remote, by)
 	for _, old := range over {
 		if c, perr := x509.ParseCertificate(old.Answer); perr == nil {
 			if rerr := o.ca.Revoke(ctx, pki.RefOf(c), "its owner has made another key"); rerr != nil && err == nil {
