@@ -22,6 +22,8 @@ type Chain struct {
 	Policy  pki.PeerPolicy      // of whoever verifies it
 	Trust   *pki.Trust          // of whoever verifies it; nil: Input.Trust
 	Foreign bool                // issued by somebody else
+	// Renews is when it is renewed by itself (Runner.Renew); zero: by nobody. What is not overdue is told as a change.
+	Renews time.Time
 }
 
 // Input is what a forecast looks at.
@@ -60,13 +62,13 @@ func Forecast(in Input) []Break {
 	breaks := []Break{}
 	for _, c := range in.Chains {
 		if b, ok := in.refused(c); ok {
-			breaks = append(breaks, b)
+			breaks = append(breaks, in.renewing(c, b))
 		}
 		breaks = append(breaks, in.sunset(c)...)
 	}
 	for _, c := range in.Alone {
 		if b, ok := in.ended(c.Chain[0].NotAfter, Break{Name: c.Name, Holder: c.Holder, Subject: c.Chain[0].Subject.String()}); ok {
-			breaks = append(breaks, b)
+			breaks = append(breaks, in.renewing(c, b))
 		}
 		breaks = append(breaks, in.sunset(c)...)
 	}
@@ -100,6 +102,18 @@ func (in Input) ended(at time.Time, b Break) (Break, bool) {
 		b.At, b.What = in.Now, "expired on "+at.UTC().Format("2006-01-02")
 	}
 	return b, !at.After(in.Until)
+}
+
+// renewing makes a change of an end that will not be lived to see.
+func (in Input) renewing(c Chain, b Break) Break {
+	switch {
+	case c.Renews.IsZero() || b.Rule != pki.RuleExpired || b.Already:
+	case in.Now.Before(c.Renews):
+		b.Severity, b.Fix = pki.Note, "nothing: it is renewed by itself from "+c.Renews.UTC().Format("2006-01-02")+" on"
+	default:
+		b.Fix = "its renewal is overdue since " + c.Renews.UTC().Format("2006-01-02") + ": see locktone trust status"
+	}
+	return b
 }
 
 // sunset is what the table says about a chain until the end of the forecast.
@@ -184,14 +198,14 @@ func (in Input) broken(c Chain, r *pki.Report, at time.Time, already bool) Break
 	return b
 }
 
-// WriteForecast prints a forecast for a terminal.
-func WriteForecast(w io.Writer, in time.Time, until time.Time, breaks []Break) error {
+// WriteForecast prints a forecast for a terminal; looked is how many certificates and chains were asked about.
+func WriteForecast(w io.Writer, until time.Time, looked int, breaks []Break) error {
 	out := &printer{w: w}
 	counts := [3]int{}
 	for _, b := range breaks {
 		counts[min(b.Severity, pki.Refusal)]++
 	}
-	out.f("Until %s: ", until.UTC().Format("2006-01-02"))
+	out.f("%s certificates and chains until %s: ", grouped(looked), until.UTC().Format("2006-01-02"))
 	if len(breaks) == 0 {
 		out.f("nothing breaks.\n")
 		return out.err

@@ -88,12 +88,12 @@ func TestForecastText(t *testing.T) {
 		Entries: []pki.Entry{{Kind: pki.KindDevice, Name: "SEP001122334455", Subject: "CN=SEP001122334455", NotAfter: noon.AddDate(0, 2, 0)}, {Kind: pki.KindDevice, Name: "SEP00", NotAfter: noon.AddDate(0, 0, -3)}},
 	}
 	var b bytes.Buffer
-	if err := WriteForecast(&b, in.Now, in.Until, Forecast(in)); err != nil {
+	if err := WriteForecast(&b, in.Until, len(in.Chains)+len(in.Alone)+len(in.Entries), Forecast(in)); err != nil {
 		t.Fatal(err)
 	}
 	in.Until = noon.AddDate(0, 0, 29)
 	in.Chains, in.Entries = in.Chains[:3], nil
-	if err := WriteForecast(&b, in.Now, in.Until, Forecast(in)); err != nil {
+	if err := WriteForecast(&b, in.Until, len(in.Chains)+len(in.Alone)+len(in.Entries), Forecast(in)); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join("testdata", "forecast.txt")

@@ -116,7 +116,7 @@ func (o Order) what(t Target) string {
 // naive builds the steps of an order that is not the safe one.
 func (b *builder) naive(o Order, t Target, groups [][]string) error {
 	if !slices.Contains(ordersOf(t), o) {
-		return fmt.Errorf("there is no order %q for %s: choose %s, or none for the safe one", o, t, join(ordersOf(t)))
+		return unknown("there is no order %q for %s: choose %s, or none for the safe one", o, t, join(ordersOf(t)))
 	}
 	switch o {
 	case AtOnce, SignersTogether:

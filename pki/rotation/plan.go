@@ -115,7 +115,15 @@ type Options struct {
 	Asleep time.Duration
 }
 
-// New plans a rotation. It fails when the target or the order is unknown, or there is nothing of the kind; a plan with
+// InputError is a request that makes no sense here.
+type InputError struct{ What string }
+
+// Error says what is wrong and what to choose from.
+func (e *InputError) Error() string { return e.What }
+
+func unknown(format string, args ...any) error { return &InputError{fmt.Sprintf(format, args...)} }
+
+// New plans a rotation. It fails with an *InputError when the target or the order is unknown, or there is nothing of the kind; a plan with
 // victims is no error but has Refused set.
 func New(s State, ds []Device, target Target, o Options) (Plan, error) {
 	members, err := targeted(s, target)
@@ -191,13 +199,13 @@ func targeted(s State, t Target) (groups [][]string, err error) {
 	} else if t == CA {
 		want = []Target{CA, CAPF, CallManager, Provisioning, TVS}
 	} else if !slices.Contains(Targets(), t) {
-		return nil, fmt.Errorf("there is nothing called %q to rotate: choose %s", t, join(Targets()))
+		return nil, unknown("there is nothing called %q to rotate: choose %s", t, join(Targets()))
 	}
 	for _, one := range want {
 		groups = append(groups, groupsOf(s, one)...)
 	}
 	if groups == nil || t == CA && groupsOf(s, CA) == nil {
-		return nil, fmt.Errorf("this site has no %s whose certificates could be rotated", t)
+		return nil, unknown("this site has no %s whose certificates could be rotated", t)
 	}
 	return groups, nil
 }

@@ -374,7 +374,7 @@ func (r *Runner) Accept(ctx context.Context, devices []string) (Status, error) {
 		case err != nil:
 			return st, err
 		case !st.Running():
-			return st, errors.New("no rotation is under way, so nobody has to be given up")
+			return st, unknown("no rotation is under way, so nobody has to be given up")
 		}
 		st.Accepted = normal(append(st.Accepted, devices...))
 		_, err = r.cfg.Documents.Put(ctx, keyRun, st, revision)

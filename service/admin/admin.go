@@ -38,6 +38,8 @@ type Config struct {
 	// Enrolment profiles, and requests to an offline authority; its zero value: this node does not do that.
 	Enrolment Enrolment
 	Lists     Lists // the trust lists that are published; nil: none
+	// Rotation of certificates, and the forecast of what breaks; its zero value: this node does neither.
+	Rotation Rotation
 	// Certificates of others by purpose, and files for them; its zero value: this node does not do that.
 	TrustStores TrustStores
 	// Holdings say who fetched which list, for the list of registrations; nil: not shown.

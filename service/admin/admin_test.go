@@ -231,12 +231,16 @@ func (k *kit) operations() (out []struct{ method, path, role string }) {
 
 // goodBodies are requests that pass the checks of form, so that what answers is the role.
 var goodBodies = map[string]string{
-	"POST /v1/config/plan":         `{"yaml":"nodes: []"}`,
-	"POST /v1/config/apply":        `{"yaml":"nodes: []"}`,
-	"PUT /v1/trace/levels":         `{"level":"info"}`,
-	"PUT /v1/trust/mode":           `{"mode":"mixed"}`,
-	"POST /v1/certificates":        `{"kind":"device","name":"x"}`,
-	"POST /v1/certificates/revoke": `{"issuer":"CN=x","serial":"1","reason":"r"}`,
+	"POST /v1/config/plan":           `{"yaml":"nodes: []"}`,
+	"POST /v1/config/apply":          `{"yaml":"nodes: []"}`,
+	"PUT /v1/trace/levels":           `{"level":"info"}`,
+	"PUT /v1/trust/mode":             `{"mode":"mixed"}`,
+	"POST /v1/trust/plan":            `{"target":"all"}`,
+	"POST /v1/trust/rotation":        `{"target":"all"}`,
+	"POST /v1/trust/rotation/accept": `{"devices":["x"]}`,
+	"POST /v1/trust/peers":           `{"peer":"x","certificates":["ca-g1"]}`,
+	"POST /v1/certificates":          `{"kind":"device","name":"x"}`,
+	"POST /v1/certificates/revoke":   `{"issuer":"CN=x","serial":"1","reason":"r"}`,
 }
 
 // TestRoles: every operation with every role, with no token and with a wrong one.

@@ -246,6 +246,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.certOperations(api)
 	s.capfOperations(api)
 	s.trustStoreOperations(api)
+	s.rotationOperations(api)
 	return api
 }
 
