@@ -102,7 +102,7 @@ func (c Credential) Leaf() *x509.Certificate {
 
 // TLS returns the credential as crypto/tls wants it. Printing the result does not print the key.
 func (c Credential) TLS() tls.Certificate {
-	t := tls.Certificate{Leaf: c.Leaf(), PrivateKey: c.Key}
+	t := tls.Certificate{Leaf: c.Leaf(), PrivateKey: c.Key.forTLS()}
 	for _, x := range c.Chain {
 		t.Certificate = append(t.Certificate, x.Raw)
 	}

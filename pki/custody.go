@@ -3,6 +3,7 @@ package pki
 import (
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"fmt"
 	"io"
 	"log/slog"
@@ -56,14 +57,25 @@ func (k PrivateKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) 
 	return k.signer.Sign(rand, digest, opts)
 }
 
-// Decrypt decrypts, as crypto.Decrypter says: RSA key exchange of TLS 1.2, where a listener's cipher suites allow it by
-// exception, wants it. Keys that cannot, and those of tokens that only sign, say so.
-func (k PrivateKey) Decrypt(rand io.Reader, msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+// rsaKey is an RSA key for TLS: RSA key exchange, where a listener's cipher suites allow it by exception, wants a
+// crypto.Decrypter. It is a type of its own because crypto/tls takes no other key that is one.
+type rsaKey struct{ PrivateKey }
+
+// Decrypt decrypts, as crypto.Decrypter says. The key of a token that only signs says so.
+func (k rsaKey) Decrypt(rand io.Reader, msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	d, ok := k.signer.(crypto.Decrypter)
 	if !ok {
 		return nil, fmt.Errorf("pki: this private key does not decrypt")
 	}
 	return d.Decrypt(rand, msg, opts)
+}
+
+// forTLS is the key as crypto/tls wants it.
+func (k PrivateKey) forTLS() crypto.Signer {
+	if _, ok := k.Public().(*rsa.PublicKey); ok {
+		return rsaKey{k}
+	}
+	return k
 }
 
 // Format prints "[redacted]" for every verb.

@@ -59,8 +59,8 @@ func corporate(t *testing.T) (dir string, root *x509.Certificate) {
 	return dir, list[0]
 }
 
-// sign issues for a request as an operator does: from the request with the key beside it, or from key and name.
-func sign(t *testing.T, dir string, r capfprofile.Request, bare bool) *x509.Certificate {
+// sign issues for a request as an operator does: from the request with the key beside it.
+func sign(t *testing.T, dir string, r capfprofile.Request) *x509.Certificate {
 	t.Helper()
 	for suffix, text := range map[string]string{".csr": r.CSR, ".pub": r.Key} {
 		if err := os.WriteFile(filepath.Join(dir, r.ID+suffix), []byte(text), 0o600); err != nil {
@@ -70,11 +70,7 @@ func sign(t *testing.T, dir string, r capfprofile.Request, bare bool) *x509.Cert
 	if out := openssl(t, dir, "req", "-in", r.ID+".csr", "-verify", "-noout", "-text"); !strings.Contains(out, "CN = "+r.CommonName) || !strings.Contains(out, "TLS Web Client Authentication") {
 		t.Errorf("the request:\n%s", out)
 	}
-	if bare { // the key and the name alone
-		openssl(t, dir, "x509", "-new", "-force_pubkey", r.ID+".pub", "-subj", "/CN="+r.CommonName, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1000", "-out", r.ID+".pem")
-	} else {
-		openssl(t, dir, "x509", "-req", "-in", r.ID+".csr", "-force_pubkey", r.ID+".pub", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-copy_extensions", "copyall", "-days", "1000", "-out", r.ID+".pem")
-	}
+	openssl(t, dir, "x509", "-req", "-in", r.ID+".csr", "-force_pubkey", r.ID+".pub", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-copy_extensions", "copyall", "-days", "1000", "-out", r.ID+".pem")
 	b := check(os.ReadFile(filepath.Join(dir, r.ID+".pem")))(t)
 	block, _ := pem.Decode(b)
 	return check(x509.ParseCertificate(block.Bytes))(t)
@@ -98,7 +94,7 @@ func offlineKit(t *testing.T) (*kit, string) {
 }
 
 // answer has the one waiting request issued and brings the certificate back.
-func (k *kit) answer(dir string, bare bool) *x509.Certificate {
+func (k *kit) answer(dir string) *x509.Certificate {
 	k.t.Helper()
 	q := k.Queue()
 	k.waitFor(func() bool {
@@ -106,7 +102,7 @@ func (k *kit) answer(dir string, bare bool) *x509.Certificate {
 		return err == nil && len(l) == 1 && l[0].State == capfprofile.RequestWaiting
 	}, "a request waits")
 	r := check(q.Export(k.t.Context()))(k.t)[0]
-	c := sign(k.t, dir, r, bare)
+	c := sign(k.t, dir, r)
 	m := check(q.Match(k.t.Context(), c))(k.t)
 	check(k.ca.Adopt(k.t.Context(), c, m.Owner.Kind(), m.CommonName))(k.t)
 	if err := q.Answer(k.t.Context(), m, c); err != nil {
@@ -129,7 +125,7 @@ func TestOfflinePhone(t *testing.T) {
 	if r := k.enrol(d); r.Retry == 0 {
 		t.Fatalf("asked again: %+v", r)
 	}
-	c := k.answer(dir, true)
+	c := k.answer(dir)
 	if r := k.enrol(d); r.Err != nil || !d.stored.Equal(c) {
 		t.Fatalf("%+v", r)
 	}
@@ -169,7 +165,7 @@ func TestOfflineApplication(t *testing.T) {
 		l, err := k.Queue().List(t.Context())
 		return err == nil && len(l) == 1 && l[0].ID != gone
 	}, "the newer request")
-	cert := k.answer(dir, false)
+	cert := k.answer(dir)
 	select {
 	case r := <-done:
 		if r.Err != nil || !d.stored.Equal(cert) {
@@ -211,7 +207,7 @@ func TestOfflineWrongAnswers(t *testing.T) {
 	}
 	q := k.Queue()
 	r := check(q.Export(t.Context()))(t)[0]
-	good := sign(t, dir, r, false)
+	good := sign(t, dir, r)
 	for _, c := range []struct {
 		name, says string
 		change     func(*x509.Certificate)
