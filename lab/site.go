@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/locktone/locktone/cmd/locktone/site"
 	"github.com/locktone/locktone/config"
@@ -26,6 +27,7 @@ type Options struct {
 	Node     config.NodeConfig // what the node knows before it can read its store; zero: everything embedded
 	Progress func(string)
 	Tune     func(*callmanager.Config)
+	Patience time.Duration // of rotations with devices that are awake; 0: 15 minutes
 }
 
 // Site is a throw-away site.
@@ -44,7 +46,8 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 		}
 		o.Home, s.temporary = filepath.Join(dir, "home"), dir
 	}
-	opt := site.Options{Home: o.Home, Site: o.Config, Node: o.Node, Version: "lab", Progress: o.Progress, NoPhones: true, Tune: o.Tune}
+	opt := site.Options{Home: o.Home, Site: o.Config, Node: o.Node, Version: "lab", Progress: o.Progress, NoPhones: true, Tune: o.Tune,
+		Patience: o.Patience, Keys: (&keys{used: map[pki.Algorithm]int{}}).make}
 	opt.Node.Admin.Address = "127.0.0.1:0"
 	for {
 		addr, err := site.FreeAddress(2 + (os.Getpid()+int(lastTried.Add(1)))%248) // 127.0.1.10 is left to `locktone up`

@@ -1,30 +1,33 @@
 package site
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/pki/capfprofile"
+	"github.com/locktone/locktone/pki/lists"
+	"github.com/locktone/locktone/pki/rotation"
+	"github.com/locktone/locktone/pki/truststore"
 	"github.com/locktone/locktone/service/admin"
 	"github.com/locktone/locktone/service/callmanager"
+	"github.com/locktone/locktone/service/capf"
+	"github.com/locktone/locktone/service/provisioning"
+	"github.com/locktone/locktone/service/tvs"
 	"github.com/locktone/locktone/store"
 	"github.com/locktone/locktone/trace"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 // Options say where a site lives and what it starts with. Home must be set.
@@ -40,6 +43,10 @@ type Options struct {
 	Localhost   bool
 	// Tune changes the call manager's configuration before it starts: for tests that need other timers or limits.
 	Tune func(*callmanager.Config)
+	// Keys makes the key pairs; nil: new ones. Laboratories give many sites the same ready-made ones.
+	Keys func(pki.Algorithm) (pki.PrivateKey, error)
+	// Patience is how long a rotation waits for devices that are awake before it goes on without them; 0: 15 minutes.
+	Patience time.Duration
 	// NoPhones leaves out the softphone files of a new site.
 	NoPhones bool
 }
@@ -56,8 +63,25 @@ type Site struct {
 	CA      *pki.CA
 	Calls   *callmanager.Service
 
+	Signers  *pki.Signers      // of the trust lists
+	Anchors  *truststore.Store // authorities uploaded by purpose
+	Lists    *lists.Reader
+	Holdings *lists.Holdings // who fetched which list
+	Profiles *capfprofile.Book
+	Rotation *rotation.Runner
+	// The services phones meet before they register; nil where they do not run here.
+	Provisioning *provisioning.Service
+	CAPF         *capf.Service
+	TVS          *tvs.Service
+
 	listen     []netip.Addr // of the call manager
 	identities []served
+	members    *lists.Members
+	publisher  *lists.Publisher
+	observed   chan pki.Observation // what handshakes showed
+	trusting   sync.Mutex           // held while the trust of the identities is replaced
+	announcing sync.Mutex           // held while members are announced and lists published
+	advancing  sync.Mutex           // held while a rotation takes steps
 	admin      *admin.Server
 	metrics    *prometheus.Registry
 	lock       *os.File
@@ -66,26 +90,21 @@ type Site struct {
 	workers    sync.WaitGroup
 }
 
-// served is one service's identity with the specification it is renewed by.
-type served struct {
-	spec     pki.ServiceSpec
-	identity *pki.Identity
-}
-
 // Start starts a node. What it has started when something fails is stopped again.
 func Start(ctx context.Context, opt Options) (*Site, error) {
 	if opt.Progress == nil {
 		opt.Progress = func(string) {}
 	}
-	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry()}
+	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry(), observed: make(chan pki.Observation, 256)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.startCalls, s.writePhones, s.startAdmin} {
+	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.openLists, s.startCalls, s.startEnrolment, s.writePhones, s.startAdmin} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}
-	s.workers.Go(s.renew)
-	s.workers.Go(s.recheck)
+	for _, work := range []func(){s.renew, s.recheck, s.follow, s.observe} {
+		s.workers.Go(work)
+	}
 	return s, nil
 }
 
@@ -174,176 +193,6 @@ func (s *Site) loadSite(ctx context.Context) error {
 	return err
 }
 
-// place decides what runs here and where the call manager listens: where the site says, else at the default of a one-machine
-// site.
-func (s *Site) place(ctx context.Context) error {
-	now, err := s.Store.Site(ctx)
-	if err != nil {
-		return err
-	}
-	at := slices.IndexFunc(now.Site.Nodes, func(n config.Node) bool { return n.Name == s.node.Node })
-	switch {
-	case at < 0 && s.opt.Node.Node == "" && len(now.Site.Nodes) == 1:
-		at = 0 // nobody gave this machine a name, and there is only one it can be
-	case at < 0 && len(now.Site.Nodes) > 0:
-		return fmt.Errorf("the site has no node %q: add it under nodes, or correct node in the node's own configuration", s.node.Node)
-	}
-	if at >= 0 {
-		s.here = now.Site.Nodes[at]
-	}
-	if err := s.placeCallManager(ctx); err != nil || s.listen != nil {
-		return err
-	}
-	if !s.opt.CallManager.IsValid() {
-		if s.opt.CallManager, err = FreeAddress(1); err != nil {
-			return err
-		}
-	}
-	s.listen = []netip.Addr{s.opt.CallManager}
-	return nil
-}
-
-// placeCallManager takes the addresses the site gives the call manager of this node, if it gives any.
-func (s *Site) placeCallManager(ctx context.Context) error {
-	svc := s.service(config.ServiceCallManager)
-	texts := svc.AlsoAddresses
-	if first := cmp.Or(svc.Address, s.here.Address); first != "" {
-		texts = append([]string{first}, texts...)
-	}
-	for _, text := range texts {
-		addr, err := ipOf(ctx, text)
-		if err != nil {
-			return fmt.Errorf("nodes[%s].services[callmanager]: address %q: %w", s.here.Name, text, err)
-		}
-		s.listen = append(s.listen, addr)
-	}
-	if s.listen != nil {
-		s.opt.CallManager, s.opt.Localhost = s.listen[0], false
-	}
-	return nil
-}
-
-// service is what the site says about a service of this node; zero where it lists none.
-func (s *Site) service(name config.ServiceName) config.NodeService {
-	for _, svc := range s.here.Services {
-		if svc.Service == name {
-			return svc
-		}
-	}
-	return config.NodeService{}
-}
-
-// ipOf is the IP address a listener needs: the one given, or that of the host.
-func ipOf(ctx context.Context, text string) (netip.Addr, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
-		return addr, nil
-	}
-	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", text)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("a listener needs an IP address, and the name has none: %w", err)
-	}
-	return all[0].Unmap(), nil
-}
-
-// placeAdmin is where the HTTPS API listens: as the node's own configuration says, else on the address the site gives the
-// service.
-func (s *Site) placeAdmin(ctx context.Context) ([]netip.Addr, error) {
-	local := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
-	if own := s.service(config.ServiceAdmin).Address; own != "" && s.opt.Node.Admin.Address == "" {
-		addr, err := ipOf(ctx, own)
-		if err != nil {
-			return nil, fmt.Errorf("nodes[%s].services[admin]: address %q: %w", s.here.Name, own, err)
-		}
-		_, port, _ := net.SplitHostPort(s.node.Admin.Address)
-		s.node.Admin.Address = net.JoinHostPort(addr.String(), port)
-	}
-	if at, err := netip.ParseAddrPort(s.node.Admin.Address); err == nil && at.Addr() != local[0] && !at.Addr().IsUnspecified() {
-		local = append(local, at.Addr())
-	}
-	return local, nil
-}
-
-// FreeAddress finds an address 127.0.N.10, from N = first on, on which nobody has port 5061: the default of a one-machine
-// site, and the next one when another site runs on this machine.
-func FreeAddress(first int) (netip.Addr, error) {
-	for n := first; n < first+250; n++ {
-		addr := netip.AddrFrom4([4]byte{127, 0, byte(1 + (n-1)%250), 10})
-		l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 5061).String())
-		if err != nil {
-			continue
-		}
-		return addr, l.Close()
-	}
-	return netip.Addr{}, errors.New("no free loopback address: port 5061 is taken on 127.0.1.10 to 127.0.250.10")
-}
-
-// openPKI opens the authority and the services' identities, made at the first start.
-func (s *Site) openPKI(ctx context.Context) error {
-	keys, err := pki.OpenDir(filepath.Join(s.opt.Home, "pki"))
-	if err != nil {
-		return err
-	}
-	current, err := s.Store.Site(ctx)
-	if err != nil {
-		return err
-	}
-	cluster := current.Site.Cluster.WithDefaults()
-	s.cluster = cluster.Name
-	s.CA, err = pki.Open(ctx, pki.Config{Cluster: s.cluster, Custody: keys, Register: s.Store.Certificates(), Progress: s.opt.Progress})
-	if err != nil {
-		return err
-	}
-	trust, err := s.trust()
-	if err != nil {
-		return err
-	}
-	local, err := s.placeAdmin(ctx)
-	if err != nil {
-		return err
-	}
-	specs := []pki.ServiceSpec{
-		{Name: callmanager.Name, Host: "cm." + cluster.Domain, DNSNames: []string{"localhost", cluster.Domain}, IPs: append([]netip.Addr{local[0]}, s.listen...), SIPDomain: cluster.Domain},
-		{Name: "admin", Host: "admin." + cluster.Domain, DNSNames: []string{"localhost"}, IPs: local},
-	}
-	certificates, err := s.CA.Services(ctx, specs)
-	if err != nil {
-		return err
-	}
-	for i, spec := range specs {
-		id, err := pki.NewIdentity(spec.Name, pki.Snapshot{Certificates: certificates[i], Trust: trust}, nil)
-		if err != nil {
-			return err
-		}
-		s.identities = append(s.identities, served{spec, id})
-	}
-	return nil
-}
-
-// trust is the cluster's own roots and the foreign authorities of the home folder.
-func (s *Site) trust() (*pki.Trust, error) {
-	var foreign []pki.Anchor
-	for folder, kind := range map[string]pki.Kind{"devices": pki.KindDevice, "peers": pki.KindPeer} {
-		files, err := filepath.Glob(filepath.Join(s.opt.Home, "trust", folder, "*.pem"))
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range files {
-			b, err := os.ReadFile(f)
-			if err != nil {
-				return nil, err
-			}
-			list, err := pki.ParseCertificates(b)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", f, err)
-			}
-			for _, c := range list {
-				foreign = append(foreign, pki.Anchor{Certificate: c, Kinds: pki.KindsOf(kind)})
-			}
-		}
-	}
-	return s.revocations(s.CA.Trust(foreign...))
-}
-
 // startAdmin comes last: once administration answers, everything it can tell of is there.
 func (s *Site) startAdmin(ctx context.Context) error {
 	var err error
@@ -364,7 +213,7 @@ func (s *Site) startCalls(ctx context.Context) error {
 		return nil
 	}
 	cm := callmanager.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: s.listen, Folder: s.opt.Home, Store: s.Store, Bus: s.Bus, Trace: s.Trace,
-		Identity: s.identities[0].identity}
+		Identity: s.Identity(callmanager.Name)}
 	cm.Media.Bind = s.opt.CallManager
 	if s.opt.Localhost {
 		cm.Optional = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
@@ -382,17 +231,21 @@ func (s *Site) startCalls(ctx context.Context) error {
 
 // running are the services of this node beside administration.
 func (s *Site) running() []string {
-	if s.Calls == nil {
-		return nil
+	var names []string
+	for _, x := range s.identities {
+		if x.spec.Name != adminName {
+			names = append(names, x.spec.Name)
+		}
 	}
-	return []string{callmanager.Name}
+	return names
 }
 
 func (s *Site) adminConfig() admin.Config {
 	return admin.Config{Home: s.opt.Home, Node: s.node.Node, Services: s.running(), Version: s.opt.Version,
 		Socket: within(s.opt.Home, s.node.Admin.Socket), Address: s.node.Admin.Address,
-		TLS:   s.identities[1].identity.ServerConfig(pki.ServerPolicy{ClientAuth: pki.ClientAuthNone}),
-		Store: s.Store, Health: s.Store.Health, Bus: s.Bus, Trace: s.Trace, CA: s.CA, Issued: s.Store.Certificates(), Metrics: s.metrics}
+		TLS:   s.Identity(adminName).ServerConfig(pki.ServerPolicy{ClientAuth: pki.ClientAuthNone}),
+		Store: s.Store, Health: s.Store.Health, Bus: s.Bus, Trace: s.Trace, CA: s.CA, Issued: s.Store.Certificates(), Metrics: s.metrics,
+		Lists: s.Lists, Holdings: s.Holdings}
 }
 
 func within(home, path string) string {
@@ -400,64 +253,6 @@ func within(home, path string) string {
 		return path
 	}
 	return filepath.Join(home, path)
-}
-
-// renew looks at the certificates now and then: what is past two thirds of its life is issued anew, and is used by the next
-// handshake in either direction; no connection is closed.
-func (s *Site) renew() {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if err := s.Renew(s.ctx); err != nil {
-				s.Trace.Record(trace.Record{Service: "admin", Kind: trace.KindNote, Level: trace.Error, Summary: "certificates could not be renewed: " + err.Error()})
-			}
-		case <-s.ctx.Done():
-			return
-		}
-	}
-}
-
-// recheck closes the connections of those whose certificates are revoked, as soon as that is known.
-func (s *Site) recheck() {
-	for range s.Store.Certificates().Watch(s.ctx) {
-		if s.Calls != nil {
-			s.Calls.Recheck()
-		}
-	}
-}
-
-// Renew takes new certificates and the trust folder into use where something changed.
-func (s *Site) Renew(ctx context.Context) error {
-	trust, err := s.trust()
-	if err != nil {
-		return err
-	}
-	for _, x := range s.identities {
-		now := x.identity.Snapshot()
-		now.Trust = trust
-		if err := x.identity.Replace(now); err != nil {
-			return err
-		}
-		if _, err := s.CA.Refresh(ctx, x.identity, x.spec); err != nil {
-			return err
-		}
-	}
-	if s.Calls != nil {
-		s.Calls.Recheck()
-	}
-	return nil
-}
-
-// Identity is the identity of a service, for tests that dial as it or replace its certificates; nil for an unknown name.
-func (s *Site) Identity(service string) *pki.Identity {
-	for _, x := range s.identities {
-		if x.spec.Name == service {
-			return x.identity
-		}
-	}
-	return nil
 }
 
 // Home is the folder the site lives in.
@@ -483,6 +278,7 @@ func (s *Site) Close(ctx context.Context) error {
 	if s.Calls != nil {
 		errs = append(errs, s.Calls.Close(ctx))
 	}
+	errs = append(errs, s.closeEnrolment(ctx))
 	if s.Bus != nil {
 		errs = append(errs, s.Bus.Close())
 	}

@@ -1,0 +1,127 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/pki/capfprofile"
+	"github.com/locktone/locktone/pki/lists"
+	"github.com/locktone/locktone/pki/rotation"
+)
+
+// openLists publishes the trust lists: what runs here, signed by the site's signers.
+func (s *Site) openLists(ctx context.Context) (err error) {
+	docs := s.Store.Documents(lists.Collection)
+	s.Holdings = lists.OpenHoldings(s.Store.Documents(lists.HoldingsCollection), lists.HoldingsConfig{Failed: func(err error) {
+		s.trouble("who fetched which trust list could not be written down: " + err.Error())
+	}})
+	s.members, s.Lists = lists.NewMembers(docs), lists.NewReader(docs, s.Holdings)
+	s.publisher, err = lists.NewPublisher(lists.PublisherConfig{Lists: docs, Signers: s.Signers, Mode: s.mode, Holdings: s.Holdings})
+	if err != nil {
+		return err
+	}
+	if s.Rotation, err = rotation.NewRunner(rotation.Config{Site: rotated{s}, Documents: s.Store.Documents("rotation"), Patience: s.opt.Patience}); err != nil {
+		return err
+	}
+	s.Profiles = s.book()
+	return s.announce(ctx)
+}
+
+func (s *Site) mode(ctx context.Context) (config.SecurityMode, error) {
+	now, err := s.Store.Site(ctx)
+	return now.Site.Cluster.SecurityMode, err
+}
+
+// announce says what runs here and publishes new lists where that, the signers or the security mode changed.
+func (s *Site) announce(ctx context.Context) error {
+	s.announcing.Lock()
+	defer s.announcing.Unlock()
+	for _, x := range s.identities {
+		if x.roles == nil {
+			continue
+		}
+		certificates, err := lists.Certificates(ctx, s.CA, x.spec)
+		if err != nil {
+			return err
+		}
+		m := lists.Member{Service: x.spec.Name, Node: s.node.Node, Host: x.addresses[0].String(), Addresses: x.addresses, Roles: x.roles, Certificates: certificates}
+		if _, err := s.members.Announce(ctx, m); err != nil {
+			return err
+		}
+	}
+	return s.publishLocked(ctx)
+}
+
+// publish makes new lists where something changed.
+func (s *Site) publish(ctx context.Context) error {
+	s.announcing.Lock()
+	defer s.announcing.Unlock()
+	return s.publishLocked(ctx)
+}
+
+// publishLocked: a site without anything to list has no lists.
+func (s *Site) publishLocked(ctx context.Context) error {
+	all, err := s.members.All(ctx)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	_, err = s.publisher.Publish(ctx)
+	return err
+}
+
+// follow keeps the lists as the configuration wants them, and rotations going.
+func (s *Site) follow() {
+	changes := s.Store.Watch(s.ctx)
+	fetched, rotations := s.Store.Documents(lists.HoldingsCollection).Watch(s.ctx), s.Store.Documents("rotation").Watch(s.ctx)
+	again := time.NewTicker(30 * time.Second)
+	defer again.Stop()
+	for s.ctx.Err() == nil {
+		var err error
+		select {
+		case _, open := <-changes:
+			if !open {
+				return
+			}
+			err = s.publish(s.ctx)
+		case <-fetched:
+			err = s.advance(s.ctx)
+		case <-rotations:
+			err = s.advance(s.ctx)
+		case <-again.C:
+			err = errors.Join(s.publish(s.ctx), s.advance(s.ctx))
+		case <-s.ctx.Done():
+		}
+		if err != nil && s.ctx.Err() == nil {
+			s.trouble("trust lists: " + err.Error())
+		}
+	}
+}
+
+// advance takes the steps of a rotation that can be taken.
+func (s *Site) advance(ctx context.Context) error {
+	s.advancing.Lock()
+	defer s.advancing.Unlock()
+	_, err := s.Rotation.Advance(ctx)
+	return err
+}
+
+// observe takes what handshakes showed: chains for the forecast, and certificates that were enrolled and are now seen in use.
+func (s *Site) observe() {
+	seen := rotation.NewSeen(s.ctx, s.Store.Documents("chains-seen"), nil)
+	for {
+		select {
+		case o := <-s.observed:
+			seen.Observe(o.Report, o.Side, pki.PeerPolicy{Peer: o.Peer, Kinds: o.Report.Kinds})
+			if e := o.Report.Entry; e != nil && o.Report.OK() {
+				if err := s.Profiles.Used(s.ctx, e.Kind, e.Name, e.Ref); err != nil && !errors.Is(err, capfprofile.ErrNotFound) && s.ctx.Err() == nil {
+					s.trouble("certificate in use: " + err.Error())
+				}
+			}
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}

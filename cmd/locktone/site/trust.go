@@ -1,0 +1,239 @@
+package site
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/pki/truststore"
+	"github.com/locktone/locktone/service/callmanager"
+	"github.com/locktone/locktone/service/capf"
+	"github.com/locktone/locktone/service/provisioning"
+	"github.com/locktone/locktone/service/tvs"
+	"github.com/locktone/locktone/trace"
+	"github.com/locktone/locktone/wire/trustlist"
+)
+
+// served is one service's identity, the specification it is renewed by, and what the trust lists say of it.
+type served struct {
+	spec      pki.ServiceSpec
+	identity  *pki.Identity
+	roles     []trustlist.Role // in the lists; none: they do not name it
+	addresses []netip.Addr     // where it is reached
+}
+
+// openPKI opens the authority and the identities of the services that run here, made at the first start.
+func (s *Site) openPKI(ctx context.Context) error {
+	keys, err := pki.OpenDir(filepath.Join(s.opt.Home, "pki"))
+	if err != nil {
+		return err
+	}
+	current, err := s.Store.Site(ctx)
+	if err != nil {
+		return err
+	}
+	cluster := current.Site.Cluster.WithDefaults()
+	s.cluster = cluster.Name
+	cfg := pki.Config{Cluster: s.cluster, Custody: keys, Register: s.Store.Certificates(), Progress: s.opt.Progress, Keys: s.opt.Keys}
+	if s.CA, err = pki.Open(ctx, cfg); err != nil {
+		return err
+	}
+	if s.Signers, err = pki.OpenSigners(ctx, cfg); err != nil {
+		return err
+	}
+	s.Anchors = truststore.Open(truststore.Config{Documents: s.Store.Documents(truststore.Collection), Own: s.CA.Roots})
+	trust, err := s.trust(ctx)
+	if err != nil {
+		return err
+	}
+	if s.identities, err = s.whoRuns(ctx, cluster); err != nil {
+		return err
+	}
+	specs := make([]pki.ServiceSpec, len(s.identities))
+	for i, x := range s.identities {
+		specs[i] = x.spec
+	}
+	certificates, err := s.CA.Services(ctx, specs)
+	if err != nil {
+		return err
+	}
+	for i := range s.identities {
+		x := &s.identities[i]
+		if x.identity, err = pki.NewIdentity(x.spec.Name, pki.Snapshot{Certificates: certificates[i], Trust: trust}, nil); err != nil {
+			return err
+		}
+		x.identity.Observe(s.observed)
+	}
+	return nil
+}
+
+// whoRuns are the services of this node with the names their certificates bear, administration last.
+func (s *Site) whoRuns(ctx context.Context, cluster config.Cluster) ([]served, error) {
+	local, err := s.placeAdmin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []served
+	for _, x := range []struct {
+		service    config.ServiceName
+		name, host string
+		roles      []trustlist.Role
+	}{
+		{config.ServiceCallManager, callmanager.Name, "cm.", []trustlist.Role{trustlist.RoleCCMTFTP}},
+		{config.ServiceProvisioning, provisioning.Name, "tftp.", []trustlist.Role{trustlist.RoleTFTP}},
+		{config.ServiceCAPF, capf.Name, "capf.", []trustlist.Role{trustlist.RoleCAPF}},
+		{config.ServiceTVS, tvs.Name, "tvs.", []trustlist.Role{trustlist.RoleTVS}},
+	} {
+		if !s.here.Runs(x.service) {
+			continue
+		}
+		at, err := s.addressesOf(ctx, x.service)
+		if err != nil {
+			return nil, err
+		}
+		spec := pki.ServiceSpec{Name: x.name, Host: x.host + cluster.Domain, DNSNames: []string{"localhost"}, IPs: slices.Clone(at), Listed: true}
+		if x.service == config.ServiceCallManager {
+			spec.DNSNames, spec.SIPDomain = append(spec.DNSNames, cluster.Domain), cluster.Domain
+			spec.IPs = append([]netip.Addr{local[0]}, spec.IPs...) // softphones that match names only come by localhost
+		}
+		out = append(out, served{spec: spec, roles: x.roles, addresses: at})
+	}
+	return append(out, served{spec: pki.ServiceSpec{Name: adminName, Host: "admin." + cluster.Domain, DNSNames: []string{"localhost"}, IPs: local}}), nil
+}
+
+// adminName is the name of administration's identity.
+const adminName = "admin"
+
+// trust is the cluster's own roots, the authorities uploaded for handshakes, and those of the home folder.
+func (s *Site) trust(ctx context.Context) (*pki.Trust, error) {
+	foreign, err := s.Anchors.Anchors(ctx, truststore.CallManagerTrust, truststore.CAPFTrust)
+	if err != nil {
+		return nil, err
+	}
+	for folder, kind := range map[string]pki.Kind{"devices": pki.KindDevice, "peers": pki.KindPeer} {
+		files, err := filepath.Glob(filepath.Join(s.opt.Home, "trust", folder, "*.pem"))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				return nil, err
+			}
+			list, err := pki.ParseCertificates(b)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", f, err)
+			}
+			for _, c := range list {
+				foreign = append(foreign, pki.Anchor{Certificate: c, Kinds: pki.KindsOf(kind)})
+			}
+		}
+	}
+	return s.revocations(s.CA.Trust(foreign...))
+}
+
+// use takes the trust of now into use by every identity: by its next handshake in either direction. Connections of peers that
+// would not be let in any more are closed.
+func (s *Site) use(ctx context.Context) error {
+	s.trusting.Lock()
+	defer s.trusting.Unlock()
+	trust, err := s.trust(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range s.identities {
+		now := x.identity.Snapshot()
+		now.Trust = trust
+		if err := x.identity.Replace(now); err != nil {
+			return err
+		}
+	}
+	if s.Calls != nil {
+		s.Calls.Recheck()
+	}
+	return nil
+}
+
+// renew looks at the certificates now and then. What the trust lists do not name is issued anew when it is past two thirds of
+// its life, and used by the next handshake; what they name is rotated, with overlap.
+func (s *Site) renew() {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if err := s.Renew(s.ctx); err != nil && s.ctx.Err() == nil {
+			s.trouble("certificates could not be renewed: " + err.Error())
+		}
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// Renew takes new certificates and the trust folder into use where something changed.
+func (s *Site) Renew(ctx context.Context) error {
+	if err := s.use(ctx); err != nil {
+		return err
+	}
+	for _, x := range s.identities {
+		if _, err := s.CA.Refresh(ctx, x.identity, x.spec); err != nil {
+			return err
+		}
+	}
+	if err := s.announce(ctx); err != nil {
+		return err
+	}
+	if _, err := s.Rotation.Renew(ctx); err != nil {
+		return err
+	}
+	return s.advance(ctx)
+}
+
+// recheck closes the connections of those whose certificates are revoked, as soon as that is known, and takes uploads to the
+// trust stores into use.
+func (s *Site) recheck() {
+	revoked, uploaded := s.Store.Certificates().Watch(s.ctx), s.Anchors.Watch(s.ctx)
+	for s.ctx.Err() == nil {
+		select {
+		case _, open := <-revoked:
+			if open && s.Calls != nil {
+				s.Calls.Recheck()
+			}
+		case _, open := <-uploaded:
+			if !open {
+				return
+			}
+			if err := s.use(s.ctx); err != nil && s.ctx.Err() == nil {
+				s.trouble("trust stores: " + err.Error())
+			}
+		case <-s.ctx.Done():
+		}
+	}
+}
+
+func (s *Site) trouble(text string) {
+	s.Trace.Record(trace.Record{Service: adminName, Kind: trace.KindNote, Level: trace.Error, Summary: text})
+}
+
+// Identity is the identity of a service, for tests that dial as it or replace its certificates; nil for an unknown name.
+func (s *Site) Identity(service string) *pki.Identity {
+	if x := s.served(service); x != nil {
+		return x.identity
+	}
+	return nil
+}
+
+func (s *Site) served(service string) *served {
+	i := slices.IndexFunc(s.identities, func(x served) bool { return x.spec.Name == service })
+	if i < 0 {
+		return nil
+	}
+	return &s.identities[i]
+}
