@@ -248,9 +248,9 @@ func reluctance(s pki.Signer, preferred string) int {
 
 func printOf(s pki.Signer) Fingerprint { return sha256.Sum256(s.Certificate.Raw) }
 
-// order returns the SAST records of the variant that a signer signs. It comes first, since readers who know only two
-// entries have to know the one that they verify the next list by; then the default signer or, in its own variant, what is
-// staged: whoever can sign next.
+// order returns the SAST records of the variant that a signer signs. It comes first, and whoever else can sign comes
+// next: a reader who knows two entries only then knows two that can sign the next list. What is staged cannot sign yet;
+// what is lost cannot sign any more.
 func (s signerSet) order(signer Fingerprint) []row {
 	rows := slices.Clone(s.common)
 	for _, r := range s.retiring {
@@ -258,21 +258,23 @@ func (s signerSet) order(signer Fingerprint) []row {
 			rows = append(rows, r)
 		}
 	}
-	first := printOf(s.preferred[0])
-	at := func(r row) int {
+	place := func(r row) int {
+		canSign := slices.ContainsFunc(s.preferred, func(x pki.Signer) bool { return printOf(x) == r.Fingerprint })
 		switch {
 		case r.Fingerprint == signer:
 			return 0
-		case r.Fingerprint == first:
+		case r.Fingerprint == printOf(s.preferred[0]):
 			return 1
-		case r.State == pki.StateStaged:
-			return 2
 		case r.Service == pki.Recovery:
 			return 4
+		case r.State == pki.StateStaged:
+			return 3
+		case canSign:
+			return 2
 		}
-		return 3
+		return 5
 	}
-	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(at(a), at(b)) })
+	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(place(a), place(b)) })
 	return rows
 }
 

@@ -168,40 +168,52 @@ func (r *Reader) choose(ctx context.Context, holder string, v Version) (signer F
 	if err != nil || !ok {
 		return v.Default, "", err
 	}
-	know, err := r.knowledge(ctx, h, v.Kind)
+	own, err := r.signersOf(ctx, v.Kind, h.Of(v.Kind).May())
 	if err != nil {
 		return v.Default, "", err
+	}
+	rest, err := r.signersOf(ctx, other(v.Kind), h.Of(other(v.Kind)).May())
+	if err != nil {
+		return v.Default, "", err
+	}
+	all := slices.Concat(own, rest)
+	if h.Of(v.Kind).Confirmed == (Copy{}) { // it may have none of the kind: then it verifies its first with the other kind
+		own = all
 	}
 	var signers []Fingerprint
 	for _, x := range v.Variants {
 		signers = append(signers, x.Signer)
 	}
-	if s, ok := know.pick(signers); ok {
-		return s, "", nil
+	// Best is who is known by every list of either kind: so the two stay together, and a signer whom all know remains.
+	for _, try := range []struct {
+		knowledge
+		limit int
+	}{{all, firstTwo}, {own, firstTwo}, {own, everyone}} {
+		if s, ok := try.pick(signers, try.limit); ok {
+			return s, "", nil
+		}
 	}
-	s := know.likeliest(signers, v.Default)
-	return s, fmt.Sprintf("no signer of version %d is in every %s that %s may hold (%s)", v.Number, v.Kind, holder, know), nil
+	s := own.likeliest(signers, v.Default)
+	return s, fmt.Sprintf("no signer of %s version %d is in every list that %s may hold (%s)", v.Kind, v.Number, holder, own), nil
 }
 
 // knowledge is which signers each list names that a holder may hold.
 type knowledge []knows
 
 type knows struct {
+	kind trustlist.Kind
 	copy Copy
 	sast []Fingerprint // in file order
 }
 
-// firstTwo is how many signers of a list a phone is sure to know.
-const firstTwo = 2
+// How many signers of a list a reader knows: every reader the first two, most of them every one.
+const (
+	firstTwo = 2
+	everyone = 1 << 10
+)
 
-// knowledge looks up the lists a holder may hold: those of the kind, or when there are none those of the other kind, with
-// which phones verify the first of this one. A list that is not kept any more tells nothing.
-func (r *Reader) knowledge(ctx context.Context, h Holding, kind trustlist.Kind) (knowledge, error) {
-	copies := h.Of(kind).May()
-	if len(copies) == 0 {
-		kind = other(kind)
-		copies = h.Of(kind).May()
-	}
+// signersOf looks up what lists say. One that is not kept any more says nothing.
+func (r *Reader) signersOf(ctx context.Context, kind trustlist.Kind, copies []Copy) (knowledge, error) {
 	var all knowledge
 	for _, c := range copies {
 		v, err := r.Version(ctx, kind, c.Version)
@@ -219,7 +231,7 @@ func (r *Reader) knowledge(ctx context.Context, h Holding, kind trustlist.Kind) 
 			x, ok = v.Variant(c.Signer)
 		}
 		if ok {
-			all = append(all, knows{c, x.SAST})
+			all = append(all, knows{kind, c, x.SAST})
 		}
 	}
 	return all, nil
@@ -232,13 +244,11 @@ func other(kind trustlist.Kind) trustlist.Kind {
 	return trustlist.ITL
 }
 
-// pick returns the first signer whom all copies know: among their first two if there is one, else among all.
-func (k knowledge) pick(signers []Fingerprint) (Fingerprint, bool) {
-	for _, limit := range []int{firstTwo, 1 << 10} {
-		for _, s := range signers {
-			if k.all(s, limit) {
-				return s, true
-			}
+// pick returns the first of the signers whom all copies know among their first ones.
+func (k knowledge) pick(signers []Fingerprint, limit int) (Fingerprint, bool) {
+	for _, s := range signers {
+		if k.all(s, limit) {
+			return s, true
 		}
 	}
 	return Fingerprint{}, false
@@ -246,6 +256,15 @@ func (k knowledge) pick(signers []Fingerprint) (Fingerprint, bool) {
 
 func (k knowledge) all(s Fingerprint, limit int) bool {
 	return !slices.ContainsFunc(k, func(x knows) bool { return !slices.Contains(x.sast[:min(limit, len(x.sast))], s) })
+}
+
+// common counts the signers who are among the first two of all copies.
+func (k knowledge) common(signers []Fingerprint) int {
+	n := 0
+	for _, s := range signers {
+		n += btoi(k.all(s, firstTwo))
+	}
+	return n
 }
 
 // likeliest returns the signer whom most copies know; what is oldest counts most, since a device that could not verify
@@ -273,7 +292,7 @@ func (k knowledge) likeliest(signers []Fingerprint, otherwise Fingerprint) Finge
 func (k knowledge) String() string {
 	var words []string
 	for _, x := range k {
-		words = append(words, fmt.Sprintf("version %d", x.copy.Version))
+		words = append(words, fmt.Sprintf("%s version %d", x.kind, x.copy.Version))
 	}
 	return strings.Join(words, ", ")
 }
@@ -389,13 +408,14 @@ func (r *Reader) Changed(ctx context.Context) <-chan struct{} { return r.docs.Wa
 // Dependant is a holder that needs a signer.
 type Dependant struct {
 	Holder string
-	Kind   trustlist.Kind
-	Copies []Copy // what it may hold
+	Kinds  []trustlist.Kind // of the copies
+	Copies []Copy           // what it may hold
 }
 
-// Dependants returns who could not be sure to verify a list any more if only the signers left could sign: the victims of
-// retiring the others. A holder counts as safe when one of them is among the first two signers of everything it may hold.
-// left are usually the fingerprints of the active signers; none are left out of a version that is not kept.
+// Dependants returns who would depend on a single signer, or on none, if only the signers left could sign: the possible
+// victims of retiring the others. A holder counts as safe when two of those left are among the first two signers of
+// everything it may hold of either kind, so that the loss of any one key strands nobody. left are usually the fingerprints of all signers
+// online but the one to be retired. Lists that are not kept any more do not count.
 func (r *Reader) Dependants(ctx context.Context, left []Fingerprint) ([]Dependant, error) {
 	if r.holdings == nil {
 		return nil, errors.New("lists: nobody knows who holds which list: this reader was made without holdings")
@@ -406,17 +426,21 @@ func (r *Reader) Dependants(ctx context.Context, left []Fingerprint) ([]Dependan
 	}
 	var out []Dependant
 	for _, h := range all {
+		var know knowledge
+		d := Dependant{Holder: h.Holder}
 		for _, kind := range Kinds() {
-			if len(h.Of(kind).May()) == 0 {
-				continue
-			}
-			know, err := r.knowledge(ctx, h, kind)
+			more, err := r.signersOf(ctx, kind, h.Of(kind).May())
 			if err != nil {
 				return nil, err
 			}
-			if !slices.ContainsFunc(left, func(s Fingerprint) bool { return know.all(s, firstTwo) }) {
-				out = append(out, Dependant{h.Holder, kind, h.Of(kind).May()})
+			for _, x := range more {
+				d.Copies = append(d.Copies, x.copy)
+				d.Kinds = append(d.Kinds, kind)
 			}
+			know = append(know, more...)
+		}
+		if len(know) > 0 && know.common(left) < firstTwo {
+			out = append(out, d)
 		}
 	}
 	return out, nil
