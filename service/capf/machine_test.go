@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
@@ -273,13 +272,13 @@ func testKey(t *testing.T, kind string) []byte {
 		if kind == "rsa1024" {
 			bits = 1024
 		}
-		k, err := rsa.GenerateKey(rand.Reader, bits)
+		k, err := rsaKey(bits)
 		if err != nil {
 			t.Fatal(err)
 		}
 		pub = k.Public()
 	case "e1", "e2", "even":
-		k, err := rsa.GenerateKey(rand.Reader, 2048)
+		k, err := rsaKey(2048)
 		if err != nil {
 			t.Fatal(err)
 		}

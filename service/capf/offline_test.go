@@ -2,7 +2,6 @@ package capf
 
 import (
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -23,11 +22,11 @@ import (
 func manufacturer(t *testing.T, cn string) (*x509.Certificate, *held) {
 	t.Helper()
 	now := time.Now()
-	ca := check(rsa.GenerateKey(rand.Reader, 2048))(t)
+	ca := check(rsaKey(2048))(t)
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "Maker"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(1000 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
 	root := check(x509.ParseCertificate(check(x509.CreateCertificate(rand.Reader, tmpl, tmpl, ca.Public(), ca))(t)))(t)
-	key := check(rsa.GenerateKey(rand.Reader, 2048))(t)
+	key := check(rsaKey(2048))(t)
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(now.UnixNano() + 1), Subject: pkix.Name{CommonName: cn}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(900 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, BasicConstraintsValid: true}
 	cert := check(x509.ParseCertificate(check(x509.CreateCertificate(rand.Reader, leaf, root, key.Public(), ca))(t)))(t)

@@ -2,7 +2,6 @@ package capf
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -75,7 +74,7 @@ func TestExponent17(t *testing.T) {
 	k := start(t, nil)
 	app := capfprofile.Owner{User: "tapi", Instance: "17"}
 	s := k.create(capfprofile.Order{Owner: app, Operation: install})
-	key := check(rsa.GenerateKey(rand.Reader, 2048))(t)
+	key := check(rsaKey(2048))(t)
 	pub := rsa.PublicKey{N: key.N, E: 17} // nothing is signed with it here
 	c := k.mustDial()
 	sid := read(t, c, wire.CommandAuthRequest).Session
@@ -160,7 +159,7 @@ func TestOperations(t *testing.T) {
 func TestExistingCertificates(t *testing.T) {
 	k := start(t, nil)
 	issue := func(kind pki.Kind, name string) *held {
-		key := check(rsa.GenerateKey(rand.Reader, 2048))(t)
+		key := check(rsaKey(2048))(t)
 		i := check(k.ca.Issue(t.Context(), pki.Request{Kind: kind, Name: name, PublicKey: key.Public()}))(t)
 		return &held{i.Credential.Leaf(), wire.CertLSC, key}
 	}
@@ -174,7 +173,7 @@ func TestExistingCertificates(t *testing.T) {
 	if err := k.id.Replace(s); err != nil {
 		t.Fatal(err)
 	}
-	forged := &held{own.cert, wire.CertLSC, check(rsa.GenerateKey(rand.Reader, 2048))(t)}
+	forged := &held{own.cert, wire.CertLSC, check(rsaKey(2048))(t)}
 	for _, c := range []struct {
 		name  string
 		with  *held
