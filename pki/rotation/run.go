@@ -13,6 +13,8 @@ import (
 )
 
 // Site is what a Runner needs of the site. Every method but Graph is idempotent: after a crash the last one is called again.
+// A member that another node runs is answered with ErrElsewhere: the runner of that node does it, and this one goes on when
+// the Graph shows that it is done.
 type Site interface {
 	// Graph is the site as it is now: what exists, and what every device holds by the bytes it fetched last. See Survey.
 	Graph(ctx context.Context) (State, []Device, error)
@@ -101,6 +103,9 @@ func (s Status) Running() bool { return !s.Started.IsZero() && s.Ended.IsZero() 
 
 // waitsShown is how many names a status has.
 const waitsShown = 20
+
+// ErrElsewhere says that another node runs the member, and has to do what was asked for.
+var ErrElsewhere = errors.New("another node has to do this")
 
 // ErrRunning means that another rotation is under way.
 var ErrRunning = errors.New("a rotation is under way")
@@ -298,8 +303,8 @@ func (r *Runner) do(ctx context.Context, st Step) error {
 	case Publish:
 		return r.cfg.Site.Publish(ctx)
 	case Replace: // member by member: the roots come first, and issue the rest
-		for i, member := range st.Members {
-			one := Step{Members: []string{member}, IDs: st.IDs[i : i+1]}
+		for _, member := range st.Members {
+			one := Step{Action: Replace, Members: []string{member}, IDs: st.IDs}
 			for _, a := range []Action{Stage, Activate, Retire} {
 				if err := r.each(ctx, a, one); err != nil {
 					return err
@@ -311,23 +316,78 @@ func (r *Runner) do(ctx context.Context, st Step) error {
 	return r.each(ctx, st.Action, st)
 }
 
-// each does an action on every member of a step.
+// each does an action on every member of a step that this node runs, and finds out about the others.
 func (r *Runner) each(ctx context.Context, a Action, st Step) error {
-	for i, member := range st.Members {
+	var errs []error
+	var elsewhere []ID
+	for _, member := range st.Members {
+		n := st.generation(member)
 		var err error
 		switch a {
 		case Stage:
-			err = r.stage(ctx, member, st.IDs[i].Generation())
+			err = r.stage(ctx, member, n)
 		case Activate:
-			err = r.cfg.Site.Activate(ctx, member, st.IDs[i].Generation())
+			err = r.cfg.Site.Activate(ctx, member, n)
 		case Retire:
-			err = r.retire(ctx, member)
+			if st.Action == Retire { // its IDs are those that go
+				n++
+			}
+			err = r.cfg.Site.Retire(ctx, member, n)
+		}
+		if errors.Is(err, ErrElsewhere) {
+			elsewhere, err = append(elsewhere, NewID(member, n)), nil
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", member, err)
+			errs = append(errs, fmt.Errorf("%s: %w", member, err))
 		}
 	}
-	return nil
+	if len(errs) > 0 || elsewhere == nil {
+		return errors.Join(errs...)
+	}
+	return r.doneElsewhere(ctx, a, st, elsewhere)
+}
+
+// generation is the newest generation of a member that a step is about.
+func (s Step) generation(member string) (n int) {
+	for _, id := range s.IDs {
+		if x := id.Generation(); id == NewID(member, x) {
+			n = max(n, x)
+		}
+	}
+	return n
+}
+
+// doneElsewhere returns an error that names the members whose nodes have not done their part yet.
+func (r *Runner) doneElsewhere(ctx context.Context, a Action, st Step, ids []ID) error {
+	s, _, err := r.cfg.Site.Graph(ctx)
+	if err != nil {
+		return err
+	}
+	var open []string
+	for _, name := range st.Members {
+		m, _ := s.Member(name)
+		for _, id := range ids {
+			if id == NewID(name, id.Generation()) && !m.reached(a, id.Generation()) {
+				open = append(open, name)
+			}
+		}
+	}
+	if open == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrElsewhere, join(open))
+}
+
+// reached reports whether an action on a member is done.
+func (m Member) reached(a Action, n int) bool {
+	active, _ := m.Active()
+	switch a {
+	case Stage:
+		return m.next() > n
+	case Activate:
+		return active.Number >= n
+	}
+	return !slices.ContainsFunc(m.Generations, func(g Generation) bool { return g.Number < n })
 }
 
 // stage makes a generation unless the member is past it: another node may have done more than this one knows.
@@ -341,20 +401,6 @@ func (r *Runner) stage(ctx context.Context, member string, generation int) error
 		return nil
 	}
 	return r.cfg.Site.Stage(ctx, member, generation)
-}
-
-// retire forgets everything of a member that is older than what it presents.
-func (r *Runner) retire(ctx context.Context, member string) error {
-	s, _, err := r.cfg.Site.Graph(ctx)
-	if err != nil {
-		return err
-	}
-	m, _ := s.Member(member)
-	g, ok := m.Active()
-	if !ok {
-		return errors.New("nothing of it is in use, so nothing can be retired")
-	}
-	return r.cfg.Site.Retire(ctx, member, g.Number)
 }
 
 // Status tells how far the present or last run is, and for whom it waits now.

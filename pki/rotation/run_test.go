@@ -260,6 +260,80 @@ func TestPeersAreTold(t *testing.T) {
 	}
 }
 
+// half is one node's view of a site of two: what the other one runs, it cannot do.
+type half struct {
+	*model
+	other string
+}
+
+func (h half) elsewhere(member string) error {
+	if member == h.other {
+		return fmt.Errorf("%s: %w", member, ErrElsewhere)
+	}
+	return nil
+}
+
+func (h half) Stage(ctx context.Context, m string, n int) error {
+	if err := h.elsewhere(m); err != nil {
+		return err
+	}
+	return h.model.Stage(ctx, m, n)
+}
+
+func (h half) Activate(ctx context.Context, m string, n int) error {
+	if err := h.elsewhere(m); err != nil {
+		return err
+	}
+	return h.model.Activate(ctx, m, n)
+}
+
+func (h half) Retire(ctx context.Context, m string, n int) error {
+	if err := h.elsewhere(m); err != nil {
+		return err
+	}
+	return h.model.Retire(ctx, m, n)
+}
+
+// TestTwoNodes: each node does its own part of a step, and none goes on before the other has.
+func TestTwoNodes(t *testing.T) {
+	x := newRig(t, "SEP01")
+	at := slices.IndexFunc(x.state.Members, func(m Member) bool { return m.Name == "callmanager" })
+	second := Member{Name: "callmanager@node2", Service: "callmanager", Generations: []Generation{{ID: "callmanager@node2-g1", Number: 1, Phase: Active, Issuer: "ca-g1"}}}
+	x.state.Members = slices.Insert(x.state.Members, at+1, second)
+	x.state.Published = x.state.listing()
+	x.devices = []Device{newPhone(x.state, "SEP01")}
+	config := Config{Documents: x.docs, Now: func() time.Time { return x.now }}
+	var nodes [2]*Runner
+	for i, other := range []string{"callmanager@node2", "callmanager"} {
+		config.Site = half{x.model, other}
+		nodes[i], _ = NewRunner(config)
+	}
+	if _, err := nodes[0].Begin(t.Context(), CallManager, Options{}, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := nodes[0].Advance(t.Context()); !errors.Is(err, ErrElsewhere) || st.Done != 0 {
+		t.Fatalf("one node did the other's part: %+v, %v", st.Done, err)
+	}
+	for turn := range 40 {
+		st, err := nodes[1-turn%2].Advance(t.Context())
+		if err != nil && !errors.Is(err, ErrElsewhere) {
+			t.Fatal(err)
+		}
+		if !st.Running() {
+			break
+		}
+		x.later(time.Minute)
+		if err := x.contact(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"callmanager", "callmanager@node2"} {
+		if m, _ := x.state.Member(name); len(m.Generations) != 1 || m.Generations[0].Number != 2 {
+			t.Errorf("%s ends as %+v", name, m.Generations)
+		}
+	}
+}
+
 // TestNewcomers: a device that appears while a rotation runs is judged by what it holds, although no plan knew it.
 func TestNewcomers(t *testing.T) {
 	x := newRig(t, "SEP01")
