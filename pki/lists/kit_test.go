@@ -141,6 +141,21 @@ func selfSigned(t testing.TB, cn string, a pki.Algorithm) (*x509.Certificate, cr
 	return c, k
 }
 
+// another is a certificate of a name that another one may have.
+func another(t testing.TB, cn string) *x509.Certificate {
+	k := keys()[pki.RSA2048][0]
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(4711), Subject: pkix.Name{CommonName: cn}, NotBefore: start, NotAfter: start.AddDate(5, 0, 0)}
+	return must(x509.ParseCertificate(must(x509.CreateCertificate(rand.Reader, tmpl, tmpl, k.Public(), k))(t)))(t)
+}
+
+// readyKey is a pki.Config.Keys.
+func readyKey(a pki.Algorithm) (pki.PrivateKey, error) {
+	if of := keys()[a]; len(of) > 0 {
+		return pki.NewPrivateKey(of[0]), nil
+	}
+	return pki.GenerateKey(a)
+}
+
 var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 // signers is a SignerSource that tests change.
