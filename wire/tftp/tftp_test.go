@@ -81,10 +81,10 @@ func FuzzSender(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, value string, in []byte) {
 		now := time.Unix(0, 0)
 		s := NewSender(&Request{Options: []Option{{name, value}}}, bytes.NewReader(make([]byte, 3000)), 3000, SenderConfig{})
-		out := s.Start(now)
+		s.Start(now)
 		for len(in) > 0 {
 			n := min(int(in[0])+1, len(in))
-			out = s.Step(now, in[:n:n])
+			out := s.Step(now, in[:n:n])
 			in = in[n:]
 			if len(out) > 1428+4 && Opcode(binary.BigEndian.Uint16(out)) == OpData {
 				t.Fatalf("%d bytes", len(out))
