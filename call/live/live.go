@@ -1,9 +1,13 @@
-// Package live runs a call.Engine: one goroutine, a bounded mailbox in front of it, a bounded queue behind it for every
+// Package live runs a call.Engine: one goroutine at a time, a bounded mailbox in front of it, a bounded queue behind it for every
 // driver, and watchers on the side.
 //
 //	driver --Signal--> +---------+  Step   +--------+ --Order--> driver queue --> driver
 //	app ---Request---> | mailbox | ------> | engine | --Event--> watchers (a slow one gets Lagged)
 //	timer ---Tick----> +---------+         +--------+ --Record-> Recorder (every input with its sequence number)
+//
+// Who runs the engine is the host's goroutine, or a driver's that has just left a signal and calls [Host.Carry]: the goroutine that
+// read a message from the wire then takes it through the engine, and nobody has to be woken. Such a driver takes its commands as a
+// [Carrier], without a queue. One flag under the mailbox's lock says whether somebody is at it.
 //
 // # Overload
 //
@@ -41,7 +45,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// A Recorder keeps the trace. Record is called by the engine's goroutine, once per input, in order; it must not block.
+// A Recorder keeps the trace. Record is called by who runs the engine, once per input, in order; it must not block.
 type Recorder interface {
 	Record(Record)
 }
@@ -89,17 +93,21 @@ type Stats struct {
 type Host struct {
 	opts Options
 	box  *mailbox
-	done chan struct{} // closed when the engine's goroutine has ended
+	done chan struct{} // closed when the host's goroutine has ended
 	legs atomic.Uint64 // ids given to legs that come in
 
-	// Only the engine's goroutine uses these.
+	timer *time.Timer
+	armed atomic.Int64 // when timer rings, unix ns; 0: it does not
+
+	// Only who runs the engine uses these.
 	engine   *call.Engine
 	drivers  map[string]*Driver
 	watchers []*Watcher
 	seq      uint64
 
-	mu    sync.Mutex
-	stats Stats
+	mu       sync.Mutex
+	stats    Stats
+	carriers []Carrier // of the drivers that have one; never written in place but by appending
 }
 
 // Start starts a host. Close ends it.
@@ -108,6 +116,8 @@ func Start(o Options) *Host {
 		o.Now = time.Now
 	}
 	h := &Host{opts: o, box: newMailbox(o), done: make(chan struct{}), engine: call.New(), drivers: map[string]*Driver{}}
+	h.timer = time.NewTimer(time.Hour)
+	h.timer.Stop()
 	go h.run()
 	return h
 }
@@ -139,7 +149,7 @@ func (h *Host) Request(ctx context.Context, by string, r call.Request) (call.Rep
 	return await(ctx, h, reply)
 }
 
-// await waits for an answer of the engine's goroutine.
+// await waits for an answer of who runs the engine.
 func await[T any](ctx context.Context, h *Host, c <-chan T) (T, error) {
 	var none T
 	select {
@@ -177,12 +187,26 @@ func (h *Host) Stats() Stats {
 
 // post puts an entry into the first lane.
 func (h *Host) post(e entry) error {
+	err := h.leave(e)
+	h.box.rouse()
+	return err
+}
+
+// leave is post for somebody who calls Carry afterwards.
+func (h *Host) leave(e entry) error {
 	e.at = h.opts.Now()
 	return h.box.push(e)
 }
 
 // postNew puts a new call into the second lane, unless the engine is behind.
 func (h *Host) postNew(e entry) error {
+	err := h.leaveNew(e)
+	h.box.rouse()
+	return err
+}
+
+// leaveNew is postNew for somebody who calls Carry afterwards.
+func (h *Host) leaveNew(e entry) error {
 	e.at = h.opts.Now()
 	return h.box.pushNew(e)
 }
@@ -193,7 +217,24 @@ func (h *Host) Attach(name string, queue int) (*Driver, error) {
 	if queue <= 0 {
 		queue = 4096
 	}
-	d := &Driver{host: h, name: name, commands: make(chan call.Command, queue)}
+	return h.connect(&Driver{host: h, name: name, commands: make(chan call.Command, queue)})
+}
+
+// A Carrier is the part of a driver that takes commands on the goroutine that runs the engine, and so needs none of its own. Command
+// is called for one command after the other, while the engine is held: it notes it and returns. Wake is called by the host's
+// goroutine when it has let go of the engine, and has others see to what was noted; who runs the engine by [Host.Carry] sees to it
+// without being told.
+type Carrier interface {
+	Command(call.Command)
+	Wake()
+}
+
+// AttachCarrier connects a driver that takes its commands by c. It has no queue: Commands delivers nothing and is closed at the end.
+func (h *Host) AttachCarrier(name string, c Carrier) (*Driver, error) {
+	return h.connect(&Driver{host: h, name: name, carrier: c, commands: make(chan call.Command)})
+}
+
+func (h *Host) connect(d *Driver) (*Driver, error) {
 	ok := make(chan error, 1)
 	if err := h.post(entry{attach: d, err: ok}); err != nil {
 		return nil, err
@@ -213,7 +254,8 @@ func (h *Host) Attach(name string, queue int) (*Driver, error) {
 type Driver struct {
 	host     *Host
 	name     string
-	commands chan call.Command // closed by the engine's goroutine
+	commands chan call.Command // closed by who runs the engine
+	carrier  Carrier           // nil: commands go into the channel
 	gone     atomic.Bool
 }
 
@@ -226,11 +268,21 @@ func (d *Driver) Signal(s call.Signal) error {
 	if d.gone.Load() {
 		return ErrDisconnected
 	}
+	err := d.Leave(s)
+	d.host.box.rouse()
+	return err
+}
+
+// Leave is Signal for a goroutine that calls [Host.Carry] afterwards: nobody is woken for it.
+func (d *Driver) Leave(s call.Signal) error {
+	if d.gone.Load() {
+		return ErrDisconnected
+	}
 	e := entry{in: call.Input{Signal: s, Driver: d.name}, driver: d}
 	if _, fresh := s.(call.Setup); fresh {
-		return d.host.postNew(e)
+		return d.host.leaveNew(e)
 	}
-	return d.host.post(e)
+	return d.host.leave(e)
 }
 
 // Commands delivers the driver's commands in order; it is closed when the driver is detached, disconnected or the host stops.

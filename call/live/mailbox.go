@@ -16,22 +16,24 @@ type entry struct {
 
 	attach, detach *Driver
 	err            chan<- error
+	tick           bool
 	watch, refresh *Watcher
 	unwatch        *Watcher
 	calls          chan<- []*call.View
 }
 
-// mailbox is the bounded queue in front of the engine, in two lanes. Anybody puts in, the engine's goroutine takes out.
+// mailbox is the bounded queue in front of the engine, in two lanes. Anybody puts in; whoever runs the engine takes out.
 type mailbox struct {
 	limit                    int
 	refuseAfter, acceptUnder time.Duration
-	// ready has a token when something was put in or the box was closed.
+	// ready has a token when the host's goroutine has something to do.
 	ready chan struct{}
 
 	mu     sync.Mutex
 	urgent lane
 	fresh  lane
-	turn   int // inputs of the first lane since one of the second
+	busy   bool // somebody runs the engine
+	turn   int  // inputs of the first lane since one of the second
 	// behind counts, for a leg whose Setup waits in the second lane, its entries there: its later signals queue up behind it, so
 	// that a CANCEL never overtakes its INVITE.
 	behind   map[call.LegID]int
@@ -77,7 +79,6 @@ func (b *mailbox) push(e entry) error {
 	} else {
 		b.urgent.put(e)
 	}
-	b.wake()
 	return nil
 }
 
@@ -105,7 +106,6 @@ func (b *mailbox) pushNew(e entry) error {
 		b.behind[leg]++
 	}
 	b.fresh.put(e)
-	b.wake()
 	return nil
 }
 
@@ -125,11 +125,48 @@ func (b *mailbox) measure(now time.Time) {
 	}
 }
 
+// rouse wakes the host's goroutine when there is something to do and nobody at it.
+func (b *mailbox) rouse() {
+	b.mu.Lock()
+	idle := !b.busy && b.urgent.n+b.fresh.n > 0
+	b.mu.Unlock()
+	if idle {
+		b.wake()
+	}
+}
+
 func (b *mailbox) wake() {
 	select {
 	case b.ready <- struct{}{}:
 	default:
 	}
+}
+
+// enter makes the caller the one who runs the engine, unless somebody does. Without must it does so only for something to do
+// before the box is closed: the end belongs to the host's goroutine.
+func (b *mailbox) enter(must bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.busy || !must && (b.closed || b.urgent.n+b.fresh.n == 0) {
+		return false
+	}
+	b.busy = true
+	return true
+}
+
+// quit lets go of the engine when the box is empty; with force what is left is for the host's goroutine.
+func (b *mailbox) quit(force bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left := b.urgent.n+b.fresh.n > 0
+	if left && !force {
+		return false
+	}
+	b.busy = false
+	if left || b.closed {
+		b.wake()
+	}
+	return true
 }
 
 // take takes the next entry; ok is false when there is none.
@@ -160,10 +197,11 @@ func (b *mailbox) close() {
 	b.wake()
 }
 
-func (b *mailbox) isClosed() bool {
+// ended says whether the box was closed and emptied, and nobody runs the engine.
+func (b *mailbox) ended() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.closed
+	return b.closed && !b.busy && b.urgent.n+b.fresh.n == 0
 }
 
 func (b *mailbox) refusals() (n uint64, refusing bool) {

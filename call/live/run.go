@@ -1,42 +1,75 @@
 package live
 
 import (
+	"math"
 	"slices"
 	"time"
 
 	"github.com/locktone/locktone/call"
 )
 
-// run is the engine's goroutine: it alone touches the engine, closes driver queues and tells watchers.
+// run is the host's goroutine: it runs the engine for those who do not do it themselves, and for the engine's timer.
 func (h *Host) run() {
 	defer close(h.done)
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	defer h.timer.Stop()
 	for {
-		last := h.box.isClosed() // nothing is put in after that: what is there now is all
-		for e, ok := h.box.take(); ok; e, ok = h.box.take() {
-			h.handle(e)
-		}
-		if last {
-			h.shutDown()
-			return
-		}
-		h.arm(timer)
 		select {
 		case <-h.box.ready:
-		case <-timer.C:
-			h.tick()
+		case <-h.timer.C:
+			h.armed.Store(0)
+			_ = h.box.push(entry{at: h.opts.Now(), tick: true}) // a box that is closed needs no timer
+		}
+		if h.box.enter(true) {
+			h.work(math.MaxInt)
+		}
+		for _, c := range h.listCarriers() {
+			c.Wake()
+		}
+		if h.box.ended() {
+			h.shutDown()
+			return
 		}
 	}
 }
 
-// arm sets the timer to the engine's deadline.
-func (h *Host) arm(timer *time.Timer) {
-	wait := time.Hour
-	if d := h.engine.Deadline(); !d.IsZero() {
-		wait = max(0, d.Sub(h.opts.Now()))
+// Carry runs the engine on the goroutine of the caller for what was left in its mailbox, unless somebody is at it already. What
+// comes of it is with the carriers when it returns; what is left after many inputs is for the host's goroutine.
+func (h *Host) Carry() {
+	if h.box.enter(false) {
+		h.work(carryMost)
 	}
-	timer.Reset(wait)
+}
+
+// carryMost is how many inputs a caller of Carry sees to.
+const carryMost = 64
+
+// work takes inputs until there are no more. The caller has entered, and has left when it returns.
+func (h *Host) work(most int) {
+	for {
+		for ; most > 0; most-- {
+			e, ok := h.box.take()
+			if !ok {
+				break
+			}
+			h.handle(e)
+		}
+		h.arm()
+		if h.box.quit(most <= 0) {
+			return
+		}
+	}
+}
+
+// arm has the timer ring at or before the engine's deadline. Whoever runs the engine calls it.
+func (h *Host) arm() {
+	d := h.engine.Deadline()
+	if d.IsZero() {
+		return
+	}
+	if at := h.armed.Load(); at == 0 || d.UnixNano() < at {
+		h.armed.Store(d.UnixNano())
+		h.timer.Reset(max(0, d.Sub(h.opts.Now())))
+	}
 }
 
 // tick steps the engine if its deadline has come.
@@ -54,6 +87,8 @@ func (h *Host) handle(e entry) {
 	h.stats.Wait = now.Sub(e.at)
 	h.mu.Unlock()
 	switch {
+	case e.tick:
+		h.tick()
 	case e.attach != nil:
 		e.err <- h.attach(e.attach)
 	case e.detach != nil:
@@ -125,6 +160,10 @@ func (h *Host) deliver(o call.Order) *Driver {
 		}
 		return nil
 	}
+	if d.carrier != nil {
+		d.carrier.Command(o.Command)
+		return nil
+	}
 	select {
 	case d.commands <- o.Command:
 		return nil
@@ -138,7 +177,18 @@ func (h *Host) attach(d *Driver) error {
 		return ErrNameTaken
 	}
 	h.drivers[d.name] = d
+	if d.carrier != nil {
+		h.mu.Lock()
+		h.carriers = append(h.carriers, d.carrier)
+		h.mu.Unlock()
+	}
 	return nil
+}
+
+func (h *Host) listCarriers() []Carrier {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.carriers
 }
 
 // disconnect ends a driver: its queue is closed and its legs end.
@@ -150,6 +200,7 @@ func (h *Host) disconnect(now time.Time, d *Driver) {
 	delete(h.drivers, d.name)
 	close(d.commands)
 	h.mu.Lock()
+	h.carriers = slices.DeleteFunc(slices.Clone(h.carriers), func(c Carrier) bool { return c == d.carrier })
 	h.stats.Disconnected++
 	h.mu.Unlock()
 	h.step(now, d.name, call.Input{Driver: d.name, Signal: call.DriverLost{Driver: d.name}})

@@ -61,7 +61,7 @@ func (w *Watcher) Close() {
 
 func (w *Watcher) stop() { w.once.Do(func() { close(w.quit) }) }
 
-// tell adds events; the engine's goroutine calls it.
+// tell adds events; who runs the engine calls it.
 func (w *Watcher) tell(events []call.Event) {
 	if len(events) == 0 {
 		return
@@ -101,7 +101,7 @@ func (w *Watcher) wanted(events []call.Event) (n int) {
 	return n
 }
 
-// snapshot adds a picture of all calls; the engine's goroutine calls it.
+// snapshot adds a picture of all calls; who runs the engine calls it.
 func (w *Watcher) snapshot(e *call.Engine) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

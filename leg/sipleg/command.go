@@ -11,7 +11,7 @@ import (
 
 // From the engine to the session.
 
-// command carries out one command; the shard goroutine of the leg calls it.
+// command carries out one command; the goroutine at work on the shard of the leg calls it.
 func (l *leg) command(c call.Command) {
 	if l.state == legOver {
 		return

@@ -14,7 +14,7 @@ import (
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
-// Directory knows devices and trunks. It is asked on the endpoint's shard goroutines, by many of them at once: it must
+// Directory knows devices and trunks. It is asked on the endpoint's shards, by many of them at once: it must
 // answer from memory.
 type Directory interface {
 	// Arrival says who sends an INVITE that opens a call, or why it is refused. The verified identity of the peer is

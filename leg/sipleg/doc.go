@@ -7,7 +7,7 @@
 //	                                  v  |
 //	                               media.Plane
 //
-// One leg is one dialog (package wire/sip/dialog) and belongs to the shard goroutine of its Call-ID: what the wire brings
+// One leg is one dialog (package wire/sip/dialog) and belongs to the shard of its Call-ID: what the wire brings
 // arrives there, and commands of the engine are posted there. The driver's only shared state is an index of legs, for
 // commands, for requests inside dialogs and for Replaces.
 //

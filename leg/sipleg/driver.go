@@ -13,7 +13,7 @@ import (
 )
 
 // Driver ties the SIP dialogs of one endpoint to one call engine. It is the endpoint's User. Its own state is an index of
-// legs; each leg belongs to the shard goroutine of its Call-ID.
+// legs; each leg belongs to the shard of its Call-ID.
 type Driver struct {
 	cfg Config
 	ep  *endpoint.Endpoint
@@ -51,12 +51,19 @@ func (d *Driver) Run(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			d.command(c)
+			d.command(c, d.ep.Post)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
+
+// Command takes one command of the engine without a queue and a goroutine in between: it is left to the shard of its leg. Wake, or
+// the endpoint itself when its Relay ran the engine, sees to the rest. See live.Carrier.
+func (d *Driver) Command(c call.Command) { d.command(c, d.ep.Leave) }
+
+// Wake has the shards run for which there were commands.
+func (d *Driver) Wake() { d.ep.Wake() }
 
 // commanded is a command on its way to the shard of its leg.
 type commanded struct {
@@ -67,7 +74,8 @@ type commanded struct {
 // ticked is a leg's timer.
 type ticked struct{ leg *leg }
 
-func (d *Driver) command(c call.Command) {
+// command finds the leg and posts to its shard.
+func (d *Driver) command(c call.Command, post func(callID string, v any)) {
 	l := d.leg(c.CommandLeg())
 	if ring, ok := c.(call.Ring); ok && l == nil {
 		l = d.newLeg(ring.Leg, d.newCallID())
@@ -78,7 +86,7 @@ func (d *Driver) command(c call.Command) {
 	if l == nil {
 		return // the dialog ended while the command was on its way; Released says so
 	}
-	d.ep.Post(l.callID, commanded{l, c})
+	post(l.callID, commanded{l, c})
 }
 
 func (d *Driver) newCallID() string {

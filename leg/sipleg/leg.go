@@ -14,7 +14,7 @@ import (
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
-// leg is one dialog and the leg of a call it carries. The shard goroutine of its Call-ID owns it; only remoteTag and
+// leg is one dialog and the leg of a call it carries. Whoever is at work on the shard of its Call-ID owns it; only remoteTag and
 // confirmed are read from elsewhere.
 type leg struct {
 	drv     *Driver

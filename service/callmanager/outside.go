@@ -3,8 +3,12 @@ package callmanager
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
 )
@@ -23,6 +27,34 @@ var (
 type front struct{ s *Service }
 
 var _ endpoint.User = front{}
+
+// Onward implements endpoint.Relay: a message goes through shard, engine and shard on the goroutine that read it.
+func (f front) Onward() { f.s.host.Carry() }
+
+// carrier takes the engine's commands for the SIP driver, which is made after the engine: until then there is no leg to command.
+type carrier struct{ to atomic.Pointer[sipleg.Driver] }
+
+var _ live.Carrier = (*carrier)(nil)
+
+// Command implements live.Carrier.
+func (c *carrier) Command(cmd call.Command) {
+	if d := c.to.Load(); d != nil {
+		d.Command(cmd)
+	}
+}
+
+// Wake implements live.Carrier.
+func (c *carrier) Wake() {
+	if d := c.to.Load(); d != nil {
+		d.Wake()
+	}
+}
+
+// carried is the engine's side for the SIP driver, whose callbacks are followed by front.Onward.
+type carried struct{ *live.Driver }
+
+// Signal implements sipleg.Engine.
+func (c carried) Signal(s call.Signal) error { return c.Leave(s) }
 
 // Request implements endpoint.User.
 func (f front) Request(tx *endpoint.ServerTx, m *sip.Message) {

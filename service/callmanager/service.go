@@ -62,7 +62,7 @@ type Store interface {
 }
 
 // Service is a running call manager. Its tables have locks of their own; everything about one call happens on the shard
-// of its Call-ID and in the engine's goroutine.
+// of its Call-ID and in the engine.
 type Service struct {
 	cfg      Config
 	now      func() time.Time
@@ -70,18 +70,17 @@ type Service struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	workers  sync.WaitGroup
-	// signalling is the goroutine that carries the engine's commands.
-	signalling sync.WaitGroup
-	started    time.Time
+	started  time.Time
 
-	site   atomic.Pointer[site]
-	ep     *endpoint.Endpoint
-	host   *live.Host
-	driver *live.Driver
-	sip    *sipleg.Driver
-	apps   *appleg.Driver
-	plane  *media.Plane
-	screen sip.Capabilities
+	site    atomic.Pointer[site]
+	ep      *endpoint.Endpoint
+	host    *live.Host
+	driver  *live.Driver
+	carrier carrier
+	sip     *sipleg.Driver
+	apps    *appleg.Driver
+	plane   *media.Plane
+	screen  sip.Capabilities
 
 	bindings bindings
 	trunks   trunks
@@ -141,10 +140,10 @@ func (s *Service) assemble() (err error) {
 	s.host = live.Start(live.Options{Recorder: engineTrace{s}, Now: s.cfg.Now, RefuseAfter: refuseAfter, AcceptUnder: acceptUnder})
 	s.cfg.Media.Music = s.music
 	s.plane = media.NewPlane(s.cfg.Media)
-	if s.driver, err = s.host.Attach(driverSIP, 0); err != nil {
+	if s.driver, err = s.host.AttachCarrier(driverSIP, &s.carrier); err != nil {
 		return err
 	}
-	s.sip, err = sipleg.New(sipleg.Config{Directory: s, Engine: s.driver, Plane: s.plane, Outside: outside{s},
+	s.sip, err = sipleg.New(sipleg.Config{Directory: s, Engine: carried{s.driver}, Plane: s.plane, Outside: outside{s},
 		Domain: s.site.Load().Cluster().Domain, Agent: s.agent(), Observer: legTrace{s}, T1: s.cfg.Timers.T1})
 	if err != nil {
 		return err
@@ -153,18 +152,14 @@ func (s *Service) assemble() (err error) {
 	if err != nil {
 		return err
 	}
-	s.ep, err = endpoint.New(endpoint.Config{User: front{s}, Resolver: endpoint.DNS(resolve.New(resolve.Config{DNS: dns})), Timers: s.cfg.Timers, Limits: s.cfg.Limits,
+	s.ep, err = endpoint.New(endpoint.Config{User: front{s}, Relay: front{s}, Resolver: endpoint.DNS(resolve.New(resolve.Config{DNS: dns})), Timers: s.cfg.Timers, Limits: s.cfg.Limits,
 		Server: s.agent(), Identity: s.identity.Name(),
 		Transport: transport.Config{Verify: s.verifyPeer, DialTLS: s.dialTLS, Observer: wireTrace{s}, Limits: s.cfg.Conns}})
 	if err != nil {
 		return err
 	}
 	s.sip.Use(s.ep)
-	s.signalling.Add(1)
-	go func() {
-		defer s.signalling.Done()
-		_ = s.sip.Run(context.Background()) // until the engine closes its queue: the last releases still go out
-	}()
+	s.carrier.to.Store(s.sip)
 	return s.startApplets()
 }
 
@@ -263,7 +258,6 @@ func (s *Service) Close(ctx context.Context) error {
 	s.cancel()
 	if s.host != nil {
 		s.host.Close()
-		s.signalling.Wait()
 	}
 	var err error
 	if s.ep != nil {

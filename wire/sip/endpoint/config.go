@@ -11,8 +11,9 @@ import (
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
-// User is the transaction user (RFC 3261, 17). All calls for one Call-ID come from one goroutine, in wire order. A call
-// must not block: it holds up every other call of its shard.
+// User is the transaction user (RFC 3261, 17). Calls for one Call-ID come one after the other, in wire order, on whichever
+// goroutine is at work on the shard. A call must not block: it holds up every other call of its shard, and often the reader of
+// a connection.
 type User interface {
 	// Request is a new request. ACK for a 2xx comes with a stateless tx; CANCEL never comes here.
 	Request(tx *ServerTx, m *sip.Message)
@@ -24,6 +25,14 @@ type User interface {
 	Failed(tx *ClientTx, err error)
 	// Posted is a value of Post or After, or one of the endpoint's own: NoAck, ServerFailed.
 	Posted(callID string, v any)
+}
+
+// Relay is somebody whom User callbacks hand things to and who is to run on the same goroutine afterwards, such as a call engine: a
+// message then needs no wake-up on its way through.
+type Relay interface {
+	// Onward does what the callbacks have left to be done. It is called after every run of a shard, by many goroutines at once,
+	// while no shard is held; it may Leave values to shards, which are run next.
+	Onward()
 }
 
 // NoAck is posted when a 2xx to INVITE was retransmitted for 64*T1 and no ACK came. RFC 3261, 13.3.1.4: the dialog is
@@ -73,11 +82,13 @@ type Target struct {
 type Config struct {
 	// User gets everything that is not answered here.
 	User User
+	// Relay runs after the callbacks of User; nil is nobody.
+	Relay Relay
 	// Resolver serves targets without hops that name no literal address; nil fails them.
 	Resolver Resolver
 	// Transport configures connections, TLS verification and the observer of messages.
 	Transport transport.Config
-	// Shards is the number of shard goroutines; 0 is GOMAXPROCS.
+	// Shards is the number of shards; 0 is GOMAXPROCS.
 	Shards int
 	// Timers are the values of RFC 3261, 17; zero fields take the standard's.
 	Timers transaction.Timers

@@ -3,10 +3,15 @@
 //
 // # Shards and order
 //
-// An [Endpoint] has N shards. A Call-ID hashes to one shard, and the shard's goroutine owns every transaction, timer and
-// posted value of that Call-ID: no locks, and all calls to the [User] for one Call-ID come from one goroutine in the
-// order of the wire. INVITE and CANCEL in one segment, 180 and 200 back to back, ACK and BYE stay in order because the
-// reader of a connection puts them into the shard's mailbox one after the other.
+// An [Endpoint] has N shards. A Call-ID hashes to one shard, and every transaction, timer and posted value of that Call-ID
+// belongs to the goroutine that is at work on the shard: one at a time, so that nothing in there needs a lock and all calls to
+// the [User] for one Call-ID come one after the other in the order of the wire. INVITE and CANCEL in one segment, 180 and 200
+// back to back, ACK and BYE stay in order because the reader of a connection puts them into the shard's mailbox one after the
+// other.
+//
+// A reader that has handed over all it has does the work itself when nobody is at it, and has the [Relay] of the Config run
+// after it: a message then wakes nobody on its way. The shard's own goroutine is there for timers, for what is asked from
+// other goroutines, and for what comes faster than one reader could see to.
 //
 // Every method of Endpoint, ServerTx and ClientTx may be called from any goroutine: it queues a value for the shard.
 // What a User callback asks for is done as soon as the callback returns, before the shard looks at the next message from

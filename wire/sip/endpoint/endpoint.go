@@ -136,6 +136,42 @@ func (e *Endpoint) Post(callID string, v any) {
 	e.shard(callID).put(item{kind: post, obj: v, id: callID})
 }
 
+// Leave is Post without a wake-up: for a Relay, after which the shards are run anyway, and for who calls Wake afterwards.
+func (e *Endpoint) Leave(callID string, v any) {
+	e.shard(callID).leave(item{kind: post, obj: v, id: callID})
+}
+
+// Wake has the shards' goroutines see to what was left.
+func (e *Endpoint) Wake() { e.runShards(0) }
+
+// carry has the Relay run and the shards that have something to do and nobody at work, by turns until nothing is left; after most
+// messages what is left is for the goroutines that are there for it. Nothing is held between two turns.
+func (e *Endpoint) carry(most int) {
+	for n := 1; n > 0; most -= n {
+		if e.cfg.Relay != nil {
+			e.cfg.Relay.Onward()
+		}
+		n = e.runShards(most)
+	}
+}
+
+// runShards runs the shards with something to do and nobody at work, as far as most allows, and returns how much there was. For
+// the others it wakes their goroutines.
+func (e *Endpoint) runShards(most int) (done int) {
+	for _, s := range e.shards {
+		n := int(s.waiting.Load() + s.asked.Load())
+		switch {
+		case n == 0:
+		case done >= most:
+			s.rouse()
+		case s.enter():
+			s.work(most - done)
+			done += n
+		}
+	}
+	return done
+}
+
 // After is Post, d from now, unless the timer is stopped before.
 func (e *Endpoint) After(callID string, d time.Duration, v any) *Timer {
 	s := e.shard(callID)
@@ -242,8 +278,19 @@ func (r receiver) Message(f *transport.Flow, m *sip.Message) {
 			return
 		}
 	}
-	s.put(item{kind: wire, at: now, flow: f, msg: m})
+	i := item{kind: wire, at: now, flow: f, msg: m}
+	if f.Pressed() {
+		s.put(i)
+		return
+	}
+	s.leave(i)
 }
+
+// Rest has the reader do the work for what it has brought.
+func (r receiver) Rest(*transport.Flow) { r.e.carry(carryMost) }
+
+// carryMost is how many messages a reader sees to before it reads again.
+const carryMost = 64
 
 // Opened tells all shards: any of them may have requests that wait for the connection.
 func (r receiver) Opened(f *transport.Flow) { r.tell(opened, f) }

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -39,24 +40,28 @@ type item struct {
 	id   string // Call-ID of a post
 }
 
-// shard owns the transactions of the Call-IDs that hash to it. mu guards the two queues; everything below "owned" belongs
-// to the shard's goroutine.
+// shard owns the transactions of the Call-IDs that hash to it. mu guards the queues and says who is at work: one goroutine at a
+// time (busy), which may be any. Everything below "owned" belongs to it. A reader that finds nobody at work does the work
+// itself, which saves two wake-ups for each message; the shard's own goroutine does what nobody else is there for: timers, and
+// what comes from goroutines that must not run a User.
 type shard struct {
 	e *Endpoint
 
 	mu       sync.Mutex
 	in       []item // from the wire and from Post, in order
 	own      []item // what User callbacks and others ask for: done before the next of in
-	sleeping bool
+	busy     bool   // somebody is at work
 	dead     bool
+	armed    transaction.Instant // when timer rings; 0: it does not
+	timer    *time.Timer
 	blocked  int // readers waiting for room
 	room     *sync.Cond
-	wake     chan struct{}
-	waiting  atomic.Int64 // len of in, and what is left of the batch in hand
-	asked    atomic.Int64 // len of own
-	wait     atomic.Int64 // latest mailbox wait, ns
+	wake     chan struct{} // capacity 1: there is work for the shard's goroutine
+	waiting  atomic.Int64  // len of in, and what is left of the batch in hand
+	asked    atomic.Int64  // len of own
+	wait     atomic.Int64  // latest mailbox wait, ns
 	shedding atomic.Bool
-	late     transaction.Instant // since when every wait was over ShedAbove; 0: the last was not. Owned by run
+	late     transaction.Instant // since when every wait was over ShedAbove; 0: the last was not. Owned
 
 	counters counters
 
@@ -82,35 +87,43 @@ type counters struct {
 
 func newShard(e *Endpoint, seed [32]byte) *shard {
 	s := &shard{
-		e: e, wake: make(chan struct{}, 1), rand: rand.NewChaCha8(seed), now: 1,
+		e: e, wake: make(chan struct{}, 1), rand: rand.NewChaCha8(seed), now: 1, timer: time.NewTimer(time.Hour),
 		servers: map[serverKey]*ServerTx{}, merges: map[mergeKey]*ServerTx{}, acks: map[ackKey]*ServerTx{},
 		clients: map[clientKey]*ClientTx{}, byFlow: map[transport.FlowID]*ClientTx{},
 	}
+	s.timer.Stop()
 	s.room = sync.NewCond(&s.mu)
 	return s
 }
 
-// put queues what comes from outside. A reader that finds the mailbox of a shard four times over its limit waits: then
-// TCP tells the peer. What could be refused was refused long before.
+// put queues what comes from outside and sees to it that it is done.
 func (s *shard) put(i item) {
+	if s.leave(i) {
+		s.rouse()
+	}
+}
+
+// leave queues what comes from outside; the caller sees to it that it is done. It returns false when that is not needed. A reader
+// that finds the mailbox of a shard four times over its limit waits: then TCP tells the peer. What could be refused was refused
+// long before.
+func (s *shard) leave(i item) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i.kind == wire && !s.dead && len(s.in) >= 4*s.e.cfg.Limits.Mailbox {
 		if i.flow.Network() == transport.UDP {
-			s.mu.Unlock()
 			i.flow.Processed()
-			return
+			return false
 		}
 		s.blocked++
 		s.room.Wait()
 		s.blocked--
 	}
 	if s.dead {
-		s.mu.Unlock()
-		return
+		return false
 	}
 	s.in = append(s.in, i)
 	s.waiting.Add(1)
-	s.signalAndUnlock()
+	return !s.busy
 }
 
 // ask queues what the User asks for; false when the endpoint has ended.
@@ -122,7 +135,11 @@ func (s *shard) ask(i item) bool {
 	}
 	s.own = append(s.own, i)
 	s.asked.Add(1)
-	s.signalAndUnlock()
+	idle := !s.busy
+	s.mu.Unlock()
+	if idle {
+		s.rouse()
+	}
 	return true
 }
 
@@ -131,36 +148,97 @@ func (s *shard) end() {
 	s.mu.Lock()
 	s.dead = true
 	s.room.Broadcast()
-	s.signalAndUnlock()
+	s.mu.Unlock()
+	s.rouse()
 }
 
-func (s *shard) signalAndUnlock() {
-	wake := s.sleeping
-	s.sleeping = false
-	s.mu.Unlock()
-	if wake {
-		s.wake <- struct{}{}
+// rouse wakes the shard's goroutine.
+func (s *shard) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }
 
 // run is the shard's goroutine.
 func (s *shard) run() {
 	defer s.e.wg.Done()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	defer s.timer.Stop()
 	for {
-		if !s.batch() && !s.asks() {
-			s.flush()
-			if !s.sleep(timer) {
-				return
+		select {
+		case <-s.wake:
+		case <-s.timer.C:
+			s.mu.Lock()
+			s.armed = 0 // whoever is at work looks at the alarms before leaving
+			if !s.busy {
+				s.shedding.Store(false)
 			}
+			s.mu.Unlock()
 		}
-		s.fireAlarms()
+		if s.enter() {
+			s.work(math.MaxInt)
+		}
+		s.e.carry(math.MaxInt)
+		if s.ended() {
+			return
+		}
 	}
 }
 
-// batch does what is in the mailbox; false when it was empty.
-func (s *shard) batch() bool {
+// enter makes the caller the one at work, unless somebody is.
+func (s *shard) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy {
+		return false
+	}
+	s.busy = true
+	return true
+}
+
+// quit lets go of the shard when there is nothing to do, and sets the timer for the next alarm. With force what is left is for the
+// shard's goroutine.
+func (s *shard) quit(force bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := len(s.in)+len(s.own) > 0
+	if left && !force {
+		return false
+	}
+	s.busy = false
+	if next := s.alarms.next(); next != 0 && (s.armed == 0 || next < s.armed) {
+		s.armed = next
+		s.timer.Reset(max(0, time.Duration(next-s.e.instant())))
+	}
+	if left || s.dead {
+		s.rouse()
+	}
+	return true
+}
+
+// ended says whether the shard was ended and all is done.
+func (s *shard) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead && !s.busy && len(s.in)+len(s.own) == 0
+}
+
+// work does what is queued and due. The caller has entered, and has left when it returns, with what is left after most messages
+// in the hands of the shard's goroutine.
+func (s *shard) work(most int) {
+	for {
+		most -= s.batch()
+		s.asks()
+		s.fireAlarms()
+		s.flush()
+		if s.quit(most <= 0) {
+			return
+		}
+	}
+}
+
+// batch does what is in the mailbox, and returns how much that was.
+func (s *shard) batch() int {
 	s.mu.Lock()
 	batch := s.in
 	s.in = s.spareIn[:0]
@@ -181,15 +259,12 @@ func (s *shard) batch() bool {
 		}
 	}
 	s.spareIn = recycle(batch)
-	s.flush()
-	return len(batch) > 0
+	return len(batch)
 }
 
-// asks does what the User asked for, until it asks for no more; false when there was nothing.
-func (s *shard) asks() bool {
-	any := false
+// asks does what the User asked for, until it asks for no more.
+func (s *shard) asks() {
 	for s.asked.Load() > 0 {
-		any = true
 		s.mu.Lock()
 		own := s.own
 		s.own = s.spareOwn[:0]
@@ -202,7 +277,6 @@ func (s *shard) asks() bool {
 		}
 		s.spareOwn = recycle(own)
 	}
-	return any
 }
 
 // recycle empties a queue for its next use; a huge one is left to the collector.
@@ -212,40 +286,6 @@ func recycle(q []item) []item {
 	}
 	clear(q)
 	return q[:0]
-}
-
-// sleep waits for work or the next alarm; false when the endpoint has ended.
-func (s *shard) sleep(timer *time.Timer) bool {
-	s.mu.Lock()
-	if s.dead {
-		s.mu.Unlock()
-		return false
-	}
-	if len(s.in)+len(s.own) > 0 {
-		s.mu.Unlock()
-		return true
-	}
-	s.sleeping = true
-	s.mu.Unlock()
-	var ring <-chan time.Time
-	if next := s.alarms.next(); next != 0 {
-		timer.Reset(max(0, time.Duration(next-s.e.instant())))
-		ring = timer.C
-	}
-	select {
-	case <-s.wake:
-		return true
-	case <-ring:
-	}
-	s.mu.Lock()
-	signalled := !s.sleeping
-	s.sleeping = false
-	s.mu.Unlock()
-	if signalled {
-		<-s.wake
-	}
-	s.shedding.Store(false)
-	return true
 }
 
 func (s *shard) fireAlarms() {

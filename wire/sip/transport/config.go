@@ -90,6 +90,9 @@ type Handler interface {
 	// Message hands over a valid message. The handler owns m from now on, and calls f.Processed when it is done with it:
 	// the reader waits when too many are open.
 	Message(f *Flow, m *sip.Message)
+	// Rest says that all that has come on a connection is handed over: the reader will wait for more, and meanwhile has time to
+	// do the work for it. It is not called for UDP.
+	Rest(f *Flow)
 	// Opened says that a connection we made is ready. It comes before any message.
 	Opened(f *Flow)
 	// Closed is the last call for a flow of a connection: err says why. Messages that were queued are lost.

@@ -3,8 +3,9 @@
 // The unit is the [Flow]: one way to one peer, that is a UDP 5-tuple or one connection. A flow of a connection has one
 // reader goroutine, which frames, parses and validates and hands every message to the [Handler] in the order of the
 // wire; nothing here starts a goroutine per message, so a 200 never overtakes its 180. Sending never blocks: a message
-// is serialised into the flow's bounded queue and written by a shared, warm writer goroutine which takes all that has
-// gathered in one write. A peer that does not read fills its own queue and loses its own connection, nobody else's.
+// is serialised into the flow's bounded queue, and whoever flushes the flow writes all that has gathered in one write. What the
+// kernel does not take at once is kept for a writer goroutine. A peer that does not read fills its own queue and loses its own
+// connection, nobody else's.
 //
 // # Who is at the other end
 //

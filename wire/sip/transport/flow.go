@@ -48,6 +48,7 @@ type Flow struct {
 	since    time.Time
 
 	conn       net.Conn // fixed; nil for UDP
+	outlet     *outlet  // fixed; below conn; nil where writes may wait
 	local      netip.AddrPort
 	remote     netip.AddrPort
 	source     string // remote's address as text
@@ -59,9 +60,13 @@ type Flow struct {
 	proven       atomic.Bool  // a valid message came
 	pinged       atomic.Bool  // a ping of ours has no answer yet
 	last         atomic.Int64 // unix ns of the last byte from the peer
+	handling     bool         // the Handler has a message. Owned by the reader
+	handed       bool         // it has had one since it was last told of the rest. Owned by the reader
+	streak       int          // reads that did not have to wait. Owned by the reader
 	partialSince atomic.Int64 // unix ns since when an incomplete message waits, 0 = none
 	writeSince   atomic.Int64 // unix ns since when a write runs, 0 = none
 	queued       atomic.Int64
+	owed         atomic.Int64 // of queued: what the outlet keeps
 	pending      atomic.Int32 // messages handed on and not yet processed
 	bytesIn      atomic.Uint64
 	bytesOut     atomic.Uint64
@@ -260,7 +265,8 @@ func (f *Flow) queueAndUnlock(n int) (flush bool, err error) {
 	return flush, nil
 }
 
-// Flush has what is queued written. It returns at once.
+// Flush has what is queued written, without waiting for the peer: the caller writes it, and what the kernel does not take at
+// once is left to a writer goroutine.
 func (f *Flow) Flush() {
 	f.mu.Lock()
 	kick := !f.writing && len(f.out) > 0 && f.state.Load() == stateEstablished
@@ -269,8 +275,17 @@ func (f *Flow) Flush() {
 	}
 	f.mu.Unlock()
 	if kick {
-		f.t.writers.hand(f)
+		f.startWriting()
 	}
+}
+
+// startWriting has the flow written by the caller, or where that may wait by a writer; f.writing has been set.
+func (f *Flow) startWriting() {
+	if f.outlet == nil {
+		f.t.writers.hand(f)
+		return
+	}
+	f.flush(false)
 }
 
 func (f *Flow) limits() *Limits {
@@ -341,6 +356,9 @@ func (f *Flow) establish() bool {
 		return false
 	}
 	f.last.Store(time.Now().UnixNano())
+	if f.outlet != nil {
+		f.outlet.eager.Store(true)
+	}
 	f.state.Store(stateEstablished)
 	kick := len(f.out) > 0
 	f.writing = kick
@@ -349,7 +367,7 @@ func (f *Flow) establish() bool {
 	}
 	f.mu.Unlock()
 	if kick {
-		f.t.writers.hand(f)
+		f.startWriting()
 	}
 	return true
 }
@@ -426,9 +444,26 @@ func (f *Flow) drain() {
 	}
 }
 
-// flush writes until the queue is empty. It is called by a writer goroutine while writing is true.
-func (f *Flow) flush() {
+// flush writes until the queue is empty, while writing is true: on a writer goroutine, which may wait, or else for as long as
+// the kernel takes all.
+func (f *Flow) flush(mayWait bool) {
+	owed := 0 // of queued, kept by the outlet
 	for {
+		if f.outlet != nil && f.outlet.behind() {
+			if !mayWait {
+				f.owed.Add(int64(owed))
+				f.t.writers.hand(f)
+				return
+			}
+			f.writeSince.Store(time.Now().UnixNano())
+			err := f.outlet.catchUp()
+			f.writeSince.Store(0)
+			if err != nil {
+				f.writeFailed(err)
+				return
+			}
+		}
+		f.queued.Add(-int64(owed) - f.owed.Swap(0))
 		f.mu.Lock()
 		buf := f.out
 		f.out = nil
@@ -438,21 +473,30 @@ func (f *Flow) flush() {
 			return
 		}
 		f.mu.Unlock()
-		f.writeSince.Store(time.Now().UnixNano())
-		n, err := f.conn.Write(buf)
-		f.writeSince.Store(0)
-		f.bytesOut.Add(uint64(n))
-		if f.listener != nil {
-			f.listener.bytesOut.Add(uint64(n))
+		if owed > 0 {
+			f.relieve()
 		}
-		f.queued.Add(-int64(len(buf)))
-		f.t.buffers.put(buf)
-		if err != nil {
+		if err := f.write(buf); err != nil {
 			f.writeFailed(err)
 			return
 		}
-		f.relieve()
+		owed = len(buf)
+		f.t.buffers.put(buf)
 	}
+}
+
+// write hands bytes to the connection: through TLS to the outlet.
+func (f *Flow) write(buf []byte) error {
+	if f.outlet == nil {
+		f.writeSince.Store(time.Now().UnixNano())
+		defer f.writeSince.Store(0)
+	}
+	n, err := f.conn.Write(buf)
+	f.bytesOut.Add(uint64(n))
+	if f.listener != nil {
+		f.listener.bytesOut.Add(uint64(n))
+	}
+	return err
 }
 
 func (f *Flow) writeFailed(err error) {
@@ -469,6 +513,13 @@ const (
 	pendingMost = 512
 	pendingFew  = 128
 )
+
+// Pressed says, while the Handler looks at a message of this flow, that what the peer sends comes faster than it is read. A Handler
+// that has time does the work for a message on the reader's goroutine; when the reader is pressed it leaves it to others. All
+// peers of a UDP socket share a reader, which always counts as pressed.
+func (f *Flow) Pressed() bool {
+	return f.network == UDP || f.streak > pressedMost || f.pending.Load() > pressedMost
+}
 
 // Processed says that a message of this flow was dealt with; the Handler calls it once for each.
 func (f *Flow) Processed() {

@@ -132,6 +132,14 @@ func (f *Flow) serveTLS(conn net.Conn) {
 	f.begin()
 }
 
+// wrap puts the outlet around a connection, where it can have one.
+func (f *Flow) wrap(conn net.Conn) net.Conn {
+	if f.outlet = newOutlet(conn, f.limits().QueueBytes); f.outlet == nil {
+		return conn
+	}
+	return f.outlet
+}
+
 // adopt sets what the handshake has shown.
 func (f *Flow) adopt(tc *tls.Conn, s *shake) {
 	f.conn, f.peer, f.serverName = tc, s.peer, s.name
@@ -189,7 +197,7 @@ func (f *Flow) connect(ctx context.Context) error {
 		f.t.refused(f, "connect", f.dest.ServerName, nil, err)
 		return err
 	}
-	f.conn, f.local = conn, addrPort(conn.LocalAddr())
+	f.conn, f.local = f.wrap(conn), addrPort(conn.LocalAddr())
 	return nil
 }
 

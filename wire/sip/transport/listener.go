@@ -199,6 +199,7 @@ func (l *Listener) admit(conn net.Conn) {
 	f.source = remote.Addr().WithZone("").String()
 	l.await(f)
 	l.t.wg.Add(1)
+	conn = f.wrap(conn)
 	if l.network == TLS {
 		go f.serveTLS(conn)
 		return

@@ -10,6 +10,13 @@ import (
 	"github.com/locktone/locktone/wire/sip"
 )
 
+// pressing is how fast a read returns that found something waiting: one that had to wait takes longer, if only for the wake-up.
+// After pressedMost of them one after the other, or with as many messages nobody has looked at, the reader is pressed.
+const (
+	pressing    = 15 * time.Microsecond
+	pressedMost = 16
+)
+
 // idleRead is the buffer an idle connection waits with. What is longer goes on in a shared Framer.
 const idleRead = 512
 
@@ -19,10 +26,14 @@ func (f *Flow) read() {
 	f.finish(closedByPeer(f.readGuarded()))
 }
 
-// readGuarded keeps a fault in the reading of one peer's bytes from ending the process: the connection ends instead.
+// readGuarded keeps a fault in the reading of one peer's bytes from ending the process: the connection ends instead. A fault of the
+// Handler is none of those: what it holds for other connections would be left half done.
 func (f *Flow) readGuarded() (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
+			if f.handling {
+				panic(fault)
+			}
 			err = fmt.Errorf("fault while reading a message, please report it: %v", fault)
 		}
 	}()
@@ -33,7 +44,12 @@ func (f *Flow) readAll() error {
 	buf := make([]byte, idleRead)
 	half := false
 	for {
+		begun := time.Now()
 		n, err := f.conn.Read(buf)
+		f.streak++
+		if time.Since(begun) > pressing {
+			f.streak = 0
+		}
 		if n > 0 && !f.keepAlive(buf[:n], &half) {
 			if err := f.burst(buf[:n]); err != nil {
 				return err
@@ -102,6 +118,7 @@ func (f *Flow) received(n int) {
 }
 
 func (f *Flow) frames(framer *sip.Framer) error {
+	defer f.rest()
 	for {
 		frame, ok := framer.Next()
 		if !ok {
@@ -147,8 +164,19 @@ func (f *Flow) deliver(m *sip.Message, raw []byte) {
 		stampVia(m, f.source, f.remote.Port())
 	}
 	f.pending.Add(1)
+	f.handling, f.handed = true, true
 	f.t.handler.Message(f, m)
+	f.handling = false
 	f.pace()
+}
+
+// rest tells the handler that all that has come is handed on.
+func (f *Flow) rest() {
+	if f.handed && !f.handling {
+		f.handling, f.handed = true, false
+		f.t.handler.Rest(f)
+		f.handling = false
+	}
 }
 
 // stampVia notes where a request really came from. RFC 3261, 18.2.1: received when sent-by does not say so;

@@ -43,6 +43,7 @@ func (h *echo) Message(f *Flow, m *sip.Message) {
 		_ = f.Send(sip.NewResponse(m, 200, ""))
 	}
 }
+func (h *echo) Rest(*Flow)                {}
 func (h *echo) Opened(*Flow)              {}
 func (h *echo) Closed(_ *Flow, err error) { h.closed <- err }
 

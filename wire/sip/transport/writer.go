@@ -32,7 +32,7 @@ func (w *writers) hand(f *Flow) {
 
 func (w *writers) run(f *Flow) {
 	defer w.wg.Done()
-	f.flush()
+	f.flush(true)
 	if w.warm.Add(1) > w.most {
 		w.warm.Add(-1)
 		return
@@ -41,7 +41,7 @@ func (w *writers) run(f *Flow) {
 	for {
 		select {
 		case f := <-w.work:
-			f.flush()
+			f.flush(true)
 		case <-w.quit:
 			return
 		}
