@@ -14,6 +14,7 @@ func (r *Recorder) Call(ctx context.Context, id string) ([]Record, error) {
 	if r == nil || id == "" {
 		return nil, nil
 	}
+	r.settle()
 	lines, complete := r.memoryLines(id)
 	if complete || r.disk == nil {
 		return decodeLines(lines), nil
@@ -147,6 +148,7 @@ func (r *Recorder) Recent(f Filter, limit int) []Record {
 	if r == nil || limit <= 0 {
 		return nil
 	}
+	r.settle()
 	r.mu.Lock()
 	blocks := make([][]byte, len(r.ring.blocks))
 	for i, b := range r.ring.blocks {
@@ -192,6 +194,7 @@ func (r *Recorder) Calls(limit int) []CallInfo {
 	if r == nil {
 		return nil
 	}
+	r.settle()
 	var out []CallInfo
 	for _, lines := range r.groupLines(limit * 8) {
 		if info, ok := describeCall(decodeLines(lines)); ok && len(out) < limit {

@@ -123,8 +123,8 @@ func (l *Level) UnmarshalText(b []byte) (err error) {
 // stored without its value.
 type Field struct{ Name, Value string }
 
-// Record is one thing that happened. The recorder sets Seq, and Time and Node where they are zero. Strings and Body
-// are copied before [Recorder.Record] returns.
+// Record is one thing that happened. The recorder sets Seq, and Time and Node where they are zero. Body and Fields are copied before
+// [Recorder.Record] returns.
 type Record struct {
 	Seq       uint64         // order on this node; never reused, goes on over a restart
 	Time      time.Time      // when; stored in UTC to the microsecond
@@ -145,6 +145,7 @@ type Record struct {
 	Summary   string         // one line for a person; for engine kinds the name first ("Offered to=2002")
 	Body      []byte         // the message or the marshalled value; cut after MaxBody bytes
 	Fields    []Field        // further values, in order
+	Made      Source         // makes Body when it is needed; nil: Body is there
 }
 
 // MaxBody is the number of bytes of a body that are stored; what is longer is cut and says so.

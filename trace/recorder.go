@@ -52,8 +52,9 @@ func (c Config) withDefaults() Config {
 // Recorder takes records from every service of a node. All methods may be called from any goroutine; none waits for a
 // disk but Flush and Close. A nil *Recorder records nothing, so that a service needs no test before it records.
 //
-// The mutex guards the ring, its index and the subscribers; what it protects is memory copies of bounded length. The
-// disk goroutine takes ranges of blocks out under the mutex and writes them without it.
+// What is recorded lies on the desk first, and becomes a line in the ring some moments later (see drafts). The mutex guards the ring,
+// its index and the subscribers; what it protects is memory copies of bounded length. The disk goroutine takes ranges of
+// blocks out under the mutex and writes them without it.
 type Recorder struct {
 	cfg    Config
 	policy policy
@@ -63,10 +64,13 @@ type Recorder struct {
 	ring  ring
 	index index
 	tails []*Tail
-	seq   uint64
 	stamp stamp
 	lost  uint64 // records that left the ring before the disk had them, since the last mark
-	dirty bool   // the disk goroutine has been woken
+
+	desk     desk
+	settling sync.Mutex  // held by who makes lines of drafts, before mu
+	watched  atomic.Bool // there are subscribers
+	dirty    atomic.Bool // the disk goroutine has been woken
 
 	disk  *disk
 	wake  chan struct{}      // capacity 1: there is something to write
@@ -94,7 +98,7 @@ func Open(cfg Config) (*Recorder, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.disk, r.seq = d, seq
+		r.disk, r.desk.seq = d, seq
 	}
 	go r.run()
 	return r, nil
@@ -142,22 +146,17 @@ func (r *Recorder) Record(rec Record) uint64 {
 	if rec.Time.IsZero() {
 		rec.Time = r.cfg.Now()
 	}
-	buf := scratch.Get().(*[]byte)
-	tail := appendTail((*buf)[:0], &rec, r.policy)
-	tail = append(tail, '\n')
-	seq := r.storeLocked(&rec, tail)
-	release(buf, tail)
-	return seq
-}
-
-// storeLocked stores unless the recorder was closed meanwhile.
-func (r *Recorder) storeLocked(rec *Record, tail []byte) uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed.Load() {
-		return 0
+	seq, size := r.desk.put(&rec)
+	switch {
+	case size > draftsMost || r.watched.Load():
+		r.settle()
+	case size > draftsSoon:
+		nudge(r.full)
 	}
-	return r.store(rec, tail)
+	if !r.dirty.Swap(true) {
+		nudge(r.wake)
+	}
+	return seq
 }
 
 // Link ties a SIP Call-ID to a global call id: every record that carries either belongs to the call from now on, and
@@ -169,10 +168,9 @@ func (r *Recorder) Link(service, call, sipCallID string) {
 	})
 }
 
-// store puts an encoded record into the ring and wakes the disk goroutine. The mutex is held.
-func (r *Recorder) store(rec *Record, tail []byte) uint64 {
-	r.seq++
-	seq := r.seq
+// store puts an encoded record into the ring and tells the feeds. The mutex is held.
+func (r *Recorder) store(rec *Record, tail []byte) {
+	seq := rec.Seq
 	line := r.ring.begin(headRoom+len(tail), r.evicted)
 	line = append(line, `{"seq":`...)
 	line = strconv.AppendUint(line, seq, 10)
@@ -184,21 +182,8 @@ func (r *Recorder) store(rec *Record, tail []byte) uint64 {
 	for _, t := range r.tails {
 		t.offer(rec, line)
 	}
-	r.wakeDisk(at.off == 0 && at.block > 0)
-	return seq
-}
-
-// wakeDisk tells the disk goroutine that there is something to write, at once when a block is full.
-func (r *Recorder) wakeDisk(full bool) {
-	if r.disk == nil {
-		return
-	}
-	if full {
+	if at.off == 0 && at.block > 0 && r.disk != nil {
 		nudge(r.full)
-	}
-	if !r.dirty {
-		r.dirty = true
-		nudge(r.wake)
 	}
 }
 
@@ -282,12 +267,13 @@ func (r *Recorder) run() {
 
 // writePending writes every range that the disk has not seen. After a failure it returns the time until the next try.
 func (r *Recorder) writePending() (retry time.Duration) {
+	r.dirty.Store(false)
+	r.settle()
 	if r.disk == nil {
 		return 0
 	}
 	for {
 		r.mu.Lock()
-		r.dirty = false
 		lost := r.lost
 		span, ok := r.ring.nextUnwritten()
 		r.mu.Unlock()
@@ -369,6 +355,7 @@ func (r *Recorder) shut() bool {
 		t.end()
 	}
 	r.tails = nil
+	r.watched.Store(false)
 	return true
 }
 
@@ -391,6 +378,7 @@ func (r *Recorder) Status() Status {
 	if r == nil {
 		return Status{}
 	}
+	r.settle()
 	s := Status{
 		Dir: r.cfg.Dir, Records: r.total.Load(), Lagged: r.lagged.Load(), ShowDigits: r.cfg.ShowDigits,
 	}

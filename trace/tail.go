@@ -21,6 +21,7 @@ func (r *Recorder) Tail(f Filter, room int) *Tail {
 		t.end()
 		return t
 	}
+	r.settle() // what was recorded before is not news
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed.Load() {
@@ -28,6 +29,7 @@ func (r *Recorder) Tail(f Filter, room int) *Tail {
 		return t
 	}
 	r.tails = append(r.tails, t)
+	r.watched.Store(true)
 	return t
 }
 
@@ -62,6 +64,7 @@ func (t *Tail) Close() {
 	for i, o := range t.owner.tails {
 		if o == t {
 			t.owner.tails = append(t.owner.tails[:i:i], t.owner.tails[i+1:]...)
+			t.owner.watched.Store(len(t.owner.tails) > 0)
 			t.end()
 			return
 		}

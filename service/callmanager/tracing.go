@@ -183,14 +183,31 @@ func (e engineTrace) Record(r live.Record) {
 			break
 		}
 	}
-	buf, text := wireBuffers.Get().(*[]byte), wireBuffers.Get().(*[]byte)
-	rec.Body = e.body((*buf)[:0], text, r, &rec)
-	t.Record(rec) // copies what it keeps
-	if rec.Body != nil {
-		*buf = rec.Body
+	rec.Made = step{r.Seq, r.At, r.Input, r.Output}
+	t.Record(rec)
+}
+
+// step is the body of an engine's record: the input as call.Replay wants it, and what came of it as text. JSON of the output would
+// cost ten times as much, and says no more: the views follow from the events. Inputs and outputs never change.
+type step struct {
+	seq uint64
+	at  time.Time
+	in  call.Input
+	out call.Output
+}
+
+// AppendBody implements trace.Source.
+func (s step) AppendBody(body []byte) []byte {
+	body = strconv.AppendUint(append(body, `{"n":`...), s.seq, 10) // 1 is where an engine's life begins
+	in, err := call.AppendInput(append(body, `,"input":`...), s.at, s.in)
+	if err != nil {
+		in = appendJSON(append(body, `,"unwritten":`...), []byte(err.Error()))
 	}
-	giveBack(buf)
-	giveBack(text)
+	body = in
+	text := wireBuffers.Get().(*[]byte)
+	defer giveBack(text)
+	*text = call.AppendOutput((*text)[:0], s.out)
+	return append(appendJSON(append(body, `,"text":`...), *text), '}')
 }
 
 // giveBack returns a buffer to the pool; a huge one is left to the collector.
@@ -198,21 +215,6 @@ func giveBack(b *[]byte) {
 	if cap(*b) <= 64<<10 {
 		wireBuffers.Put(b)
 	}
-}
-
-// body is the record's body: the input as call.Replay wants it, and what came of it as text. JSON of the output would cost
-// ten times as much, and says no more: the views follow from the events.
-// It is written into body, with the memory of text for the second part.
-func (engineTrace) body(body []byte, text *[]byte, r live.Record, rec *trace.Record) []byte {
-	body = strconv.AppendUint(append(body, `{"n":`...), r.Seq, 10) // 1 is where an engine's life begins
-	body = append(body, `,"input":`...)
-	body, err := call.AppendInput(body, r.At, r.Input)
-	if err != nil {
-		rec.Summary += ": not recorded: " + err.Error()
-		return nil
-	}
-	*text = call.AppendOutput((*text)[:0], r.Output)
-	return append(appendJSON(append(body, `,"text":`...), *text), '}')
 }
 
 // appendJSON appends a text as a JSON string. RFC 8259, 7: quotation mark, backslash and control characters are escaped; what
