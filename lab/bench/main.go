@@ -35,6 +35,7 @@ import (
 // bench is one run of all benchmarks.
 type bench struct {
 	dir, bin string
+	before   string // another build of our program, to be measured beside the first; empty: none
 	ca       *load.Authority
 	rounds   int
 	seconds  float64 // of each sample
@@ -65,6 +66,7 @@ func run(ctx context.Context) (err error) {
 	asJSON := flag.Bool("json", false, "print JSON")
 	write := flag.String("write", "", "put the table into this `file`, between its markers")
 	flag.StringVar(&b.bin, "bin", "bin/locktone", "the program to measure")
+	flag.StringVar(&b.before, "before", "", "another build of the program, measured in the same rounds")
 	flag.IntVar(&b.rounds, "rounds", 3, "interleaved rounds")
 	flag.Float64Var(&b.seconds, "seconds", 6, "of load in each sample")
 	flag.Float64Var(&b.rate, "rate", 0, "bridge calls at this rate only")
@@ -79,6 +81,11 @@ func run(ctx context.Context) (err error) {
 	}
 	if _, err := os.Stat(b.bin); err != nil {
 		return fmt.Errorf("%w: make build", err)
+	}
+	if b.before != "" {
+		if b.before, err = filepath.Abs(b.before); err != nil {
+			return err
+		}
 	}
 	if b.dir, err = os.MkdirTemp("", "locktone-bench-"); err != nil {
 		return err

@@ -73,6 +73,11 @@ func siteConfig(addr netip.Addr) *config.Site {
 
 // startSite starts our site as a process of its own, in a new home folder.
 func (b *bench) startSite(ctx context.Context) (*server, error) {
+	return b.startBuild(ctx, "locktone", b.bin)
+}
+
+// startBuild starts a site with a certain build of our program.
+func (b *bench) startBuild(ctx context.Context, name, bin string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "site")
 	if err != nil {
 		return nil, err
@@ -91,18 +96,18 @@ func (b *bench) startSite(ctx context.Context) (*server, error) {
 			return nil, err
 		}
 	}
-	c, err := launch(dir, "locktone", b.bin, "up", "--home", home, "--site", file)
+	c, err := launch(dir, name, bin, "up", "--home", home, "--site", file)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
-	err = c.ready(ctx, func() bool { return exec.CommandContext(ctx, b.bin, "status", "--home", home, "--json").Run() == nil })
+	err = c.ready(ctx, func() bool { return exec.CommandContext(ctx, bin, "status", "--home", home, "--json").Run() == nil })
 	if err != nil {
 		c.stop()
 		return nil, err
 	}
-	s := &server{name: "locktone", addr: netip.AddrPortFrom(addr, 5061), roots: x509.NewCertPool(), pid: c.pid(), home: home, stop: c.stop}
+	s := &server{name: name, addr: netip.AddrPortFrom(addr, 5061), roots: x509.NewCertPool(), pid: c.pid(), home: home, stop: c.stop}
 	ca, err := os.ReadFile(filepath.Join(home, "phones", "alice", "ca.pem"))
 	if err != nil {
 		c.stop()

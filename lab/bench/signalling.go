@@ -39,7 +39,7 @@ func names() string {
 	return strings.Join(out, ", ")
 }
 
-// pair starts our site and Kamailio; without Kamailio it is our site alone.
+// pair starts our site and Kamailio; without Kamailio it is our site alone. With --before there is a third, of that build of ours.
 func (b *bench) pair(ctx context.Context) (systems []*server, stop func(), err error) {
 	b.say("starting a site")
 	ours, err := b.startSite(ctx)
@@ -47,6 +47,14 @@ func (b *bench) pair(ctx context.Context) (systems []*server, stop func(), err e
 		return nil, nil, err
 	}
 	systems = []*server{ours}
+	if b.before != "" {
+		earlier, err := b.startBuild(ctx, before, b.before)
+		if err != nil {
+			ours.stop()
+			return nil, nil, err
+		}
+		systems = append(systems, earlier)
+	}
 	if _, err := peers.Find("kamailio"); err != nil {
 		b.note("kamailio is not installed (apt-get install kamailio kamailio-tls-modules): its column is empty")
 	} else if theirs, err := b.startKamailio(ctx); err != nil {

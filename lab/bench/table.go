@@ -26,7 +26,9 @@ type row struct {
 	Ours    float64   `json:"ours"`
 	Theirs  float64   `json:"theirs,omitempty"`
 	Ratio   float64   `json:"ratio,omitempty"`
+	Before  float64   `json:"before,omitempty"` // the other build of ours
 	OurRuns []float64 `json:"our_samples"`
+	Earlier []float64 `json:"before_samples,omitempty"`
 	Samples []float64 `json:"their_samples,omitempty"`
 }
 
@@ -41,10 +43,17 @@ func (t *table) row(name, unit, target string) *row {
 	return r
 }
 
+// before is the name of the build given with --before.
+const before = "before"
+
 // ours and theirs add a sample.
 func (r *row) add(system string, v float64) {
-	if system == "locktone" {
+	switch system {
+	case "locktone":
 		r.OurRuns = append(r.OurRuns, v)
+		return
+	case before:
+		r.Earlier = append(r.Earlier, v)
 		return
 	}
 	r.Peer = system
@@ -64,7 +73,7 @@ func median(v []float64) float64 {
 
 func (t *table) rows() []*row {
 	for _, r := range t.order {
-		r.Ours, r.Theirs, r.Ratio = median(r.OurRuns), median(r.Samples), 0
+		r.Ours, r.Theirs, r.Before, r.Ratio = median(r.OurRuns), median(r.Samples), median(r.Earlier), 0
 		if r.Theirs > 0 {
 			r.Ratio = r.Ours / r.Theirs
 		}
@@ -117,10 +126,14 @@ func samples(r *row) string {
 		}
 		return strings.Join(out, " ")
 	}
-	if len(r.Samples) == 0 {
-		return list(r.OurRuns)
+	text := list(r.OurRuns)
+	if len(r.Samples) > 0 {
+		text += " / " + list(r.Samples)
 	}
-	return list(r.OurRuns) + " / " + list(r.Samples)
+	if len(r.Earlier) > 0 {
+		text += " before: " + figure(r.Before, 1) + " (" + list(r.Earlier) + ")"
+	}
+	return text
 }
 
 // Markers in docs/benchmarks.md between which the table stands.
