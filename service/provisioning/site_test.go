@@ -64,7 +64,7 @@ const (
 
 // site is what provisioning stands on: all of it real.
 type site struct {
-	t         *testing.T
+	t         testing.TB
 	dir       string
 	store     *store.Store
 	bus       *bus.Bus
@@ -90,7 +90,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 }
 
 // newSite has alice, a soft phone with line 1001, a SIP and an SCCP desk phone, and lists that are published.
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	ctx := t.Context()
 	s := &site{t: t, dir: t.TempDir(), addr: netip.MustParseAddr("127.0.7.1")}
