@@ -14,6 +14,9 @@ type certCmd struct {
 	Issue  issueCmd        `cmd:"" help:"Issue a certificate for a device or peer and write its files."`
 	List   certificatesCmd `cmd:"" help:"Certificates the cluster issued."`
 	Revoke revokeCmd       `cmd:"" help:"Revoke a certificate: the next handshake refuses it."`
+	Export exportCmd       `cmd:"" help:"Write certificates as the files other products expect."`
+	Import importCmd       `cmd:"" help:"Say what is in a file of any format; take it apart, or trust it."`
+	Store  storeCmd        `cmd:"" help:"Certificates of others, trusted for a purpose."`
 }
 
 // issueCmd is `locktone cert issue NAME`.

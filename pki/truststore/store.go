@@ -218,7 +218,7 @@ func (s *Store) Check(ctx context.Context, u Upload) (Entry, error) {
 		if x.Purpose == e.Purpose {
 			e.revision = x.revision
 		}
-		if x.State == Revoked {
+		if x.State == Revoked && !e.Findings.Has(pki.RuleRevoked) {
 			e.Findings = append(e.Findings, revokedFinding(&x))
 		}
 	}
@@ -366,10 +366,18 @@ func (s *Store) Find(ctx context.Context, p Purpose, fingerprint string) (Entry,
 		if p != "" {
 			where = string(p)
 		}
-		return Entry{}, fmt.Errorf("truststore: %s has no certificate with fingerprint %s: %w", where, digits, fs.ErrNotExist)
+		return Entry{}, missing(fmt.Sprintf("truststore: %s has no certificate with fingerprint %s", where, digits))
 	}
 	return *found, nil
 }
+
+// missing is fs.ErrNotExist in words that speak of no file.
+type missing string
+
+func (m missing) Error() string { return string(m) }
+
+// Is reports that it means fs.ErrNotExist.
+func (missing) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Anchors returns what handshakes trust at this moment: the certificates of the purposes (none: all) that are anchors,
 // each once, with the kinds of all its purposes.

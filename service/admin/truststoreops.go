@@ -57,7 +57,11 @@ func trustedCertificate(e truststore.Entry) TrustedCertificate {
 		out.TrustedFor = append(out.TrustedFor, k.String())
 	}
 	for _, r := range e.Roles {
-		out.Roles = append(out.Roles, r.String())
+		name := r.String()
+		if r == trustlist.RoleSAST {
+			name = "SAST" // nobody says the whole of it
+		}
+		out.Roles = append(out.Roles, name)
 	}
 	return out
 }
@@ -78,23 +82,19 @@ type TrustUpload struct {
 	Role []string `json:"role,omitempty" maxItems:"4" doc:"what phones are told of it, where the purpose leaves a choice: CCM, CCM+TFTP, TFTP, SAST"`
 }
 
-type trustByPurpose struct {
-	Purpose string `path:"purpose" maxLength:"64"`
-}
-
 type trustListInput struct {
 	Purpose string `query:"purpose" maxLength:"64" doc:"only this purpose"`
 }
 
 type trustUploadInput struct {
-	trustByPurpose
-	Body TrustUpload
+	Purpose string `path:"purpose" maxLength:"64"`
+	Body    TrustUpload
 }
 
 func (i *trustUploadInput) object() string { return i.Purpose + " " + filepath.Base(i.Body.File) }
 
 type trustRemoveInput struct {
-	trustByPurpose
+	Purpose     string `path:"purpose" maxLength:"64"`
 	Fingerprint string `path:"fingerprint" maxLength:"128" doc:"its first eight digits or more"`
 	Reason      string `query:"reason" maxLength:"256"`
 }
