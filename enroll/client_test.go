@@ -37,6 +37,7 @@ func files(t *testing.T, dir string) (names []string) {
 
 func TestEnrolApplication(t *testing.T) {
 	s, dir := newSite(t, time.Now), t.TempDir()
+	s.behave.order = capf.KeygenRequest{}
 	r, err := open(t, s.config(dir)).Enroll(t.Context())
 	must(t, r, err)
 	if r.Operation != capf.OperationInstall || r.Pinned || r.Name != "CTI-inst1" || r.Attempts != 1 || r.List != "CTLCAPF7F000001.tlv" || !strings.Contains(r.ListSigner, "CN=SAST-1") ||
@@ -316,7 +317,7 @@ func TestDialogueErrorsSayWhatToDo(t *testing.T) {
 		{"done without a certificate", func(b *behaviour) { b.noCert = true }, "enrolment", "issued no certificate"},
 		{"certificate for another key", func(b *behaviour) { b.wrongKey = true }, "storing", "another key than ours"},
 		{"expired certificate", func(b *behaviour) { b.expired = true }, "storing", "clock"},
-		{"RSA of 512 bits", func(b *behaviour) { b.order.Size = 512 }, "enrolment", "key order or size"},
+		{"RSA of 512 bits", func(b *behaviour) { b.order = capf.KeygenRequest{Size: 512} }, "enrolment", "key order or size"},
 	} {
 		s, dir := newSite(t, time.Now), t.TempDir()
 		c.change(&s.behave)
@@ -501,7 +502,6 @@ func TestDelete(t *testing.T) {
 // the old pair or the new one and a list that verifies.
 func TestCrash(t *testing.T) {
 	s := newSite(t, time.Now)
-	s.behave.order = capf.KeygenRequest{Type: capf.KeyEC, Curve: capf.CurveP256} // many keys
 	s.behave.existing = true
 	crashed := errors.New("power cut")
 	for at := 1; ; at++ {

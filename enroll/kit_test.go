@@ -92,7 +92,7 @@ type site struct {
 
 // behaviour is what the CAPF server does.
 type behaviour struct {
-	order      capf.KeygenRequest // default RSA 2048
+	order      capf.KeygenRequest // zero: RSA 2048
 	password   string             // wanted
 	existing   bool               // take an existing certificate of the authority in place of the string
 	lifetime   time.Duration
@@ -115,7 +115,7 @@ func newSite(t testing.TB, now func() time.Time) *site {
 		return trustlist.Signer{Certificate: certify(t, name, keys[i].Public(), now().Add(-time.Hour), now().Add(10*365*24*time.Hour), nil, keys[i]), Key: keys[i]}
 	}
 	s := &site{t: t, now: now, files: map[string][]byte{}, first: make(0, "SAST-1"), second: make(1, "SAST-2"), callManager: make(2, "cm1.lab"), authority: make(3, "CAPF-0a1b2c3d"),
-		behave: behaviour{password: "1234567890", lifetime: 30 * 24 * time.Hour}}
+		behave: behaviour{password: "1234567890", lifetime: 30 * 24 * time.Hour, order: capf.KeygenRequest{Type: capf.KeyEC, Curve: capf.CurveP256}}} // soon made
 	s.publish(s.first, s.entries()...)
 	return s
 }

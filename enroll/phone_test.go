@@ -89,6 +89,7 @@ func (s *site) sign(name string, payload []byte, signer trustlist.Signer) []byte
 // TestPhoneProvisions: lists, the short file, enrolment, the encrypted file; in that order.
 func TestPhoneProvisions(t *testing.T) {
 	s := newSite(t, time.Now)
+	s.behave.order = capf.KeygenRequest{} // what configurations are encrypted to
 	s.publishITL(s.first)
 	s.configure(phonexml.CAPFString, true, nil)
 	p := openPhone(t, s.phone(t, t.TempDir()))
