@@ -24,6 +24,26 @@
 //	                 \                                         /
 //	                  Certificates + Trust = Snapshot --> Identity --> ServerConfig, ClientConfig
 //
+// # Generations
+//
+// What others have in their lists cannot be replaced in one step. A service whose spec says Listed, the CA's roots and the
+// signers of lists therefore have generations: staged (made and announced, not used), active (used), retiring (announced
+// still). Stage, Activate and Retire move them on; custody keeps all of one identity in one value, so that a crash leaves
+// the state before or the state after, and a restart gives the same answer. A discarded generation's number, hence its
+// name, is not given again. Due says that a renewal is due and leaves it to whoever does it with overlap (package
+// rotation); Refresh never does more for a Listed service than put in use what was activated, or issue what is Urgent.
+//
+// # Signers
+//
+// Signers are outside the CA: a device verifies a new list by those whom its old list names. There are two that sign in
+// turn of need, so that the loss of one key strands nobody, and a recovery identity whose key can leave the machine.
+//
+// # Foreign issuers
+//
+// A certificate of a foreign issuer authenticates whom its anchor is trusted for, as phones' manufacturer certificates
+// (MIC) do. Adopt binds one to one holder in the register: it is then exactly that holder's, whatever its anchor is
+// trusted for, and can be revoked here. Report.Registered tells the two apart: an LSC is registered, a MIC is not.
+//
 // # The verifier
 //
 // Trust.Verify is used by handshakes in both directions, by package probe, by the linter and by forecasts (it takes

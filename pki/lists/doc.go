@@ -15,4 +15,13 @@
 // list that does not name its own signer, and phones may look at two SAST records only. Reader.For serves the variant whose
 // signer is in every list the device may hold: the last one confirmed, and all it fetched since, for a list that was
 // fetched was not necessarily stored.
+//
+// # What a list says
+//
+// CTL: the signers, then call managers, TFTP servers and CAPF; ITL: the signers, then TFTP servers, TVS and CAPF. Every
+// certificate of a member is listed, RSA before EC, active before staged before retiring; their common names differ, since
+// JTAPI clients keep one certificate per role and name, and the last one wins. Of the call manager the client certificates
+// are listed as well: a voicemail server compares what it is presented. A server's RSA certificates have a record for its
+// host name and one for each of its addresses, since voicemail servers look for the text they were configured with. The
+// CTL of a cluster that is not secure keeps the signers and is signed, and says of the call manager only where it is.
 package lists

@@ -347,6 +347,9 @@ func TestSleeper(t *testing.T) {
 	if d := must(s.reader.Dependants(t.Context(), left))(t); len(d) != 0 {
 		t.Errorf("dependants %+v", d)
 	}
+	if trusts, ok, err := s.reader.Trusts(t.Context(), "SEP1"); err != nil || !ok || len(trusts) != len(left) || slices.ContainsFunc(left, func(f Fingerprint) bool { return !slices.Contains(trusts, f) }) {
+		t.Errorf("it trusts %v, want %v", trusts, left)
+	}
 	// Without its keys the sleeper of a month ago would be in doubt, and is told so.
 	s.holdings.Fetched(Fetch{Device: "SEP3", Kind: trustlist.CTL, Version: 1, Signer: must(s.reader.Version(t.Context(), trustlist.CTL, 1))(t).Default})
 	for _, name := range []string{pki.SAST1, pki.SAST2} {
@@ -358,6 +361,48 @@ func TestSleeper(t *testing.T) {
 	if _, f := s.list("SEP3", trustlist.CTL); !strings.Contains(f.Doubt, "no signer of CTL version 7 is in every list that SEP3 may hold (CTL version 1)") {
 		t.Errorf("doubt %q", f.Doubt)
 	}
+}
+
+// TestOrder: who knows two signers of a list only, knows two that can sign.
+func TestOrder(t *testing.T) {
+	s := newSite(t)
+	s.all(1)
+	order := func(what string, want map[string][]string) {
+		t.Helper()
+		s.publish()
+		v := must(s.reader.Current(t.Context(), trustlist.CTL))(t)
+		names := make(map[Fingerprint]string)
+		for _, r := range v.Signers {
+			names[r.Fingerprint] = r.CommonName
+		}
+		for _, x := range v.Variants {
+			var got []string
+			for _, f := range x.SAST {
+				got = append(got, names[f])
+			}
+			compare(t, what+", signed by "+names[x.Signer], got, want[names[x.Signer]])
+			l := must(trustlist.Parse(must(s.reader.File(t.Context(), trustlist.CTL, v.Number, x.Signer))(t)))(t)
+			if l.Records[0].CommonName() != got[0] {
+				t.Errorf("%s: the file begins with %s", what, l.Records[0].CommonName())
+			}
+		}
+		if len(v.Variants) != len(want) {
+			t.Errorf("%s: %d variants, want %d", what, len(v.Variants), len(want))
+		}
+	}
+	const one, one2, two, two2, rec = "sast-1-g1", "sast-1-g2", "sast-2-g1", "sast-2-g2", "itl-recovery-g1"
+	order("new", map[string][]string{one: {one, two, rec}, two: {two, one, rec}, rec: {rec, one, two}})
+	s.signers.add(pki.SAST1, 2, pki.StateStaged)
+	order("staged", map[string][]string{one: {one, two, one2, rec}, two: {two, one, one2, rec}, rec: {rec, one, two, one2}})
+	s.signers.activate(pki.SAST1)
+	order("activated", map[string][]string{one2: {one2, two, rec}, two: {two, one2, rec}, rec: {rec, one2, two}, one: {one, one2, two, rec}})
+	s.signers.lose(printOf(*s.signers.in(pki.SAST2, pki.StateActive)))
+	s.signers.add(pki.SAST2, 2, pki.StateStaged)
+	order("lost", map[string][]string{one2: {one2, two2, rec, two}, rec: {rec, one2, two2, two}, one: {one, one2, two2, rec, two}})
+	if err := s.pub.SignWith(t.Context(), pki.Recovery); err != nil {
+		t.Fatal(err)
+	}
+	order("the recovery signer preferred", map[string][]string{one2: {one2, rec, two2, two}, rec: {rec, one2, two2, two}, one: {one, rec, one2, two2, two}})
 }
 
 // TestKept: versions that anybody may hold are kept, others go.

@@ -25,6 +25,8 @@ type Reader struct {
 	mu       sync.Mutex
 	versions map[string]Version // by key
 	files    map[string][]byte  // by key
+	known    []Known            // of the versions knownOf
+	knownOf  string
 }
 
 // The bounds of what is remembered: some 10 kB a version, up to 64 KiB a file.
@@ -212,6 +214,35 @@ const (
 	everyone = 1 << 10
 )
 
+// Trusts returns the signers whom a holder knows for sure: they are named by every list of either kind that it may hold.
+// ok is false when nothing is known of it.
+func (r *Reader) Trusts(ctx context.Context, holder string) (signers []Fingerprint, ok bool, err error) {
+	if r.holdings == nil {
+		return nil, false, nil
+	}
+	h, ok, err := r.holdings.Get(ctx, holder)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	var all knowledge
+	for _, kind := range Kinds() {
+		more, err := r.signersOf(ctx, kind, h.Of(kind).May())
+		if err != nil {
+			return nil, false, err
+		}
+		all = append(all, more...)
+	}
+	if len(all) == 0 {
+		return nil, false, nil
+	}
+	for _, s := range all[0].sast {
+		if all.all(s, everyone) {
+			signers = append(signers, s)
+		}
+	}
+	return signers, true, nil
+}
+
 // signersOf looks up what lists say. One that is not kept any more says nothing.
 func (r *Reader) signersOf(ctx context.Context, kind trustlist.Kind, copies []Copy) (knowledge, error) {
 	var all knowledge
@@ -305,10 +336,10 @@ type Known struct {
 }
 
 // Known returns the certificates of the current CTL and ITL: what TVS answers for. Certificates of the retiring signers
-// are among them.
+// are among them. What was found is remembered until something is published.
 func (r *Reader) Known(ctx context.Context) ([]Known, error) {
-	by := make(map[Fingerprint]*Known)
-	var order []Fingerprint
+	var current []Version
+	key := ""
 	for _, kind := range Kinds() {
 		v, err := r.Current(ctx, kind)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -317,6 +348,29 @@ func (r *Reader) Known(ctx context.Context) ([]Known, error) {
 		if err != nil {
 			return nil, err
 		}
+		current = append(current, v)
+		key += fmt.Sprintf("%s %d %d ", kind, v.Number, len(v.Variants))
+	}
+	r.mu.Lock()
+	known, of := r.known, r.knownOf
+	r.mu.Unlock()
+	if of == key {
+		return slices.Clone(known), nil
+	}
+	known, err := r.gather(ctx, current)
+	if err == nil {
+		r.mu.Lock()
+		r.known, r.knownOf = known, key
+		r.mu.Unlock()
+	}
+	return slices.Clone(known), err
+}
+
+// gather collects the certificates of some versions, each once.
+func (r *Reader) gather(ctx context.Context, of []Version) ([]Known, error) {
+	by := make(map[Fingerprint]*Known)
+	var order []Fingerprint
+	for _, v := range of {
 		for _, variant := range v.Variants {
 			certs, err := r.certificates(ctx, v, variant)
 			if err != nil {
