@@ -217,11 +217,12 @@ func TestSilentConnections(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	s := newSite(t)
 	s.write("firmware.bin", make([]byte, 32<<20))
-	p := s.start(func(c *provisioning.Config) { c.Limits.TransferTime, c.Limits.OpenFiles = 300*time.Millisecond, 1 })
+	s.write("small.xml", []byte("small"))
+	p := s.start(func(c *provisioning.Config) { c.Limits.TransferTime, c.Limits.OpenFiles = time.Second, 1 })
 	c := must(net.Dial("tcp", p.HTTP().String()))(t)
 	defer c.Close()
 	fmt.Fprintf(c, "GET /firmware.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-	wait(t, func() bool { _, problem := get(t, p, "http", "firmware.bin"); return strings.HasPrefix(problem, "503") })
+	wait(t, func() bool { _, problem := get(t, p, "http", "small.xml"); return strings.HasPrefix(problem, "503") })
 	wait(t, func() bool {
 		_, problem := get(t, p, "http", "firmware.bin")
 		return !strings.HasPrefix(problem, "503")

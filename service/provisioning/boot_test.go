@@ -63,7 +63,10 @@ func getHTTP(t *testing.T, url string) ([]byte, string) {
 		return nil, err.Error()
 	}
 	defer res.Body.Close()
-	b := must(io.ReadAll(res.Body))(t)
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err.Error()
+	}
 	if res.StatusCode != http.StatusOK {
 		return nil, res.Status
 	}
