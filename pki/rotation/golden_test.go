@@ -62,7 +62,7 @@ func newPhone(s State, name string) Device {
 }
 
 // siteOf reads a scenario: one device a line, "name words..."; the words are no-tvs, two-signers, asleep, peer, no-lsc, mic,
-// old-list, knows=ID,ID, nothing. A line "state word ..." changes the site.
+// knows=ID,ID, or=ID,ID, nothing.
 func siteOf(lines []string) (State, []Device) {
 	s := newSite()
 	var ds []Device
@@ -96,14 +96,22 @@ func (d Device) with(s State, word string) Device {
 	case "nothing":
 		d.Held = Held{}
 	case "knows":
-		d.Held = Held{Version: 1}
-		for _, id := range strings.Split(value, ",") {
-			d.Held.Knows = normal(append(d.Held.Knows, ID(id)))
-		}
+		d.Held = heldOf(value)
+	case "or":
+		d.Or = append(d.Or, heldOf(value))
 	default:
 		panic("no such word: " + word)
 	}
 	return d
+}
+
+// heldOf is what somebody holds that knows these.
+func heldOf(ids string) Held {
+	h := Held{Version: 1}
+	for _, id := range strings.Split(ids, ",") {
+		h.Knows = normal(append(h.Knows, ID(id)))
+	}
+	return h
 }
 
 // TestPlans holds the text of plans, their gates and their victims.

@@ -19,10 +19,11 @@ const RecoveryName = pki.Recovery
 //  1. The roots are made, announced and put in use first, so that what is issued afterwards is issued for long. Their
 //     predecessors go last: LSCs stand on them until the last device has renewed.
 //  2. CAPF next: the devices that renew their LSCs have to verify it.
-//  3. The call manager, then provisioning.
-//  4. TVS alone, while every signer that devices know is in place.
-//  5. The signers one by one, while TVS and the other signers are in place; the recovery identity last, when every device
-//     that is awake knows the new ones.
+//  3. The signers one by one, while TVS and the other signers are in place; the recovery identity as the last of them.
+//  4. TVS alone, while a signer that devices know is in place, then provisioning.
+//  5. The call manager last: a device that completes a handshake with its new certificate proves that it holds a list which
+//     names that certificate, hence one that names all the others. No fetched file proves as much. With that proof the last
+//     predecessors go.
 //
 // A generation that a sleeping device still needs is retired behind everything else, so that it holds up nothing.
 func (b *builder) safe(t Target, groups [][]string) {

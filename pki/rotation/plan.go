@@ -24,7 +24,7 @@ const (
 
 // Targets are all targets, in the order in which All takes them.
 func Targets() []Target {
-	return []Target{CA, CAPF, CallManager, Provisioning, TVS, ITL, Recovery, All}
+	return []Target{CA, CAPF, ITL, Recovery, TVS, Provisioning, CallManager, All}
 }
 
 // Order is how the steps follow each other. The zero value is the safe one.
@@ -197,7 +197,7 @@ func targeted(s State, t Target) (groups [][]string, err error) {
 	if t == All {
 		want = Targets()[:len(Targets())-1]
 	} else if t == CA {
-		want = []Target{CA, CAPF, CallManager, Provisioning, TVS}
+		want = []Target{CA, CAPF, TVS, Provisioning, CallManager}
 	} else if !slices.Contains(Targets(), t) {
 		return nil, unknown("there is nothing called %q to rotate: choose %s", t, join(Targets()))
 	}

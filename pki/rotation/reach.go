@@ -102,6 +102,9 @@ func (s State) noWay(d Device) string {
 	if d.NoTVS {
 		tvs = "it cannot ask a TVS"
 	}
+	if slices.ContainsFunc(s.variants(), d.Held.Has) {
+		return fmt.Sprintf("it may hold any of %d lists, no signer that is left is in all of them, and %s", len(d.Or)+1, tvs)
+	}
 	if known := s.signersOf(d); known != "" {
 		return fmt.Sprintf("of the signers it knows (%s) no key is left, and %s", known, tvs)
 	}

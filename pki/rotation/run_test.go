@@ -373,10 +373,10 @@ func TestRenew(t *testing.T) {
 			x.state.Members[i].Generations[0].NotAfter = noon.AddDate(0, 0, 10)
 		}
 	}
-	if due := Due(x.state, noon); !slices.Equal(due, []Target{CallManager, TVS}) {
+	if due := Due(x.state, noon); !slices.Equal(due, []Target{TVS, CallManager}) {
 		t.Fatalf("due: %v", due)
 	}
-	for _, want := range []Target{CallManager, TVS} {
+	for _, want := range []Target{TVS, CallManager} {
 		st, err := x.r.Renew(t.Context())
 		if err != nil || st.Target != want || st.By != renewer {
 			t.Fatal(st, err)
