@@ -323,7 +323,7 @@ func TestOldHome(t *testing.T) {
 	open := func() (*CA, *FileRegister) {
 		reg := must(OpenRegister(filepath.Join(home, "register.jsonl")))(t)
 		t.Cleanup(func() { reg.Close() })
-		return must(Open(t.Context(), Config{Cluster: "lab", Custody: must(OpenDir(filepath.Join(home, "pki")))(t), Register: reg, Now: at}))(t), reg
+		return must(Open(t.Context(), Config{Cluster: "lab", Custody: must(OpenDir(filepath.Join(home, "pki")))(t), Register: reg, Now: at, Keys: readyKey}))(t), reg
 	}
 	ca, reg := open()
 	before, old := len(must(reg.Entries(t.Context()))(t)), must(os.ReadFile("testdata/home-v1/pki/ca.pem"))(t)
