@@ -40,12 +40,15 @@ func (p *Phone) identify(c transport.Check) (transport.PeerIdentity, error) {
 		return transport.PeerIdentity{}, fmt.Errorf("phone %s: the server showed no certificate", p.cfg.Name)
 	}
 	leaf := certs[0]
+	p.mu.Lock()
+	roots := p.cfg.Roots
+	p.mu.Unlock()
 	pool := x509.NewCertPool()
 	for _, i := range certs[1:] {
 		pool.AddCert(i)
 	}
 	chains, err := leaf.Verify(x509.VerifyOptions{
-		Roots: p.cfg.Roots, Intermediates: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		Roots: roots, Intermediates: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	if err != nil {
 		return transport.PeerIdentity{}, fmt.Errorf("phone %s: server certificate %q is not trusted: %w", p.cfg.Name, leaf.Subject, err)

@@ -1,8 +1,10 @@
 package callmanager
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/directory"
@@ -84,4 +86,38 @@ func (s *Service) showing(devices []*directory.Device, number string) (out []bin
 		}
 	}
 	return out
+}
+
+// tellPace is the time between two phones that are told the same: ten thousand of them fetch files for a minute or two, and do
+// not come all at once.
+const tellPace = 10 * time.Millisecond
+
+// TellAll lets every registered phone know, one after the other, that there are new trust lists or configuration to fetch. A
+// later call ends an earlier one that is not through: what it tells is newer.
+func (s *Service) TellAll() {
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.telling.Lock()
+	if s.stopTelling != nil {
+		s.stopTelling()
+	}
+	s.stopTelling = cancel
+	s.telling.Unlock()
+	s.run(func() {
+		defer cancel()
+		pace := time.NewTicker(tellPace)
+		defer pace.Stop()
+		told := map[string]bool{}
+		for _, b := range s.bindings.all() {
+			if told[b.device] {
+				continue
+			}
+			told[b.device] = true
+			s.tell(b, bus.ActionApply)
+			select {
+			case <-pace.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
 }

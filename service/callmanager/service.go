@@ -95,6 +95,9 @@ type Service struct {
 	responders []*bus.Responder
 	pingSeq    atomic.Uint32
 	troubles   troubles // what the status shows
+
+	telling     sync.Mutex
+	stopTelling context.CancelFunc // of the round of notices under way, under telling
 }
 
 // Start starts a call manager with the configuration that is in the store. It returns when it listens.

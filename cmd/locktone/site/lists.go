@@ -3,6 +3,7 @@ package site
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/locktone/locktone/config"
@@ -10,6 +11,7 @@ import (
 	"github.com/locktone/locktone/pki/capfprofile"
 	"github.com/locktone/locktone/pki/lists"
 	"github.com/locktone/locktone/pki/rotation"
+	"github.com/locktone/locktone/wire/trustlist"
 )
 
 // openLists publishes the trust lists: what runs here, signed by the site's signers.
@@ -68,7 +70,10 @@ func (s *Site) publishLocked(ctx context.Context) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	_, err = s.publisher.Publish(ctx)
+	fresh, err := s.publisher.Publish(ctx)
+	if len(fresh) > 0 && s.Calls != nil {
+		s.Calls.TellAll()
+	}
 	return err
 }
 
@@ -108,6 +113,35 @@ func (s *Site) advance(ctx context.Context) error {
 	return err
 }
 
+// confirm takes a device's full handshake with a service as the proof that it knows the certificate presented: it holds one of
+// the lists that name it, at least the oldest of those it fetched.
+func (s *Site) confirm(service string, e *pki.Entry) {
+	x := s.served(service)
+	if x == nil || e.Kind != pki.KindDevice || !slices.Contains(x.roles, trustlist.RoleCCMTFTP) {
+		return
+	}
+	h, known, err := s.Holdings.Get(s.ctx, e.Name)
+	if err != nil || !known {
+		return
+	}
+	presented := x.identity.Snapshot().Certificates.Generation
+	for _, kind := range []trustlist.Kind{trustlist.CTL, trustlist.ITL} {
+		copies := h.Of(kind).May()
+		at := slices.IndexFunc(copies, func(c lists.Copy) bool { return s.names(kind, c.Version, service, presented) })
+		if at > 0 || at == 0 && copies[0] != h.Of(kind).Confirmed {
+			s.Holdings.Confirmed(lists.Fetch{Device: e.Name, Address: h.Address, Kind: kind, Version: copies[at].Version, Signer: copies[at].Signer})
+		}
+	}
+}
+
+// names says whether a version of a list names that generation of a service of this node.
+func (s *Site) names(kind trustlist.Kind, version int, service string, generation int) bool {
+	v, err := s.Lists.Version(s.ctx, kind, version)
+	return err == nil && slices.ContainsFunc(v.Records, func(r lists.Record) bool {
+		return r.Service == service && r.Node == s.node.Node && r.Generation == generation
+	})
+}
+
 // observe takes what handshakes showed: chains for the forecast, and certificates that were enrolled and are now seen in use.
 func (s *Site) observe() {
 	seen := rotation.NewSeen(s.ctx, s.Store.Documents("chains-seen"), nil)
@@ -116,6 +150,7 @@ func (s *Site) observe() {
 		case o := <-s.observed:
 			seen.Observe(o.Report, o.Side, pki.PeerPolicy{Peer: o.Peer, Kinds: o.Report.Kinds})
 			if e := o.Report.Entry; e != nil && o.Report.OK() {
+				s.confirm(o.Identity, e)
 				if err := s.Profiles.Used(s.ctx, e.Kind, e.Name, e.Ref); err != nil && !errors.Is(err, capfprofile.ErrNotFound) && s.ctx.Err() == nil {
 					s.trouble("certificate in use: " + err.Error())
 				}
