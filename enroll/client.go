@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/locktone/locktone/wire/capf"
@@ -95,12 +96,15 @@ type Result struct {
 	Certificate *x509.Certificate `json:"-"`
 }
 
-// Client enrols an application or a device. Its methods are not for concurrent use.
+// Client enrols an application or a device. Its methods are not for concurrent use, but for Authorize.
 type Client struct {
 	cfg   Config
 	store *Store
 	rule  acceptRule
 	mic   *tls.Certificate // a phone's, nil when there is none
+
+	authorizing   sync.Mutex
+	authorization capf.JoinToken
 }
 
 // New checks the configuration and opens the folder.
@@ -122,7 +126,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, &Error{Step: StepStore, Where: cfg.Dir, Err: err}
 	}
-	c := &Client{cfg: cfg, store: store, rule: trustlist.AcceptJTAPI}
+	c := &Client{cfg: cfg, store: store, rule: trustlist.AcceptJTAPI, authorization: cfg.Authorization}
 	if cfg.Device != "" {
 		c.rule = func(fresh, held *trustlist.List) (trustlist.Acceptance, error) {
 			return trustlist.AcceptPhone(fresh, held)
@@ -177,6 +181,33 @@ func (c *Client) observe(err error, format string, args ...any) {
 	}
 }
 
+// Authorize gives a new authorization string for the next attempt of Enroll or Keep: those that were given out are good for
+// one use. It may be called at any time, from any goroutine. The pins stay as they were when the token has none.
+func (c *Client) Authorize(a capf.JoinToken) {
+	c.authorizing.Lock()
+	defer c.authorizing.Unlock()
+	if len(a.Signers) == 0 {
+		a.Signers = c.authorization.Signers
+	}
+	c.authorization = a
+}
+
+// authorized is the authorization in force.
+func (c *Client) authorized() capf.JoinToken {
+	c.authorizing.Lock()
+	defer c.authorizing.Unlock()
+	return c.authorization
+}
+
+// spent forgets a string that did its work, unless a new one has come.
+func (c *Client) spent(used capf.Secret) {
+	c.authorizing.Lock()
+	defer c.authorizing.Unlock()
+	if c.authorization.Password == used {
+		c.authorization.Password = capf.Secret{}
+	}
+}
+
 // ErrNothingPending says that the server let us in and has nothing for us to do.
 var ErrNothingPending = errors.New("no certificate operation is pending")
 
@@ -187,10 +218,11 @@ func (c *Client) Enroll(ctx context.Context) (Result, error) { return c.retry(ct
 // retry makes attempts until one succeeds, or fails for a cause that does not pass.
 func (c *Client) retry(ctx context.Context, attempt func(context.Context) (Result, error)) (Result, error) {
 	for n := 1; ; n++ {
+		used := c.authorized().Password
 		r, err := attempt(ctx)
 		r.Attempts = n
 		if err == nil {
-			c.cfg.Authorization.Password = capf.Secret{} // good for one use
+			c.spent(used)
 			return r, nil
 		}
 		var e *Error
@@ -227,7 +259,7 @@ func (c *Client) attempt(ctx context.Context) (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, c.session(ctx, address, []*trustlist.List{list}, authentication{password: c.cfg.Authorization.Password, existing: true}, &r)
+	return r, c.session(ctx, address, []*trustlist.List{list}, authentication{password: c.authorized().Password, existing: true}, &r)
 }
 
 // authentication is with what to prove who we are.
@@ -435,7 +467,7 @@ func (c *Client) using(list *trustlist.List, name string, r *Result) *trustlist.
 
 // refused is a list that may not be believed. What is held stays in force, unless a join token was to settle it.
 func (c *Client) refused(held *trustlist.List, st State, name string, err error, r *Result) (*trustlist.List, error) {
-	pin := len(c.cfg.Authorization.Signers) > 0
+	pin := len(c.authorized().Signers) > 0
 	e := listError(name, err, pin)
 	if held == nil || pin {
 		return nil, e
@@ -448,7 +480,7 @@ func (c *Client) refused(held *trustlist.List, st State, name string, err error,
 // judge says whether a list may be believed, and whether that goes back to a join token. The token decides when there is one:
 // what was once trusted on first use cannot outvote it.
 func (c *Client) judge(fresh, held *trustlist.List, heldPinned bool) (pinned bool, err error) {
-	if pins := c.cfg.Authorization.Signers; len(pins) > 0 {
+	if pins := c.authorized().Signers; len(pins) > 0 {
 		if _, err = trustlist.AcceptPinned(fresh, pins); err == nil || !heldPinned {
 			return true, err
 		}

@@ -235,9 +235,10 @@ func TestNextList(t *testing.T) {
 		if err != nil || len(r.Warnings) == 0 || !bytes.Equal(held(), before) {
 			t.Errorf("%s: %+v, %v; want the list held kept and a warning", name, r, err)
 		}
-		c.cfg.Authorization.Password = capf.NewSecret("1234567890")
+		c.Authorize(capf.JoinToken{Password: capf.NewSecret("1234567890")})
 	}
 	s.serve(nil, "CTLCAPF7F000001.tlv", "CTLFile.tlv") // a site that lost its mixed mode
+	c.Authorize(capf.JoinToken{Password: capf.NewSecret("1234567890")})
 	if r, err := c.Enroll(t.Context()); err != nil || len(r.Warnings) == 0 {
 		t.Errorf("no file: %+v, %v", r, err)
 	}
@@ -585,7 +586,7 @@ func TestKeepRenews(t *testing.T) {
 		if last, first := failures[len(failures)-1]-failures[len(failures)-2], failures[1]-failures[0]; first != maxPause || last >= first {
 			t.Errorf("pauses from %v to %v: want them shorter towards the end", first, last)
 		}
-		s.set(func(b *behaviour) { b.existing = true })
+		c.Authorize(capf.JoinToken{Password: capf.NewSecret("1234567890")}) // an operator reads the warning in time
 		time.Sleep(7 * time.Hour)
 		if len(stored) != 4 {
 			t.Errorf("stored %d times", len(stored))

@@ -95,7 +95,7 @@ func fingerprint(der []byte) string {
 
 // downloadError explains a failed download.
 func downloadError(server, name string, err error) *Error {
-	e := &Error{Step: StepDownload, Where: name + " from " + server, Err: err, Retry: true}
+	e := &Error{Step: StepDownload, Where: name + " from " + server, Err: err, Retry: true, Advice: "Check the address of the TFTP server."}
 	var timeout net.Error
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

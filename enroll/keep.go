@@ -22,7 +22,7 @@ const (
 // and tries again after a failure, ever sooner as the end comes near. The old certificate stays until a new one is stored.
 //
 // Renewal authenticates with the certificate held when the server allows that (By Existing Certificate); otherwise it needs a
-// new authorization string, and Observe says so in good time. Keep returns ctx's cause, or the error of a first enrolment
+// new authorization string (Authorize), and Observe says so in good time. Keep returns ctx's cause, or the error of a first enrolment
 // that a retry cannot mend.
 func (c *Client) Keep(ctx context.Context) error {
 	for {

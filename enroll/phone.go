@@ -66,6 +66,9 @@ func NewPhone(cfg PhoneConfig) (*Phone, error) {
 	return &Phone{client: c, cfg: cfg, session: 0x3e9}, nil // where phones begin to count
 }
 
+// Authorize is Client.Authorize: what a user keys in later.
+func (p *Phone) Authorize(a capf.JoinToken) { p.client.Authorize(a) }
+
 // Store is the phone's memory.
 func (p *Phone) Store() *Store { return p.client.store }
 
@@ -127,7 +130,7 @@ func (p *Phone) update(ctx context.Context, l *Lists, place **trustlist.List, na
 	}
 	pinned, err := p.judge(ctx, fresh, l)
 	if err != nil {
-		return listError(name, err, len(p.cfg.Authorization.Signers) > 0)
+		return listError(name, err, len(p.client.authorized().Signers) > 0)
 	}
 	if held := *place; held != nil && pinned == l.Pinned {
 		if string(held.Bytes()) == string(raw) {
@@ -161,7 +164,7 @@ func (p *Phone) fetch(ctx context.Context, names []string, tries int) (name stri
 
 // judge says whether a list may be believed, and whether that goes back to a join token.
 func (p *Phone) judge(ctx context.Context, fresh *trustlist.List, l *Lists) (pinned bool, err error) {
-	if pins := p.cfg.Authorization.Signers; len(pins) > 0 {
+	if pins := p.client.authorized().Signers; len(pins) > 0 {
 		if _, err = trustlist.AcceptPinned(fresh, pins); err == nil || !l.Pinned {
 			return true, err
 		}
@@ -207,7 +210,7 @@ func (p *Phone) Config(ctx context.Context) (Configuration, error) {
 		return Configuration{}, err
 	}
 	if !l.any() {
-		if len(p.cfg.Authorization.Signers) > 0 {
+		if len(p.client.authorized().Signers) > 0 {
 			return Configuration{}, &Error{Step: StepVerify, Where: p.cfg.Name, Err: errors.New("there is no trust list, and a join token wants one"), Advice: "Update first."}
 		}
 		return p.known(p.plain(ctx))
@@ -365,13 +368,13 @@ func (p *Phone) authentication() authentication {
 	}
 	switch mode {
 	case phonexml.CAPFString:
-		return authentication{password: p.client.cfg.Authorization.Password}
+		return authentication{password: p.client.authorized().Password}
 	case phonexml.CAPFNullString:
 		return authentication{}
 	case phonexml.CAPFLSC, phonexml.CAPFMIC:
 		return authentication{existing: true, mic: mode == phonexml.CAPFMIC}
 	}
-	return authentication{password: p.client.cfg.Authorization.Password, existing: true}
+	return authentication{password: p.client.authorized().Password, existing: true}
 }
 
 // servers are the addresses of CAPF: as told, of the configuration, of the lists.
