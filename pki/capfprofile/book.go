@@ -71,7 +71,7 @@ func set[T int | time.Duration](v *T, d T) {
 // Errors of a Book. They are wrapped; compare with errors.Is.
 var (
 	// ErrNotFound: no such profile. It is fs.ErrNotExist too.
-	ErrNotFound = fmt.Errorf("capfprofile: there is no such enrolment profile: %w", fs.ErrNotExist)
+	ErrNotFound error = absent("capfprofile: there is no such enrolment profile")
 	// ErrPending: an operation pends already.
 	ErrPending = errors.New("capfprofile: an operation is pending already; reset the profile first, or replace it")
 	// ErrTaken: another pending profile with this instance id has this string.
@@ -81,6 +81,14 @@ var (
 	// ErrSuperseded: another session works on the profile now, or somebody changed it.
 	ErrSuperseded = errors.New("capfprofile: another session or an operator has taken over this profile")
 )
+
+// absent is an error that is fs.ErrNotExist too.
+type absent string
+
+func (a absent) Error() string { return string(a) }
+
+// Is implements errors.Is.
+func (a absent) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Book keeps the profiles. All state is in the documents, so that any node may write; within one process, what
 // concerns one name happens one after the other. It is safe for concurrent use.

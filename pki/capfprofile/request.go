@@ -87,7 +87,7 @@ func NewQueue(docs Documents, now func() time.Time) *Queue {
 }
 
 // ErrRequestGone: the owner has made a new request since, or has its certificate.
-var ErrRequestGone = fmt.Errorf("capfprofile: there is no such request: %w", fs.ErrNotExist)
+var ErrRequestGone error = absent("capfprofile: there is no such request")
 
 // Watch tells when some request changed.
 func (q *Queue) Watch(ctx context.Context) <-chan struct{} { return q.docs.Watch(ctx) }

@@ -220,15 +220,22 @@ func (s *Server) enrolment() (*Enrolment, error) {
 	return &s.cfg.Enrolment, nil
 }
 
+// plainly is an error without the names of packages, for people.
+func plainly(err error) string { return strings.ReplaceAll(err.Error(), "capfprofile: ", "") }
+
 // capfProblem gives errors of package capfprofile their code.
 func capfProblem(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := plainly(err)
 	switch {
 	case errors.Is(err, capfprofile.ErrNotFound), errors.Is(err, capfprofile.ErrRequestGone), errors.Is(err, capfprofile.ErrNoRequest):
-		return problem(bus.CodeNotFound, err.Error())
+		return problem(bus.CodeNotFound, text)
 	case errors.Is(err, capfprofile.ErrPending), errors.Is(err, capfprofile.ErrTaken), errors.Is(err, capfprofile.ErrInvalid):
-		p := problem(bus.CodeInvalid, err.Error())
+		p := problem(bus.CodeInvalid, text)
 		if !errors.Is(err, capfprofile.ErrInvalid) {
-			p = problem(bus.CodeConflict, err.Error())
+			p = problem(bus.CodeConflict, text)
 			p.Advice = "do what the detail says"
 		}
 		return p
@@ -245,7 +252,7 @@ func (s *Server) capfProfiles(ctx context.Context, in *capfByOwner) (*body[Rows[
 	if in.Name != "" {
 		o, err := capfprofile.ParseOwner(in.Name)
 		if err != nil {
-			return nil, problem(bus.CodeInvalid, err.Error())
+			return nil, problem(bus.CodeInvalid, plainly(err))
 		}
 		p, err := e.Profiles.Get(ctx, o)
 		if err != nil {
@@ -330,7 +337,7 @@ func (s *Server) capfCreate(ctx context.Context, in *capfOrderInput) (*body[CAPF
 	}
 	o, err := in.Body.order(site.Site)
 	if err != nil {
-		return nil, problem(bus.CodeInvalid, err.Error())
+		return nil, problem(bus.CodeInvalid, plainly(err))
 	}
 	o.Author = who(ctx).name
 	token := capf.JoinToken{}
@@ -369,7 +376,7 @@ func (s *Server) capfReset(ctx context.Context, in *capfOwnerInput) (*body[CAPFP
 	}
 	o, err := capfprofile.ParseOwner(in.Body.Owner)
 	if err != nil {
-		return nil, problem(bus.CodeInvalid, err.Error())
+		return nil, problem(bus.CodeInvalid, plainly(err))
 	}
 	p, err := e.Profiles.Reset(ctx, o, in.Body.Cancel)
 	if err != nil {
@@ -385,7 +392,7 @@ func (s *Server) capfDelete(ctx context.Context, in *capfOwnerInput) (*body[CAPF
 	}
 	o, err := capfprofile.ParseOwner(in.Body.Owner)
 	if err != nil {
-		return nil, problem(bus.CodeInvalid, err.Error())
+		return nil, problem(bus.CodeInvalid, plainly(err))
 	}
 	if in.Body.Revoke && s.cfg.CA == nil {
 		return nil, problem(CodeNotSupported, "this node has no certificate authority, so it cannot revoke")
@@ -450,7 +457,7 @@ func (s *Server) capfImport(ctx context.Context, in *capfImportInput) (*body[Row
 		}
 		r, err := e.importOne(ctx, c, list, s.cfg.Now())
 		if err != nil {
-			out.Problems = append(out.Problems, err.Error())
+			out.Problems = append(out.Problems, plainly(err))
 			continue
 		}
 		out.Rows = append(out.Rows, capfRequest(r, false))

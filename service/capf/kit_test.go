@@ -304,7 +304,7 @@ func rsaKey(bits int) (*rsa.PrivateKey, error) {
 		}
 		rsaKeys.made = append(rsaKeys.made, k)
 	}
-	return rsaKeys.made[rsaKeys.next%len(rsaKeys.made)], nil
+	return rsaKeys.made[(rsaKeys.next-1)%len(rsaKeys.made)], nil
 }
 
 func (d *device) prove(p wire.Prove) wire.Input {
