@@ -33,6 +33,10 @@ type HoldingsConfig struct {
 	Now   func() time.Time // nil: time.Now
 	// Failed hears of a batch that could not be written; it is tried again with the next. nil: nobody does.
 	Failed func(error)
+	// Known reports whether the site has the device. Anybody can ask for a list under any name; what is fetched under a
+	// name that the site does not have is noted under the client's address, so that made-up names cost nothing. nil: every
+	// name is taken. It is called at each fetch and does not wait for anything.
+	Known func(device string) bool
 }
 
 // Holdings remembers which device fetched which list. Fetches are kept in memory at once, where Reader.For sees them,
@@ -122,6 +126,9 @@ func (h *Holdings) note(e event) {
 		e.Time = h.cfg.Now()
 	}
 	e.Time = e.Time.UTC().Truncate(time.Microsecond)
+	if e.Device != "" && h.cfg.Known != nil && !h.cfg.Known(e.Device) {
+		e.Device = ""
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	key := e.holder()

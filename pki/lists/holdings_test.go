@@ -72,11 +72,14 @@ func TestHeld(t *testing.T) {
 	}
 }
 
-// TestHolder: clients without a name are told apart by address.
+// TestHolder: clients without a name, or with one that the site does not have, are told apart by address.
 func TestHolder(t *testing.T) {
-	h := OpenHoldings(newMemory(), HoldingsConfig{Delay: time.Hour, Now: func() time.Time { return start }})
+	known := func(device string) bool { return device == "SEP1" }
+	h := OpenHoldings(newMemory(), HoldingsConfig{Delay: time.Hour, Now: func() time.Time { return start }, Known: known})
 	defer h.Close(t.Context())
-	h.Fetched(Fetch{Address: netip.MustParseAddr("::ffff:127.0.0.7"), Kind: trustlist.CTL, Version: 1})
+	for _, device := range []string{"", "SEPMADEUP", "../../etc"} {
+		h.Fetched(Fetch{Device: device, Address: netip.MustParseAddr("::ffff:127.0.0.7"), Kind: trustlist.CTL, Version: 1})
+	}
 	h.Fetched(Fetch{Device: "SEP1", Address: netip.MustParseAddr("127.0.0.8"), Kind: trustlist.ITL, Version: 2})
 	all := must(h.All(t.Context()))(t)
 	if len(all) != 2 || all[0].Holder != "@127.0.0.7" || all[1].Holder != "SEP1" || all[1].ITL.Fetched[0].Version != 2 || !all[0].Seen.Equal(start) {

@@ -19,6 +19,8 @@ func (s *Site) openLists(ctx context.Context) (err error) {
 	docs := s.Store.Documents(lists.Collection)
 	s.Holdings = lists.OpenHoldings(s.Store.Documents(lists.HoldingsCollection), lists.HoldingsConfig{Failed: func(err error) {
 		s.trouble("who fetched which trust list could not be written down: " + err.Error())
+	}, Known: func(device string) bool {
+		return slices.ContainsFunc(s.Store.Known().Site.Devices, func(d config.Device) bool { return d.Name == device })
 	}})
 	s.members, s.Lists = lists.NewMembers(docs), lists.NewReader(docs, s.Holdings)
 	s.publisher, err = lists.NewPublisher(lists.PublisherConfig{Lists: docs, Signers: s.Signers, Mode: s.mode, Holdings: s.Holdings})
