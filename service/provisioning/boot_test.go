@@ -328,7 +328,14 @@ func TestEncrypted(t *testing.T) {
 	}
 	setting(config.EncryptOff)
 	want("signed")
-	setting(config.EncryptWhenPossible)
+	setting(config.EncryptRequired)
+	want("encrypted")
+	if err := s.ca.Revoke(t.Context(), pki.RefOf(lsc), "the phone was stolen"); err != nil {
+		t.Fatal(err)
+	}
+	want("enrol first")
+	s.enrol(sep, phoneKey().Public())
+	want("encrypted")
 	s.change(func(c *config.Site) { c.Cluster.SecurityMode = config.NonSecureCluster })
 	s.publish()
 	want("signed")

@@ -32,6 +32,8 @@ type Config struct {
 	Holdings Holdings // nil: nobody remembers
 	// Profiles tells of pending enrolments and of the phones' certificates; nil: there are none.
 	Profiles Profiles
+	// Register tells which certificates were revoked: files are not encrypted to those. nil: nobody knows.
+	Register Register
 	Bus      *bus.Bus
 	Trace    *trace.Recorder
 	Identity *pki.Identity
@@ -64,6 +66,11 @@ type Holdings interface {
 // Profiles are the enrolment profiles; *capfprofile.Book is one.
 type Profiles interface {
 	Get(ctx context.Context, o capfprofile.Owner) (capfprofile.Profile, error)
+}
+
+// Register is what provisioning needs of the register of certificates; *store.Certificates is one.
+type Register interface {
+	Lookup(ctx context.Context, r pki.Ref) (pki.Entry, error)
 }
 
 // Ports are where to listen. 0: the standard port (69, 6970, 6971), or a free one where that is not permitted or taken, which the

@@ -210,7 +210,11 @@ func (l *library) config(ctx context.Context, q question, f File) (*body, error)
 	if err != nil {
 		return nil, fmt.Errorf("the configuration of %s: %w", d.Name, err)
 	}
-	how, key, der, why := protect(d, dir.Cluster().SecurityMode, s.profile)
+	revoked, err := l.revoked(ctx, s.profile)
+	if err != nil {
+		return nil, err
+	}
+	how, key, der, why := protect(d, dir.Cluster().SecurityMode, s.profile, revoked)
 	if why != "" {
 		notes = append(notes, why)
 	}
@@ -257,6 +261,18 @@ func (l *library) profile(ctx context.Context, device string) (*capfprofile.Prof
 		return nil, err
 	}
 	return &p, nil
+}
+
+// revoked reports whether a profile's LSC was revoked.
+func (l *library) revoked(ctx context.Context, p *capfprofile.Profile) (bool, error) {
+	if l.cfg.Register == nil || p == nil || p.LSC == nil {
+		return false, nil
+	}
+	e, err := l.cfg.Register.Lookup(ctx, p.LSC.Ref)
+	if errors.Is(err, fs.ErrNotExist) { // of an authority that never entered it
+		return false, nil
+	}
+	return !e.Revoked.IsZero(), err
 }
 
 func (l *library) defaults(ctx context.Context, q question, f File) (*body, error) {

@@ -242,13 +242,15 @@ const (
 
 // protect decides how a device's file is protected. key and der are of the certificate it is encrypted to. why says in a sentence why
 // a file that should be encrypted is not.
-func protect(d *directory.Device, cluster config.SecurityMode, p *capfprofile.Profile) (how protection, key *rsa.PublicKey, der []byte, why string) {
+func protect(d *directory.Device, cluster config.SecurityMode, p *capfprofile.Profile, revoked bool) (how protection, key *rsa.PublicKey, der []byte, why string) {
 	want := d.Security.TFTPEncryptedConfig
 	if cluster == config.NonSecureCluster || want == config.EncryptOff {
 		return signedOnly, nil, nil, ""
 	}
 	switch {
 	case p == nil || p.LSC == nil:
+	case revoked:
+		why = fmt.Sprintf("the certificate of device %s was revoked: it must enrol again before anything is encrypted to it", d.Name)
 	case len(p.LSC.DER) == 0:
 		why = fmt.Sprintf("the certificate of device %s is known by its fingerprint only; it is known whole once the device has enrolled again", d.Name)
 	default:

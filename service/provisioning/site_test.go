@@ -169,7 +169,7 @@ func (s *site) change(f func(*config.Site)) {
 func (s *site) start(tune ...func(*provisioning.Config)) *provisioning.Service {
 	s.t.Helper()
 	cfg := provisioning.Config{Node: "node1", Version: "test", Addresses: []netip.Addr{s.addr}, Ports: provisioning.Ports{TFTP: provisioning.Free, HTTP: provisioning.Free, HTTPS: provisioning.Free},
-		Folder: filepath.Join(s.dir, "tftp"), Store: s.store, Lists: s.reader, Members: s.members, Holdings: s.holdings, Profiles: s.book, Bus: s.bus, Trace: s.trace, Identity: s.identity}
+		Folder: filepath.Join(s.dir, "tftp"), Store: s.store, Lists: s.reader, Members: s.members, Holdings: s.holdings, Profiles: s.book, Register: s.store.Certificates(), Bus: s.bus, Trace: s.trace, Identity: s.identity}
 	for _, f := range tune {
 		f(&cfg)
 	}

@@ -46,7 +46,7 @@ func (s *Site) startProvisioning(ctx context.Context) (err error) {
 	own := s.service(config.ServiceProvisioning)
 	s.Provisioning, err = provisioning.Start(ctx, provisioning.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: x.addresses,
 		Ports: provisioning.Ports{TFTP: own.Port, HTTP: own.HTTPPort, HTTPS: own.HTTPSPort}, Folder: filepath.Join(s.opt.Home, "tftp"),
-		Store: s.Store, Lists: s.Lists, Members: s.members, Holdings: s.Holdings, Profiles: s.Profiles, Bus: s.Bus, Trace: s.Trace, Identity: x.identity})
+		Store: s.Store, Lists: s.Lists, Members: s.members, Holdings: s.Holdings, Profiles: s.Profiles, Register: s.Store.Certificates(), Bus: s.Bus, Trace: s.Trace, Identity: x.identity})
 	if err == nil {
 		s.metrics.MustRegister(s.Provisioning.Metrics())
 	}
