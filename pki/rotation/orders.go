@@ -25,7 +25,8 @@ const RecoveryName = pki.Recovery
 //     names that certificate, hence one that names all the others. No fetched file proves as much. With that proof the last
 //     predecessors go.
 //
-// A generation that a sleeping device still needs is retired behind everything else, so that it holds up nothing.
+// The former signers and roots are retired behind everything else: as long as they are there, a device that sleeps through it
+// all holds up no other step.
 func (b *builder) safe(t Target, groups [][]string) {
 	var late [][]string
 	for _, members := range groups {
@@ -33,7 +34,7 @@ func (b *builder) safe(t Target, groups [][]string) {
 		b.add(Step{Action: Publish, Why: "lists name the former and the new generation"})
 		b.guarded(Step{Action: Activate, Members: members, Why: b.why(Activate, members)})
 		retire := Step{Action: Retire, Members: members, Why: b.why(Retire, members)}
-		if len(groups) > 1 && (b.isRoot(members) || len(b.needed(retire)) > 0) {
+		if len(groups) > 1 && (b.kind(members) != Service || len(b.needed(retire)) > 0) {
 			late = append(late, members)
 			continue
 		}
