@@ -570,6 +570,7 @@ func TestKeepRenews(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- c.Keep(ctx) }()
 		time.Sleep(45 * 24 * time.Hour) // of certificates that last 30 days
+		synctest.Wait()
 		if len(stored) != 3 || stored[0].Sub(began) > time.Second || stored[1].Sub(stored[0]) < 20*24*time.Hour-2*time.Second || stored[1].Sub(stored[0]) > 20*24*time.Hour {
 			t.Errorf("stored after %v", stored)
 		}
@@ -579,6 +580,7 @@ func TestKeepRenews(t *testing.T) {
 		s.set(func(b *behaviour) { b.existing = false }) // and now the server wants a new string
 		before, _ := c.Store().Credential()
 		time.Sleep(24 * 24 * time.Hour) // day 69; due was day 60, the end is day 70
+		synctest.Wait()
 		after, err := c.Store().Credential()
 		if err != nil || before.Leaf.SerialNumber.Cmp(after.Leaf.SerialNumber) != 0 || len(failures) < 30 {
 			t.Errorf("%d failures, %v", len(failures), err)
@@ -588,6 +590,7 @@ func TestKeepRenews(t *testing.T) {
 		}
 		c.Authorize(capf.JoinToken{Password: capf.NewSecret("1234567890")}) // an operator reads the warning in time
 		time.Sleep(7 * time.Hour)
+		synctest.Wait()
 		if len(stored) != 4 {
 			t.Errorf("stored %d times", len(stored))
 		}
