@@ -50,6 +50,7 @@ func (c *checker) servicePorts(path string, s NodeService) {
 	if (s.HTTPPort != 0 || s.HTTPSPort != 0) && s.Service != ServiceProvisioning {
 		c.at(path+".httpPort", fmt.Sprintf("%s serves no files", s.Service), "remove httpPort and httpsPort, or move them to provisioning")
 	}
+	c.issuer(path, s)
 	if s.LegacyRSA && s.Service != ServiceCAPF {
 		c.at(path+".legacyRSA", fmt.Sprintf("%s has no such exception", s.Service), "remove it, or move it to capf")
 	}
@@ -343,4 +344,17 @@ func (c *checker) users() {
 			}
 		}
 	})
+}
+
+// issuer refuses an online authority without its address or certificates, and settings that would do nothing.
+func (c *checker) issuer(path string, s NodeService) {
+	online := s.Issuer == IssuerOnline
+	switch {
+	case (s.Issuer != IssuerOwn || s.IssuerURL != "" || s.IssuerCertificates != "") && s.Service != ServiceCAPF:
+		c.at(path+".issuer", fmt.Sprintf("%s hands out no certificates", s.Service), "remove issuer, issuerURL and issuerCertificates, or move them to capf")
+	case online && (s.IssuerURL == "" || s.IssuerCertificates == ""):
+		c.at(path+".issuer", "an online authority needs its address and its certificates", "add issuerURL and issuerCertificates")
+	case !online && (s.IssuerURL != "" || s.IssuerCertificates != ""):
+		c.at(path+".issuerURL", "it is of use with issuer online only", "remove issuerURL and issuerCertificates, or say issuer: online")
+	}
 }

@@ -124,6 +124,14 @@ type NodeService struct {
 	// Let capf speak TLS 1.2 with TLS_RSA_WITH_AES_128_CBC_SHA, for clients that know nothing better: the exception
 	// capf-legacy-rsa of `show exceptions`. What such a client sends can be read later by who gets hold of capf's key.
 	LegacyRSA bool `yaml:"legacyRSA" json:"legacyRSA,omitempty"`
+	// Who issues what capf hands out. Own: the cluster's authority. Offline: an authority that files are carried to and from
+	// (locktone capf requests). Online: one that is asked by CMP (RFC 4210) over HTTP at issuerURL. A change takes effect when the node starts again.
+	Issuer CertificateIssuer `yaml:"issuer" json:"issuer,omitempty"`
+	// Address of the online authority: https://ca.example/pkix.
+	IssuerURL string `yaml:"issuerURL" json:"issuerURL,omitempty"`
+	// PEM file with the certificates of the online authority, under which its answers and what it issues must verify; a relative
+	// path begins at the home folder.
+	IssuerCertificates string `yaml:"issuerCertificates" json:"issuerCertificates,omitempty"`
 }
 
 // CallManagerGroup is an ordered list of call-manager nodes: the first that

@@ -248,5 +248,11 @@ func (i *identity) prove(p capf.Prove) (out capf.Proved) {
 		return out
 	}
 	out.SHA1, out.SHA2, out.Err = capf.SignProof(key, i.device, p.Certificate.DER)
+	if out.Err != nil {
+		return out
+	}
+	// The proof that is good for this session only: with it our server lets an LSC renew itself, without an order.
+	fresh, err := capf.SignSUDI(key, p.Session, p.Certificate.DER)
+	out.SUDI, out.Err = &fresh, err
 	return out
 }

@@ -3,10 +3,13 @@ package site
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/pki/capfprofile"
 	"github.com/locktone/locktone/service/capf"
 	"github.com/locktone/locktone/service/provisioning"
@@ -59,12 +62,35 @@ func (s *Site) startCAPF(ctx context.Context) (err error) {
 		return nil
 	}
 	own := s.service(config.ServiceCAPF)
+	issuer, err := s.issuer(own, x.identity)
+	if err != nil {
+		return err
+	}
 	s.CAPF, err = capf.Start(ctx, capf.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: x.addresses, Port: own.Port, LegacyRSA: own.LegacyRSA,
-		Store: s.Store, Bus: s.Bus, Trace: s.Trace, Identity: x.identity, CA: s.CA})
+		Store: s.Store, Bus: s.Bus, Trace: s.Trace, Identity: x.identity, CA: s.CA, Authority: issuer})
 	if err == nil {
 		s.metrics.MustRegister(s.CAPF.Metrics())
 	}
 	return err
+}
+
+// issuer is the authority that CAPF asks; nil: the cluster's own.
+func (s *Site) issuer(own config.NodeService, id *pki.Identity) (capf.Authority, error) {
+	switch own.Issuer {
+	case config.IssuerOffline:
+		return capf.Offline(capfprofile.NewQueue(s.Store.Documents(capfprofile.RequestCollection), nil), id, s.CA), nil
+	case config.IssuerOnline:
+		b, err := os.ReadFile(within(s.opt.Home, own.IssuerCertificates))
+		if err != nil {
+			return nil, fmt.Errorf("issuerCertificates of service capf: %w", err)
+		}
+		list, err := pki.ParseCertificates(b)
+		if err != nil {
+			return nil, fmt.Errorf("issuerCertificates of service capf: %w", err)
+		}
+		return capf.Online(capf.OnlineConfig{URL: own.IssuerURL, CA: s.CA, Identity: id, Authorities: list})
+	}
+	return nil, nil
 }
 
 func (s *Site) startTVS(ctx context.Context) (err error) {
