@@ -74,7 +74,11 @@ func Forecast(in Input) []Break {
 	}
 	for _, e := range in.Entries {
 		if b, ok := in.ended(e.NotAfter, Break{Name: fmt.Sprintf("%s %s", e.Kind, e.Name), Holder: e.Name, Subject: e.Subject}); ok && e.Revoked.IsZero() {
-			breaks = append(breaks, b)
+			c := Chain{}
+			if e.Kind == pki.KindService { // of a node that is told of by the register alone, as administration is
+				c.Renews = e.NotBefore.Add(e.NotAfter.Sub(e.NotBefore) / 3 * 2)
+			}
+			breaks = append(breaks, in.renewing(c, b))
 		}
 	}
 	slices.SortStableFunc(breaks, func(a, b Break) int {
