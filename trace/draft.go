@@ -71,7 +71,7 @@ func (d *desk) take() drafts {
 // clear gives the memory of drafts back for the next, unless it has become large.
 func (d *desk) clear(x drafts) {
 	clear(x.list)
-	if cap(x.text) > draftsMost || cap(x.list) > draftsMost/draftSize {
+	if cap(x.text) > 2*draftsMost || cap(x.list) > 4*draftsMost/draftSize {
 		return
 	}
 	d.mu.Lock()

@@ -152,6 +152,7 @@ func (r *Recorder) Recent(f Filter, limit int) []Record {
 	r.mu.Lock()
 	blocks := make([][]byte, len(r.ring.blocks))
 	for i, b := range r.ring.blocks {
+		b.lent = true
 		blocks[i] = b.data[:len(b.data):len(b.data)]
 	}
 	r.mu.Unlock()

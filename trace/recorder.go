@@ -177,10 +177,11 @@ func (r *Recorder) store(rec *Record, tail []byte) {
 	line = r.stamp.append(line, rec.Time)
 	line = append(line, tail...)
 	at := r.ring.commit(line, seq)
-	r.index.add(rec, ref{at.block, at.off, at.n, seq})
+	ref := ref{at.block, at.off, at.n, seq}
+	r.index.add(rec, ref)
 	r.total.Add(1)
 	for _, t := range r.tails {
-		t.offer(rec, line)
+		t.offer(rec, r.ring.line(ref))
 	}
 	if at.off == 0 && at.block > 0 && r.disk != nil {
 		nudge(r.full)

@@ -15,6 +15,7 @@ type block struct {
 	seen  int    // lines the disk has, whole
 	busy  bool   // the disk goroutine is writing a part of it
 	gone  bool   // it left the ring meanwhile
+	lent  bool   // somebody outside may look at its bytes: they are not written over
 }
 
 // unwritten returns the number of lines the disk does not have.
@@ -26,6 +27,7 @@ type ring struct {
 	bytes  int
 	blocks []*block
 	first  uint64 // number of blocks[0]; numbers are never reused
+	spare  []byte // the memory of a block that has gone, for the next
 }
 
 // place says where a line is.
@@ -35,7 +37,7 @@ type place struct {
 }
 
 // begin returns the free end of the last block with room for need bytes. When the ring is full, evict is told of the
-// oldest blocks, and they go. Their memory is not used again, since a reader or the disk may hold a part of it.
+// oldest blocks, and they go. The memory of one that nobody holds a part of, reader or disk, is used again.
 func (g *ring) begin(need int, evict func(*block)) []byte {
 	if n := len(g.blocks); n > 0 {
 		if b := g.blocks[n-1]; len(b.data)+need <= cap(b.data) {
@@ -44,13 +46,22 @@ func (g *ring) begin(need int, evict func(*block)) []byte {
 	}
 	size := max(blockSize, need)
 	for len(g.blocks) > 0 && g.bytes+size > g.limit {
-		evict(g.blocks[0])
-		g.bytes -= cap(g.blocks[0].data)
+		old := g.blocks[0]
+		evict(old)
+		g.bytes -= cap(old.data)
+		if !old.lent && !old.busy && cap(old.data) == blockSize {
+			g.spare = old.data[:0]
+		}
 		g.blocks[0] = nil
 		g.blocks = g.blocks[1:]
 		g.first++
 	}
-	b := &block{data: make([]byte, 0, size)}
+	b := &block{}
+	if b.data = g.spare; b.data == nil || size != blockSize {
+		b.data = make([]byte, 0, size)
+	} else {
+		g.spare = nil
+	}
 	g.bytes += size
 	g.blocks = append(g.blocks, b)
 	return b.data
@@ -74,6 +85,7 @@ func (g *ring) line(at ref) []byte {
 		return nil
 	}
 	b := g.blocks[at.block-g.first]
+	b.lent = true
 	return b.data[at.off : at.off+at.n]
 }
 
@@ -88,7 +100,7 @@ type span struct {
 func (g *ring) nextUnwritten() (span, bool) {
 	for _, b := range g.blocks {
 		if b.disk < len(b.data) {
-			b.busy = true
+			b.busy = true // the disk has it until written
 			return span{b, b.data[b.disk:len(b.data):len(b.data)], b.first}, true
 		}
 	}

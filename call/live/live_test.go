@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -538,4 +539,135 @@ func BenchmarkCall(b *testing.B) {
 		_ = d.Signal(call.Released{Leg: leg, Cause: call.NormalClearing})
 		<-d.Commands()
 	}
+}
+
+// TestCollect: a watcher without a goroutine keeps its notes until they are taken, counts what it lost, and knows the end.
+func TestCollect(t *testing.T) {
+	r := open(t, Options{})
+	w := r.Collect(100, call.CallEnded)
+	for range 3 {
+		r.callOnce()
+	}
+	if _, err := r.Calls(context.Background()); err != nil { // the engine has seen all of it
+		t.Fatal(err)
+	}
+	notes := w.Take()
+	if len(notes) != 4 || !notes[0].Snapshot || notes[3].Event.Kind != call.CallEnded {
+		t.Fatalf("%d notes, want the snapshot and three ends: %+v", len(notes), notes)
+	}
+	if again := w.Take(); len(again) != 0 {
+		t.Errorf("%d notes twice", len(again))
+	}
+	small := r.Collect(2, call.CallEnded)
+	for range 3 {
+		r.callOnce()
+	}
+	if _, err := r.Calls(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if lost := small.Take(); len(lost) != 0 {
+		t.Errorf("%d notes, want none before the snapshot that was asked for", len(lost))
+	}
+	if _, err := r.Calls(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if notes := small.Take(); len(notes) != 1 || !notes[0].Lagged {
+		t.Errorf("%+v, want one snapshot that says so", notes)
+	}
+	r.Close()
+	<-w.Done()
+}
+
+// callOnce is a call that is set up and released before it rings.
+func (r *rig) callOnce() {
+	r.t.Helper()
+	leg := r.sip.NewLeg()
+	r.signal(setup(leg, "2002"))
+	ring := r.next().(call.Ring)
+	r.signal(call.Released{Leg: leg, Cause: call.NormalClearing})
+	for c := r.next(); ; c = r.next() {
+		if rel, ok := c.(call.Release); ok && rel.Leg == ring.Leg {
+			break
+		}
+	}
+	r.signal(call.Released{Leg: ring.Leg, Cause: call.NormalClearing})
+}
+
+// TestCarry: signals that are left wake nobody; whoever carries runs the engine, and the commands are noted by the time Carry returns.
+func TestCarry(t *testing.T) {
+	h := Start(Options{})
+	t.Cleanup(h.Close)
+	if err := h.Configure(town(t)); err != nil {
+		t.Fatal(err)
+	}
+	n := &notebook{}
+	d, err := h.AttachCarrier("sip", n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"alice", "bob"} {
+		_ = d.Leave(call.DeviceState{Device: name, Up: true})
+	}
+	leg := d.NewLeg()
+	if err := d.Leave(setup(leg, "2002")); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.take(); len(got) != 0 {
+		t.Fatalf("%v before anybody carried", got)
+	}
+	h.Carry()
+	ring, ok := n.take()[0].(call.Ring)
+	if !ok {
+		t.Fatal("no Ring")
+	}
+	if err := d.Signal(call.Alerting{Leg: ring.Leg}); err != nil { // the host's goroutine does this one, and says when
+		t.Fatal(err)
+	}
+	<-n.woken()
+	if _, ok := n.take()[0].(call.Alert); !ok {
+		t.Fatal("no Alert")
+	}
+}
+
+// notebook is a Carrier that keeps what it is told.
+type notebook struct {
+	mu       sync.Mutex
+	commands []call.Command
+	waker    chan struct{}
+}
+
+func (n *notebook) Command(c call.Command) {
+	n.mu.Lock()
+	n.commands = append(n.commands, c)
+	n.mu.Unlock()
+}
+
+func (n *notebook) Wake() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.waker != nil && len(n.commands) > 0 {
+		close(n.waker)
+		n.waker = nil
+	}
+}
+
+// woken is closed at the next Wake with commands, or now when there are some.
+func (n *notebook) woken() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := make(chan struct{})
+	if len(n.commands) > 0 {
+		close(c)
+	} else {
+		n.waker = c
+	}
+	return c
+}
+
+func (n *notebook) take() []call.Command {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := n.commands
+	n.commands = nil
+	return out
 }

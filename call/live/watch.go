@@ -50,6 +50,28 @@ func (h *Host) Watch(buffer int, kinds ...call.EventKind) *Watcher {
 	return w
 }
 
+// Collect starts a watcher without a goroutine of its own: it keeps its notes until Take, and nobody is woken for them. It is for who
+// wants them by the hundred, now and then.
+func (h *Host) Collect(buffer int, kinds ...call.EventKind) *Watcher {
+	w := &Watcher{host: h, limit: max(buffer, 1), kinds: kinds, ready: make(chan struct{}, 1), quit: make(chan struct{})}
+	if h.post(entry{watch: w}) != nil {
+		w.stop()
+	}
+	return w
+}
+
+// Take returns the notes of a watcher made by Collect, in order, and asks for a snapshot when some were lost.
+func (w *Watcher) Take() []Note {
+	batch, ask := w.takeAll()
+	if ask {
+		_ = w.host.post(entry{refresh: w}) // a host that has stopped has nothing to show
+	}
+	return batch
+}
+
+// Done is closed when the watcher or the host has ended; then Take returns what was left.
+func (w *Watcher) Done() <-chan struct{} { return w.quit }
+
 // Notes delivers what happened, in order; it is closed by Close and when the host stops. The first note is a snapshot.
 func (w *Watcher) Notes() <-chan Note { return w.notes }
 

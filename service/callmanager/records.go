@@ -9,37 +9,32 @@ import (
 	"github.com/locktone/locktone/store"
 )
 
-// recordCalls writes a record of every finished call to the store. A store that cannot be written loses records, never
-// calls: they are kept, bounded, until it can, and the status says so.
+// recordCalls writes a record of every finished call to the store, many at once. A store that cannot be written loses records,
+// never calls: they are kept, bounded, until it can, and the status says so.
 func (s *Service) recordCalls() {
-	w := s.host.Watch(0, call.CallEnded)
+	w := s.host.Collect(recordLimit, call.CallEnded)
 	defer w.Close()
 	var waiting []store.CallRecord
-	retry := time.NewTicker(recordRetry)
-	defer retry.Stop()
-	for {
+	again := time.NewTicker(recordEvery)
+	defer again.Stop()
+	for open := true; open; {
 		select {
-		case n, open := <-w.Notes():
-			if !open {
-				s.writeRecords(waiting)
-				return
-			}
+		case <-w.Done():
+			open = false
+		case <-again.C:
+		}
+		for _, n := range w.Take() {
 			if r, finished := s.callRecord(n); finished {
 				waiting = append(waiting, r)
 			}
-			if len(waiting) < recordBatch {
-				continue
-			}
-		case <-retry.C:
 		}
 		waiting = s.writeRecords(waiting)
 	}
 }
 
 const (
-	recordBatch = 256             // written at once, before the next tick
-	recordRetry = 2 * time.Second // and at the latest after this
-	recordLimit = 100_000         // kept while the store is away
+	recordEvery = time.Second // the longest a record waits for the store
+	recordLimit = 100_000     // kept while the store is away
 )
 
 // writeRecords returns what could not be written.
