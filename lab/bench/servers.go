@@ -78,6 +78,11 @@ func (b *bench) startSite(ctx context.Context) (*server, error) {
 
 // startBuild starts a site with a certain build of our program.
 func (b *bench) startBuild(ctx context.Context, name, bin string) (*server, error) {
+	return b.startChanged(ctx, name, bin, func(*config.Site) {})
+}
+
+// startChanged is startBuild with something changed in the configuration.
+func (b *bench) startChanged(ctx context.Context, name, bin string, change func(*config.Site)) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "site")
 	if err != nil {
 		return nil, err
@@ -86,11 +91,13 @@ func (b *bench) startBuild(ctx context.Context, name, bin string) (*server, erro
 	if err != nil {
 		return nil, err
 	}
+	conf := siteConfig(addr)
+	change(conf)
 	home, file := filepath.Join(dir, "home"), filepath.Join(dir, "site.yaml")
 	if err := os.MkdirAll(filepath.Join(home, "trust", "devices"), 0o700); err != nil {
 		return nil, err
 	}
-	for path, text := range map[string][]byte{file: config.Format(siteConfig(addr), true), filepath.Join(home, "node.yaml"): []byte("admin:\n  address: 127.0.0.1:0\n"),
+	for path, text := range map[string][]byte{file: config.Format(conf.Canonical(), true), filepath.Join(home, "node.yaml"): []byte("admin:\n  address: 127.0.0.1:0\n"),
 		filepath.Join(home, "trust", "devices", "bench.pem"): b.ca.PEM()} {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			return nil, err

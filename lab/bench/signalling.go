@@ -29,6 +29,7 @@ var benchmarks = []struct {
 	{"memory", (*bench).memory},
 	{"relay", (*bench).relay},
 	{"order", (*bench).order},
+	{"enrol", (*bench).enrol},
 }
 
 func names() string {
@@ -109,7 +110,13 @@ func (b *bench) measure(ctx context.Context, s *server, c load.Config) (*cost, e
 	out := &cost{}
 	var before time.Duration
 	var allocs float64
-	c.Begin = func() { before, allocs = spent(s.pid), b.allocs(ctx, s) }
+	begin := c.Begin
+	c.Begin = func() {
+		before, allocs = spent(s.pid), b.allocs(ctx, s)
+		if begin != nil {
+			begin()
+		}
+	}
 	c.End = func() { out.cpu, out.allocs = spent(s.pid)-before, b.allocs(ctx, s)-allocs }
 	var err error
 	out.Result, err = load.Run(ctx, c)
