@@ -19,6 +19,7 @@ func wiring() services {
 		Load:      load.Command,
 		Demos: []Demo{
 			{Name: "call", Summary: "two phones call each other over mutual TLS with SRTP, hold, resume, hang up", Run: demo.RunCall},
+			{Name: "trust", Summary: "mixed mode by one command, phones that provision themselves, every certificate replaced under their call", Run: demo.RunTrust},
 		},
 	}
 }

@@ -46,7 +46,7 @@ func Call(ctx context.Context, change Change, progress func(string)) (r *Report,
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, site.Close(context.WithoutCancel(ctx))) }()
-	r = &Report{}
+	r = &Report{Claim: "the call was protected on every hop"}
 	s := &scenario{ctx: ctx, site: site, report: r, progress: progress}
 	s.play(change)
 	r.Seconds = time.Since(start).Seconds()
@@ -70,8 +70,13 @@ const stepTime = 4 * time.Second
 
 // step does one thing and notes how it went; after a failure nothing further is tried.
 func (s *scenario) step(name string, do func(ctx context.Context) (detail string, err error)) bool {
+	return s.stepIn(stepTime, name, do)
+}
+
+// stepIn is step with a time of its own.
+func (s *scenario) stepIn(limit time.Duration, name string, do func(ctx context.Context) (detail string, err error)) bool {
 	s.progress(name)
-	ctx, cancel := context.WithTimeout(s.ctx, stepTime)
+	ctx, cancel := context.WithTimeout(s.ctx, limit)
 	defer cancel()
 	detail, err := do(ctx)
 	if err != nil {

@@ -638,6 +638,13 @@ func (c *Call) WaitEnded(ctx context.Context) (status int, byPeer bool, err erro
 	return status, byPeer, err
 }
 
+// Talking reports whether the call is up.
+func (c *Call) Talking() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == Talking
+}
+
 // Warning is what the peer's Warning, or our own refusal of its media, said.
 func (c *Call) Warning() string {
 	c.mu.Lock()

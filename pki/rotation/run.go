@@ -273,7 +273,7 @@ func (r *Runner) wait(ctx context.Context, st *Status) error {
 		case after > before:
 			st.Needed++
 			st.Waits = append(st.Waits, Victim{d.Name, after, why})
-		case patient && step.Action == Activate && r.awake(s, d) && next.mayBeBehind(d, step.Members):
+		case patient && step.Action == Activate && r.awake(s, d) && next.behind(d, d.Held, step.Members):
 			st.Waits = append(st.Waits, Victim{d.Name, Fine, "has not fetched the list that names " + join(step.IDs)})
 		}
 	}
@@ -288,11 +288,6 @@ func (r *Runner) wait(ctx context.Context, st *Status) error {
 
 func (r *Runner) awake(s State, d Device) bool {
 	return !d.LastSeen.IsZero() && s.Time.Sub(d.LastSeen) < r.cfg.Asleep
-}
-
-// mayBeBehind is behind for everything the device may hold.
-func (s State) mayBeBehind(d Device, members []string) bool {
-	return slices.ContainsFunc(append([]Held{d.Held}, d.Or...), func(h Held) bool { return s.behind(d, h, members) })
 }
 
 // do does a step.

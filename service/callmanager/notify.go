@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/locktone/locktone/bus"
@@ -19,7 +20,9 @@ type notice struct {
 }
 
 // notify sends a phone a NOTIFY.
-func (s *Service) notify(b binding, n notice) {
+func (s *Service) notify(b binding, n notice) { s.notifyTag(b, n, nil) }
+
+func (s *Service) notifyTag(b binding, n notice, tag any) {
 	req := sip.NewRequest(sip.NOTIFY, b.contact.URI)
 	own := sip.URI{Scheme: "sip", User: sip.EscapeUser(b.aor), Host: s.site.Load().Cluster().Domain}
 	req.SetFrom(sip.Address{URI: own, Params: sip.Params{{Name: "tag", Value: s.token()}}})
@@ -33,7 +36,7 @@ func (s *Service) notify(b binding, n notice) {
 	if len(n.body) > 0 {
 		req.SetBody(n.contentType, n.body)
 	}
-	if _, err := s.ep.Request(req, endpoint.Target{Flow: b.flow}); err != nil {
+	if _, err := s.ep.RequestTag(req, endpoint.Target{Flow: b.flow}, tag); err != nil {
 		s.note(b.device, "NOTIFY could not be sent: "+err.Error())
 	}
 }
@@ -46,7 +49,7 @@ func (s *Service) tell(b binding, action bus.Action) {
 		word := map[bus.Action]string{bus.ActionApply: "apply-config", bus.ActionRestart: "restart", bus.ActionReset: "reset"}[action]
 		n = notice{"service-control", "text/plain", []byte(fmt.Sprintf("action=%s\r\nRegisterCallId={%s}\r\nConfigVersionStamp={%d}\r\n", word, b.callID, s.site.Load().Revision()))}
 	}
-	s.notify(b, n)
+	s.notifyTag(b, n, tidings{b.device})
 }
 
 func yesNo(v bool) string {
@@ -88,27 +91,60 @@ func (s *Service) showing(devices []*directory.Device, number string) (out []bin
 	return out
 }
 
+// news is what phones have still to be told: that there is something to fetch. Who is away, or was being told while it changed
+// its connection, is told when it is back. Guarded by its lock.
+type news struct {
+	mu      sync.Mutex
+	pending map[string]bool
+	stop    context.CancelFunc // of the round under way
+}
+
+// tidings is the tag of a NOTIFY that tells a device of news.
+type tidings struct{ device string }
+
+// begin makes the devices those that have to be told, and ends a round that is not through: what this one tells is newer.
+func (n *news) begin(devices map[string]bool, stop context.CancelFunc) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.stop != nil {
+		n.stop()
+	}
+	n.pending, n.stop = devices, stop
+}
+
+// arrived notes that a device has heard.
+func (n *news) arrived(device string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.pending, device)
+}
+
+func (n *news) awaits(device string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.pending[device]
+}
+
 // tellPace is the time between two phones that are told the same: ten thousand of them fetch files for a minute or two, and do
 // not come all at once.
 const tellPace = 10 * time.Millisecond
 
-// TellAll lets every registered phone know, one after the other, that there are new trust lists or configuration to fetch. A
-// later call ends an earlier one that is not through: what it tells is newer.
+// TellAll lets every registered phone know, one after the other, that there are new trust lists or configuration to fetch.
 func (s *Service) TellAll() {
 	ctx, cancel := context.WithCancel(s.ctx)
-	s.telling.Lock()
-	if s.stopTelling != nil {
-		s.stopTelling()
+	all, devices := s.bindings.all(), s.site.Load().Devices()
+	pending := make(map[string]bool, len(devices)) // also who is just away: it is told when it is back
+	for _, d := range devices {
+		pending[d.Name] = true
 	}
-	s.stopTelling = cancel
-	s.telling.Unlock()
+	s.news.begin(pending, cancel)
 	s.run(func() {
 		defer cancel()
 		pace := time.NewTicker(tellPace)
 		defer pace.Stop()
-		told := map[string]bool{}
-		for _, b := range s.bindings.all() {
-			if told[b.device] {
+		told := make(map[string]bool, len(all))
+		for _, b := range all {
+			if told[b.device] || !s.news.awaits(b.device) {
 				continue
 			}
 			told[b.device] = true
@@ -120,4 +156,14 @@ func (s *Service) TellAll() {
 			}
 		}
 	})
+}
+
+// back tells a device that has registered what it missed.
+func (s *Service) back(device string) {
+	if !s.news.awaits(device) {
+		return
+	}
+	if b, ok := s.bindings.reach(s.now(), device, device); ok {
+		s.tell(b, bus.ActionApply)
+	}
 }

@@ -113,6 +113,9 @@ func (o outside) Response(tx *endpoint.ClientTx, m *sip.Message) {
 	if p, ours := tx.Tag.(*ping); ours && m.IsFinal() {
 		o.s.pinged(p, m.Status(), nil)
 	}
+	if t, ours := tx.Tag.(tidings); ours && m.IsSuccess() {
+		o.s.news.arrived(t.device)
+	}
 }
 
 // Failed implements endpoint.User.

@@ -42,6 +42,7 @@ func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
 	s.reachable(d.Name, done.was, done.is)
 	s.respond(tx, s.registeredAnswer(m, done))
 	s.wakeSweeper()
+	s.back(d.Name)
 }
 
 // refusedRegister answers and remembers why, for `show registrations`.

@@ -95,9 +95,7 @@ type Service struct {
 	responders []*bus.Responder
 	pingSeq    atomic.Uint32
 	troubles   troubles // what the status shows
-
-	telling     sync.Mutex
-	stopTelling context.CancelFunc // of the round of notices under way, under telling
+	news       news
 }
 
 // Start starts a call manager with the configuration that is in the store. It returns when it listens.

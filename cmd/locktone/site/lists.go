@@ -43,6 +43,13 @@ func (s *Site) mode(ctx context.Context) (config.SecurityMode, error) {
 func (s *Site) announce(ctx context.Context) error {
 	s.announcing.Lock()
 	defer s.announcing.Unlock()
+	if err := s.announceLocked(ctx); err != nil {
+		return err
+	}
+	return s.publishLocked(ctx)
+}
+
+func (s *Site) announceLocked(ctx context.Context) error {
 	for _, x := range s.identities {
 		if x.roles == nil {
 			continue
@@ -56,7 +63,7 @@ func (s *Site) announce(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.publishLocked(ctx)
+	return nil
 }
 
 // publish makes new lists where something changed.

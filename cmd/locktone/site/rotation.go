@@ -142,8 +142,25 @@ func (g *graph) published() error {
 		for _, r := range v.Records {
 			g.state.Published.Others = with(g.state.Published.Others, rotation.NewID(memberName(r.Service, r.Node), r.Generation))
 		}
+		g.variants(kind, v)
 	}
 	return nil
+}
+
+// variants are the signers of whose hand there are both lists.
+func (g *graph) variants(kind trustlist.Kind, v lists.Version) {
+	var signed []rotation.ID
+	for _, x := range v.Variants {
+		at := slices.IndexFunc(v.Signers, func(r lists.Record) bool { return r.Fingerprint == x.Signer })
+		if at >= 0 {
+			signed = append(signed, rotation.NewID(v.Signers[at].Service, v.Signers[at].Generation))
+		}
+	}
+	if kind == trustlist.CTL {
+		g.state.Published.Variants = signed
+		return
+	}
+	g.state.Published.Variants = slices.DeleteFunc(g.state.Published.Variants, func(id rotation.ID) bool { return !slices.Contains(signed, id) })
 }
 
 func with[T comparable](list []T, v T) []T {
@@ -178,7 +195,7 @@ func (g *graph) devices() error {
 	seen := map[string]bool{}
 	for _, h := range held {
 		seen[h.Holder] = true
-		d := rotation.Device{Name: h.Holder, LSC: lscs[h.Holder], LastSeen: h.Seen, NoTVS: !strings.HasPrefix(h.Holder, "SEP"), Reenrol: reenrols(profiles[h.Holder])}
+		d := rotation.Device{Name: h.Holder, LSC: lscs[h.Holder], LastSeen: h.Seen, NoTVS: !desk(h.Holder), SignerLimit: signerLimit(h.Holder), Reenrol: reenrols(profiles[h.Holder])}
 		if err := g.holds(&d, h); err != nil {
 			return err
 		}
@@ -217,6 +234,16 @@ func (g *graph) lscs() (map[string]rotation.LSC, error) {
 		}
 	}
 	return out, nil
+}
+
+// desk reports whether a holder is a desk phone: those ask TVS, and many remember two signers of a list.
+func desk(holder string) bool { return strings.HasPrefix(holder, "SEP") }
+
+func signerLimit(holder string) int {
+	if desk(holder) {
+		return 2
+	}
+	return 0
 }
 
 // reenrols says whether a pending operation lets its owner in without its present certificate.
@@ -294,8 +321,23 @@ func (g *graph) told(kind trustlist.Kind, c lists.Copy) (rotation.Held, error) {
 	return h, nil
 }
 
+// announced lets the store know at once what a step has changed here, so that every node sees the same graph; the lists follow
+// with the step that publishes.
+func (r rotated) announced(ctx context.Context, err error) error {
+	if err != nil {
+		return err
+	}
+	r.s.announcing.Lock()
+	defer r.s.announcing.Unlock()
+	return r.s.announceLocked(ctx)
+}
+
 // Stage implements rotation.Site.
 func (r rotated) Stage(ctx context.Context, member string, _ int) error {
+	return r.announced(ctx, r.stage(ctx, member))
+}
+
+func (r rotated) stage(ctx context.Context, member string) error {
 	switch x, kind := r.find(member); kind {
 	case rotation.Root:
 		if _, err := r.s.CA.StageRoots(ctx); err != nil {
@@ -318,6 +360,10 @@ func (r rotated) Stage(ctx context.Context, member string, _ int) error {
 
 // Activate implements rotation.Site.
 func (r rotated) Activate(ctx context.Context, member string, _ int) error {
+	return r.announced(ctx, r.activate(ctx, member))
+}
+
+func (r rotated) activate(ctx context.Context, member string) error {
 	switch x, kind := r.find(member); kind {
 	case rotation.Root:
 		if _, err := r.s.CA.ActivateRoots(ctx); err != nil {
@@ -344,6 +390,10 @@ func (r rotated) Activate(ctx context.Context, member string, _ int) error {
 
 // Retire implements rotation.Site.
 func (r rotated) Retire(ctx context.Context, member string, generation int) error {
+	return r.announced(ctx, r.retire(ctx, member, generation))
+}
+
+func (r rotated) retire(ctx context.Context, member string, generation int) error {
 	switch x, kind := r.find(member); kind {
 	case rotation.Root:
 		for _, g := range r.s.CA.Generations() {
@@ -390,7 +440,7 @@ func (r rotated) find(member string) (*served, rotation.Kind) {
 }
 
 func (r rotated) elsewhere(member string) error {
-	return fmt.Errorf("%s does not run on this node (%s): the node that runs it has to do this", member, r.s.node.Node)
+	return fmt.Errorf("%s does not run on this node (%s): %w", member, r.s.node.Node, rotation.ErrElsewhere)
 }
 
 // renewLSCs orders new certificates for everybody whose present one is under older roots: proved by the present one.

@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -190,10 +191,8 @@ func (s *Site) Renew(ctx context.Context) error {
 	if err := s.announce(ctx); err != nil {
 		return err
 	}
-	if _, err := s.Rotation.Renew(ctx); err != nil {
-		return err
-	}
-	return s.advance(ctx)
+	_, refused := s.Rotation.Renew(ctx) // a plan that would strand somebody is the operator's matter; one under way goes on
+	return errors.Join(refused, s.advance(ctx))
 }
 
 // recheck closes the connections of those whose certificates are revoked, as soon as that is known, and takes uploads to the
