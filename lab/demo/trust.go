@@ -174,6 +174,9 @@ func (s *trustScenario) provision(ctx context.Context) (string, error) {
 		}
 	}
 	for _, d := range desks {
+		if err := s.phones[d.name].WaitRegistered(ctx); err != nil { // it may have been told to look again meanwhile
+			return "", err
+		}
 		row, err := s.registration(ctx, d.name)
 		if err != nil {
 			return "", err

@@ -6,6 +6,7 @@ package desk
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -119,6 +120,16 @@ func (p *Phone) configure(cfg Config, c enroll.Configuration) (phone.Config, err
 	return out, nil
 }
 
+// held tells one state of the phone's lists from another.
+func (p *Phone) held() (digests [2][sha256.Size]byte) {
+	for i, kind := range []trustlist.Kind{trustlist.CTL, trustlist.ITL} {
+		if l, err := p.files.Store().List(kind); err == nil && l != nil {
+			digests[i] = sha256.Sum256(l.Append(nil))
+		}
+	}
+	return digests
+}
+
 // roots are the call managers' certificates in the lists held: each stands for itself.
 func (p *Phone) roots() *x509.CertPool {
 	pool := x509.NewCertPool()
@@ -159,16 +170,20 @@ func (p *Phone) follow(ctx context.Context) {
 	}
 }
 
-// again fetches everything once more and comes back on a new connection; calls go on by it.
+// again fetches everything once more and, where something is new, comes back on a new connection; calls go on by it.
 func (p *Phone) again(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, provisionTime)
 	defer cancel()
+	before := p.held()
 	if _, _, err := p.files.Provision(ctx); err != nil {
 		return err
 	}
 	credential, err := p.files.Credential()
 	if err != nil {
 		return err
+	}
+	if before == p.held() && serial(credential) == p.LSC() {
+		return nil
 	}
 	p.mu.Lock()
 	p.lsc = serial(credential)
