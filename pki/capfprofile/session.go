@@ -220,7 +220,9 @@ func (b *Book) wrong(ctx context.Context, tried []record, k Knock, now time.Time
 				return nil // nobody ordered it, so it says nothing
 			}
 			if r.Locked(now) {
-				out = &Refused{Owner: r.Owner, Why: RefusedLocked, Cause: CauseInvalidString, Until: r.LockedUntil}
+				if !out.Locked { // an alarm is raised all the same
+					out = &Refused{Owner: r.Owner, Why: RefusedLocked, Cause: CauseInvalidString, Until: r.LockedUntil}
+				}
 				return nil
 			}
 			r.setStatus(Failure(r.Operation, cause(r.Mode)), now)

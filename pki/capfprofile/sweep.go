@@ -15,6 +15,7 @@ type Swept struct {
 	Late    []Profile         // operations that ended because their time had passed
 	Revoked []Certificate     // certificates that were replaced
 	Holders map[pki.Ref]Owner // of those
+	Locked  []Owner           // profiles that are locked out now
 }
 
 // Sweep ends operations whose time has passed and has replaced certificates revoked: once the newer one has been seen
@@ -27,6 +28,9 @@ func (b *Book) Sweep(ctx context.Context, revoke func(ctx context.Context, ref p
 	}
 	var errs []error
 	for _, p := range all {
+		if p.Locked(b.cfg.Now()) {
+			out.Locked = append(out.Locked, p.Owner)
+		}
 		if p.late(b.cfg.Now()) {
 			p, err = b.expire(ctx, p.Owner, b.cfg.Now())
 			if err != nil {

@@ -9,7 +9,6 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -317,7 +316,5 @@ func (d *device) prove(p wire.Prove) wire.Input {
 	}
 	return out
 }
-
-var errNoDisk = errors.New("no disk")
 
 var phone = capfprofile.Owner{Device: "SEP001122334455"}

@@ -83,7 +83,6 @@ type (
 	decided struct {
 		profile capfprofile.Profile // when let in
 		reason  wire.Reason         // of the refusal
-		info    string
 		refused bool
 	}
 	// issued answers issue: a certificate; or a cause; or waiting.

@@ -41,6 +41,7 @@ type Service struct {
 
 	counts   counts
 	failures failures
+	lockouts lockouts
 
 	mu       sync.Mutex
 	sessions map[uint32]*session
@@ -310,6 +311,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 		return err
 	}
 	swept, err := s.book.Sweep(ctx, s.cfg.CA.Revoke)
+	s.lockouts.found(swept.Locked)
 	for _, p := range swept.Late {
 		s.counts.late.Add(1)
 		s.record(trace.Info, p.Device, fmt.Sprintf("%s: %s", p.Owner, p.Status))

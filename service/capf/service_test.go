@@ -255,7 +255,18 @@ func TestWrongAndUnknown(t *testing.T) {
 	if p := k.profile(phone); alarms != 1 || k.counts.lockouts.Load() != 1 || p.Status != "Upgrade Failed: Invalid Authentication String" || p.LockedUntil.IsZero() {
 		t.Errorf("%d alarms, %+v", alarms, p)
 	}
+	problem := func() string { return k.Status(t.Context()).Problem }
+	if !strings.Contains(problem(), phone.Device+" until ") || !strings.Contains(problem(), "capf profile show") {
+		t.Errorf("the status says %q", problem())
+	}
+	k.lockouts = lockouts{} // as after a restart, or locked by another node
+	if err := k.Sweep(t.Context()); err != nil || !strings.Contains(problem(), phone.Device+" until ") {
+		t.Errorf("the status says %q behind a sweep; %v", problem(), err)
+	}
 	check(k.Book().Reset(t.Context(), phone, false))(t)
+	if problem() != "" {
+		t.Errorf("the status says %q after the reset", problem())
+	}
 	if r := k.enrol(&device{name: phone.Device, password: s}); r.Err != nil {
 		t.Errorf("after a reset: %+v", r)
 	}

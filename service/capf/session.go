@@ -239,12 +239,13 @@ func (x *session) authenticate(r wire.AuthResponse) input {
 // refuse counts and tells of a refusal, and chooses the reason on the wire. A locked profile looks like a wrong string.
 func (x *session) refuse(no *capfprofile.Refused, name string) wire.Reason {
 	x.s.counts.refused.Add(1)
-	level := trace.Info
+	level, alarm := trace.Info, []trace.Field(nil)
 	if no.Locked {
-		level = trace.Error
+		level, alarm = trace.Error, []trace.Field{{Name: "alarm", Value: "capf-lock-out"}}
 		x.s.counts.lockouts.Add(1)
+		x.s.lockouts.add(no.Owner)
 	}
-	x.note(level, "refused "+quoted(name)+": "+no.Error(), trace.Field{Name: "alarm", Value: alarm(no)})
+	x.note(level, "refused "+quoted(name)+": "+no.Error(), alarm...)
 	switch no.Why {
 	case capfprofile.RefusedUnknown:
 		if x.s.known(x.ctx, name) {
@@ -255,13 +256,6 @@ func (x *session) refuse(no *capfprofile.Refused, name string) wire.Reason {
 		return wire.ReasonNone
 	}
 	return wire.ReasonRefused
-}
-
-func alarm(no *capfprofile.Refused) string {
-	if no.Locked {
-		return "capf-lock-out"
-	}
-	return ""
 }
 
 // prove verifies existing certificates: possession of the key, the chain, the name, and that nothing is revoked. What

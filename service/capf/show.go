@@ -36,13 +36,14 @@ func (s *Service) serve() error {
 }
 
 // Status is how the service is, and where it listens.
-func (s *Service) Status(context.Context) bus.ServiceStatus {
+func (s *Service) Status(ctx context.Context) bus.ServiceStatus {
 	st := bus.ServiceStatus{Node: s.cfg.Node, Service: Name, State: "ready", Since: s.started.UTC(), PID: os.Getpid(), Version: s.cfg.Version,
 		Revision: s.site.Load().Revision.Number}
 	for _, a := range s.Addresses() {
 		st.Addresses = append(st.Addresses, "tls "+a.String())
 	}
-	if n := s.counts.sweepsThatFail.Load(); n > 0 {
+	st.Problem = s.lockouts.sentence(ctx, s.book, s.cfg.Now())
+	if n := s.counts.sweepsThatFail.Load(); n > 0 && st.Problem == "" {
 		st.Problem = fmt.Sprintf("profiles could not be looked through %d times: see the trace of service capf", n)
 	}
 	return st
