@@ -374,7 +374,7 @@ func (c *Client) finish(address string, done capf.Result, who *identity, r *Resu
 		return e
 	case done.Operation == capf.OperationNone:
 		return &Error{Step: StepDialogue, Where: address + " as " + c.name(), Err: ErrNothingPending,
-			Advice: "The server knows us and was not told to do anything: set the profile's operation to Install/Upgrade (locktone capf profile reset)."}
+			Advice: "The server knows us and was not told to do anything: order one on the server (locktone capf profile create, which also makes a new authorization string)."}
 	}
 	st, err := c.store.State()
 	if err != nil {

@@ -195,7 +195,7 @@ func dialogueError(addr, device string, r capf.Result) *Error {
 	case errors.Is(r.Err, capf.ErrRefused) && r.Reason == capf.ReasonUnknown:
 		e.Advice = "The server knows no such device or instance id: check the spelling and that a CAPF profile exists (locktone capf profile list)."
 	case errors.Is(r.Err, capf.ErrRefused) && r.Reason == capf.ReasonRefused:
-		e.Advice = "The authorization string is wrong, used up, or too late, or nothing is pending for this name. A string is good for one enrolment: create a new one (locktone capf profile reset), and do not guess, since the server locks out guessers."
+		e.Advice = "The authorization string is wrong, used up, or too late, or nothing is pending for this name. A string is good for one enrolment: have a new one made (locktone capf profile create --replace), and do not guess, since the server locks out guessers."
 	case errors.Is(r.Err, capf.ErrRefused):
 		e.Advice = "See the profile's status on the server (locktone capf profile show)."
 	case errors.Is(r.Err, capf.ErrRetry):
