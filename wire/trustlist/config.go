@@ -50,6 +50,7 @@ func EncryptFile(plain []byte, device *rsa.PublicKey, o FileOptions, s Signer) (
 	secret := make([]byte, 16+aes.BlockSize) // the key, then the IV
 	rand.Read(secret)                        // never fails
 	key, iv := secret[:16], secret[16:]
+	//lint:ignore SA1019 the padding that phones know; there is no other in this format
 	sealed, err := rsa.EncryptPKCS1v15(rand.Reader, device, key)
 	if err != nil {
 		return nil, fmt.Errorf("%s: the key for the device: %w", o.Filename, err)
@@ -110,6 +111,7 @@ func (s *Signed) Decrypt(device crypto.Decrypter) ([]byte, error) {
 			len(s.Payload), e.Padding, e.HashAlgorithm)
 	}
 	// With a session key length, a wrong padding gives a random key instead of an error (Bleichenbacher's oracle).
+	//lint:ignore SA1019 the padding of the format
 	key, err := device.Decrypt(rand.Reader, e.Key, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 16})
 	if err != nil {
 		return nil, errDecrypt

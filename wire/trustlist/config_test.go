@@ -146,6 +146,7 @@ func TestKeyOfAnotherLength(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	//lint:ignore SA1019 the padding of the format
 	if s.Header.Encryption.Key, err = rsa.EncryptPKCS1v15(rand.Reader, &device.PublicKey, make([]byte, 15)); err != nil {
 		t.Fatal(err)
 	}
