@@ -7,7 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/service/callmanager"
+	"github.com/locktone/locktone/service/capf"
+	"github.com/locktone/locktone/service/provisioning"
+	"github.com/locktone/locktone/service/tvs"
 )
 
 // cutLine is the first line of a text.
@@ -122,28 +128,53 @@ reg_sendregister=1
 `, filepath.Join(dir, "ca.pem"), filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"), name)
 }
 
+// bannerNames are the services as people call them.
+var bannerNames = map[string]string{callmanager.Name: "call manager", provisioning.Name: "provisioning", capf.Name: "enrolment (CAPF)", tvs.Name: "TVS"}
+
+// listed writes addresses, one a line, the first one with what they are.
+func listed(b *strings.Builder, label string, addresses []string) {
+	for _, a := range addresses {
+		fmt.Fprintf(b, "  %-16s %s\n", label, a)
+		label = ""
+	}
+}
+
+// statuses are how the services of this node are, in the order in which people ask.
+func (s *Site) statuses() (out []bus.ServiceStatus) {
+	if s.Calls != nil {
+		out = append(out, s.Calls.Status(s.ctx))
+	}
+	if s.Provisioning != nil {
+		out = append(out, s.Provisioning.Status(s.ctx))
+	}
+	if s.CAPF != nil {
+		out = append(out, s.CAPF.Status(s.ctx))
+	}
+	if s.TVS != nil {
+		out = append(out, s.TVS.Status(s.ctx))
+	}
+	return out
+}
+
 // Banner is what a person reads when the site is ready.
 func (s *Site) Banner() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Locktone is up: a secure site (mixed mode) in %s\n\n", s.opt.Home)
-	status := s.Calls.Status(s.ctx)
-	for i, a := range status.Addresses {
-		label := ""
-		if i == 0 {
-			label = "call manager"
+	kind := "a secure site (mixed mode)"
+	if s.Store.Known().Site.Cluster.SecurityMode == config.NonSecureCluster {
+		kind = "a site in NON-SECURE mode"
+	}
+	fmt.Fprintf(&b, "Locktone is up: %s in %s\n\n", kind, s.opt.Home)
+	names := 1 // under which softphones can reach the call manager
+	for _, status := range s.statuses() {
+		listed(&b, bannerNames[status.Service], status.Addresses)
+		if status.Problem != "" {
+			fmt.Fprintf(&b, "  %-16s note: %s\n", "", status.Problem)
 		}
-		fmt.Fprintf(&b, "  %-16s %s\n", label, a)
-	}
-	if status.Problem != "" {
-		fmt.Fprintf(&b, "  %-16s note: %s\n", "", status.Problem)
-	}
-	for i, a := range s.admin.Addresses() {
-		label := ""
-		if i == 0 {
-			label = "administration"
+		if status.Service == callmanager.Name {
+			names = len(status.Addresses)
 		}
-		fmt.Fprintf(&b, "  %-16s %s\n", label, a)
 	}
+	listed(&b, "administration", s.admin.Addresses())
 	if phones, _ := filepath.Glob(filepath.Join(s.opt.Home, "phones", "*", "complete")); len(phones) > 0 {
 		b.WriteString("\nAttach a softphone (certificates and ready account lines are in its folder):\n")
 		for _, p := range phones {
@@ -151,7 +182,7 @@ func (s *Site) Banner() string {
 			name := filepath.Base(dir)
 			fmt.Fprintf(&b, "  %-8s baresip:  account line %s\n", name, s.baresipAccount(name))
 			fmt.Fprintf(&b, "  %-8s           with the lines of %s\n", "", filepath.Join(dir, "baresip-config"))
-			if len(status.Addresses) > 1 { // linphone matches DNS names only: it needs localhost
+			if names > 1 { // linphone matches DNS names only: it needs localhost
 				fmt.Fprintf(&b, "  %-8s linphone: linphonec -c %s\n", "", filepath.Join(dir, "linphonerc"))
 			}
 		}
@@ -161,6 +192,6 @@ func (s *Site) Banner() string {
 	if s.opt.Home != "var" {
 		home = " --home " + s.opt.Home
 	}
-	fmt.Fprintf(&b, "\nLook:  locktone status%s   locktone show registrations%s   locktone calls%s   locktone trace CALL%s\nCtrl-C stops it; the next start finds everything again.\n", home, home, home, home)
+	fmt.Fprintf(&b, "\nLook:  locktone status%s   locktone show registrations%s   locktone show ctl%s   locktone calls%s   locktone trace CALL%s\nCtrl-C stops it; the next start finds everything again.\n", home, home, home, home, home)
 	return b.String()
 }
