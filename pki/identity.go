@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -31,6 +32,7 @@ type Identity struct {
 	cur      atomic.Pointer[state]
 	observer atomic.Pointer[chan<- Observation]
 	dropped  atomic.Uint64
+	changing sync.Mutex // held while a snapshot is replaced by one made from it
 }
 
 // state is a snapshot made ready for crypto/tls.
@@ -60,6 +62,34 @@ func (id *Identity) Snapshot() Snapshot { return id.cur.Load().Snapshot }
 // certificates it was issued under: after a change of certificates the next handshake is a full one and shows the new
 // serial. A change of trust alone keeps tickets, since a resumed peer is verified like any other.
 func (id *Identity) Replace(s Snapshot) error {
+	id.changing.Lock()
+	defer id.changing.Unlock()
+	return id.replace(s)
+}
+
+// SetTrust replaces the trust and nothing else: certificates that are renewed at the same moment stay in use.
+func (id *Identity) SetTrust(t *Trust) error {
+	id.changing.Lock()
+	defer id.changing.Unlock()
+	s := id.Snapshot()
+	s.Trust = t
+	return id.replace(s)
+}
+
+// renew takes certificates into use unless they or newer ones are, and leaves the trust as it is.
+func (id *Identity) renew(c Certificates) (changed bool, err error) {
+	id.changing.Lock()
+	defer id.changing.Unlock()
+	s := id.Snapshot()
+	if s.Certificates.Generation > c.Generation || s.Certificates.Generation == c.Generation && s.Certificates.Server[0].Leaf().Equal(c.Server[0].Leaf()) {
+		return false, nil
+	}
+	s.Certificates = c
+	return true, id.replace(s)
+}
+
+// replace is Replace under the lock.
+func (id *Identity) replace(s Snapshot) error {
 	if s.Trust == nil {
 		return fmt.Errorf("pki: identity %s: a snapshot without trust", id.name)
 	}

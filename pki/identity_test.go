@@ -418,3 +418,46 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// TestChangesAtOnce: trust is replaced while certificates are renewed, as an upload in the middle of a rotation does: neither
+// brings back what the other has replaced.
+func TestChangesAtOnce(t *testing.T) {
+	id := testIdentity(t, "alpha")
+	c := nextEC(t, "alpha", 2)
+	old, next := id.Snapshot().Trust, must(testCA(t).Trust())(t)
+	const turns = 2000
+	ended := make(chan error, 1)
+	go func() {
+		for i := range turns {
+			trust := old
+			if i%2 == 0 {
+				trust = next
+			}
+			if err := id.SetTrust(trust); err != nil {
+				ended <- err
+				return
+			}
+			if id.Snapshot().Trust != trust {
+				ended <- errors.New("a renewal brought the old trust back")
+				return
+			}
+		}
+		ended <- nil
+	}()
+	for generation := 2; generation < turns; generation++ {
+		c.Generation = generation
+		if changed, err := id.renew(c); !changed || err != nil {
+			t.Fatal(changed, err)
+		}
+		if got := id.Snapshot().Certificates.Generation; got != generation {
+			t.Fatalf("generation %d is in use after %d was taken into use", got, generation)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	c.Generation = 2
+	if changed, err := id.renew(c); changed || err != nil || id.Snapshot().Certificates.Generation != turns-1 {
+		t.Errorf("a late renewal goes back to generation %d: %v", id.Snapshot().Certificates.Generation, err)
+	}
+}

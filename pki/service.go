@@ -126,12 +126,7 @@ func (ca *CA) Refresh(ctx context.Context, id *Identity, spec ServiceSpec) (chan
 	if err != nil {
 		return false, err
 	}
-	s := id.Snapshot()
-	if s.Certificates.Generation == c.Generation && s.Certificates.Server[0].Leaf().Equal(c.Server[0].Leaf()) {
-		return false, nil
-	}
-	s.Certificates = c
-	return true, id.Replace(s)
+	return id.renew(c)
 }
 
 // loadService returns what custody has, an empty ring when it has nothing.

@@ -129,7 +129,7 @@ func (s *Service) trace(d delivery, r result) {
 	if !s.cfg.Trace.Enabled(Name, device, "", level) {
 		return
 	}
-	rec := trace.Record{Time: s.now(), Service: Name, Kind: trace.KindNote, Level: level, Device: device, Net: map[protocol]string{overTFTP: "udp", overHTTP: "tcp", overHTTPS: "tls"}[d.protocol],
+	rec := trace.Record{Time: s.now(), Service: Name, Kind: trace.KindNote, Level: level, Device: device, Net: transportOf(d.protocol),
 		Local: d.local, Remote: d.remote,
 		Fields: []trace.Field{{Name: "protocol", Value: d.protocol.String()}, {Name: "file", Value: d.name}, {Name: "bytes", Value: strconv.FormatInt(d.bytes, 10)}, {Name: "result", Value: r.String()}}}
 	rec.Summary = fmt.Sprintf("%s %s: %s", d.protocol, d.name, r)

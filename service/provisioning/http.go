@@ -1,6 +1,8 @@
 package provisioning
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log"
@@ -9,8 +11,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/locktone/locktone/trace"
 )
@@ -19,7 +19,7 @@ import (
 func (s *Service) newHTTP() *http.Server {
 	l := s.cfg.Limits
 	return &http.Server{Handler: answer{s}, ReadHeaderTimeout: l.RequestTime, ReadTimeout: l.RequestTime, WriteTimeout: l.TransferTime, IdleTimeout: l.IdleTime,
-		MaxHeaderBytes: maxHead, ErrorLog: log.New(httpLog{s}, "", 0)}
+		MaxHeaderBytes: maxHead, ErrorLog: log.New(httpLog{s}, "", 0), ConnContext: withGated}
 }
 
 // maxHead bounds the head of a request; a phone's has some hundred bytes.
@@ -29,14 +29,47 @@ const maxHead = 8 << 10
 type httpLog struct{ s *Service }
 
 func (h httpLog) Write(p []byte) (int, error) {
-	h.s.note(trace.Detail, strings.TrimSpace(string(p)))
+	text := strings.TrimSpace(string(p))
+	who, why, ok := strings.Cut(strings.TrimPrefix(text, handshakeFailed), ": ")
+	if remote := addrPort(who); ok && strings.HasPrefix(text, handshakeFailed) && remote.IsValid() {
+		h.s.gate.failed(remote, "the TLS handshake failed: "+why)
+	} else {
+		h.s.note(trace.Detail, text)
+	}
 	return len(p), nil
+}
+
+// handshakeFailed is how net/http begins to tell of that; the client's address and the reason follow.
+const handshakeFailed = "http: TLS handshake error from "
+
+// gatedKey finds the connection in a request's context.
+type gatedKey struct{}
+
+// withGated puts our connection, which is under TLS or plain, into the context of its requests.
+func withGated(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	return context.WithValue(ctx, gatedKey{}, c)
+}
+
+// useless notes that a connection ended without a request: a broken handshake, garbage, silence.
+func (s *Service) useless(x *gated, why string) {
+	kind := trace.KindNote
+	if x.protocol == overHTTPS {
+		kind = trace.KindTLSFailed
+	}
+	s.cfg.Trace.Record(trace.Record{Time: s.now(), Service: Name, Kind: kind, Level: trace.Error,
+		Net: transportOf(x.protocol), Local: x.local, Remote: x.remote, Summary: x.protocol.String() + ": " + why})
 }
 
 // answer is the handler: there is no multiplexer, which would answer paths it finds untidy with redirections.
 type answer struct{ s *Service }
 
 func (a answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if x, ok := r.Context().Value(gatedKey{}).(*gated); ok {
+		x.asked.Store(true)
+	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store") // RFC 9111, 5.2.2.5
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -106,90 +139,4 @@ func localAddr(r *http.Request) netip.AddrPort {
 		return addrPort(a.String())
 	}
 	return netip.AddrPort{}
-}
-
-// gate bounds the connections of all TCP ports together, and of each address.
-type gate struct {
-	total, each int
-	now         func() time.Time
-
-	mu      sync.Mutex
-	open    map[*gated]struct{}
-	byAddr  map[netip.Addr]int
-	refused uint64
-}
-
-func newGate(total, each int, now func() time.Time) *gate {
-	return &gate{total: total, each: each, now: now, open: map[*gated]struct{}{}, byAddr: map[netip.Addr]int{}}
-}
-
-func (g *gate) wrap(l net.Listener, p protocol) net.Listener { return &gatedListener{l, g, p} }
-
-type gatedListener struct {
-	net.Listener
-	gate     *gate
-	protocol protocol
-}
-
-// Accept implements net.Listener. A connection over a limit is told so where it can be, and closed.
-func (l *gatedListener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if x := l.gate.admit(c, l.protocol); x != nil {
-			return x, nil
-		}
-		if l.protocol == overHTTP {
-			_ = c.SetWriteDeadline(time.Now().Add(time.Second)) // a fresh socket takes a hundred bytes at once
-			_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-		}
-		c.Close()
-	}
-}
-
-// gated is a connection that counts.
-type gated struct {
-	net.Conn
-	gate          *gate
-	protocol      protocol
-	remote, local netip.AddrPort
-	since         time.Time
-	once          sync.Once
-}
-
-func (g *gate) admit(c net.Conn, p protocol) *gated {
-	x := &gated{Conn: c, gate: g, protocol: p, remote: addrPort(c.RemoteAddr().String()), local: addrPort(c.LocalAddr().String()), since: g.now()}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.open) >= g.total || g.byAddr[x.remote.Addr()] >= g.each {
-		g.refused++
-		return nil
-	}
-	g.open[x] = struct{}{}
-	g.byAddr[x.remote.Addr()]++
-	return x
-}
-
-// Close implements net.Conn.
-func (x *gated) Close() error {
-	x.once.Do(func() {
-		x.gate.mu.Lock()
-		defer x.gate.mu.Unlock()
-		delete(x.gate.open, x)
-		if x.gate.byAddr[x.remote.Addr()]--; x.gate.byAddr[x.remote.Addr()] == 0 {
-			delete(x.gate.byAddr, x.remote.Addr())
-		}
-	})
-	return x.Conn.Close()
-}
-
-func (g *gate) list() (out []*gated, refused uint64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for x := range g.open {
-		out = append(out, x)
-	}
-	return out, g.refused
 }

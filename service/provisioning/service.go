@@ -85,7 +85,7 @@ func (s *Service) start() error {
 	}
 	s.tftp = tftp.NewServer(tftp.Config{Files: front{s}, Observer: front{s}, Transfers: s.cfg.Limits.Transfers, PerAddress: s.cfg.Limits.PerAddress,
 		Sender: tftp.SenderConfig{Total: s.cfg.Limits.TransferTime}, Now: s.cfg.Now})
-	s.gate = newGate(s.cfg.Limits.Connections, s.cfg.Limits.PerAddress, s.now)
+	s.gate = newGate(s.cfg.Limits.Connections, s.cfg.Limits.PerAddress, s.now, s.useless)
 	s.http = s.newHTTP()
 	for p, port := range []int{s.cfg.Ports.TFTP, s.cfg.Ports.HTTP, s.cfg.Ports.HTTPS} {
 		if err := s.listen(protocol(p), port); err != nil {

@@ -55,12 +55,13 @@ func (s *Service) showConnections(_ context.Context, q bus.Query) ([]bus.Connect
 	rows := []bus.Connection{}
 	open, _ := s.gate.list()
 	for _, c := range open {
-		transport := "tcp"
-		if c.protocol == overHTTPS {
-			transport = "tls"
-		}
-		rows = append(rows, bus.Connection{Node: s.cfg.Node, Service: Name, Remote: c.remote.String(), Local: c.local.String(), Transport: transport, Direction: "inbound",
+		rows = append(rows, bus.Connection{Node: s.cfg.Node, Service: Name, Remote: c.remote.String(), Local: c.local.String(), Transport: transportOf(c.protocol), Direction: "inbound",
 			State: "established", Since: c.since.UTC()})
+	}
+	failures, _ := s.gate.troubles()
+	for _, f := range failures {
+		rows = append(rows, bus.Connection{Node: s.cfg.Node, Service: Name, Remote: f.remote.Addr().String(), Local: f.local.String(), Transport: transportOf(f.protocol), Direction: "inbound",
+			State: "failed", Since: f.at.UTC(), Failures: f.count, LastFailure: f.why, LastFailureAt: f.at.UTC()})
 	}
 	for _, t := range s.tftp.Active() {
 		rows = append(rows, bus.Connection{Node: s.cfg.Node, Service: Name, Peer: Resolve(t.Name).Device, Remote: t.Remote.String(), Local: t.Local.String(), Transport: "udp", Direction: "inbound",
@@ -70,6 +71,9 @@ func (s *Service) showConnections(_ context.Context, q bus.Query) ([]bus.Connect
 	slices.SortFunc(rows, func(a, b bus.Connection) int { return cmp.Compare(a.Peer+a.Remote, b.Peer+b.Remote) })
 	return rows, nil
 }
+
+// transportOf is what a protocol goes over, as tables and traces call it.
+func transportOf(p protocol) string { return [...]string{"udp", "tcp", "tls"}[p] }
 
 func (s *Service) showExceptions(ctx context.Context, q bus.Query) ([]bus.Exception, error) {
 	rows := []bus.Exception{}
@@ -111,8 +115,9 @@ var (
 	activeDesc      = prometheus.NewDesc("locktone_provisioning_active", "TFTP transfers and HTTP connections now.", []string{"protocol"}, nil)
 	refusedDesc     = prometheus.NewDesc("locktone_provisioning_refused_total", "Requests and connections turned away by a limit.", []string{"protocol"}, nil)
 	evictedDesc     = prometheus.NewDesc("locktone_provisioning_evicted_total", "TFTP transfers given up for others because their client never answered.", nil, nil)
+	uselessDesc     = prometheus.NewDesc("locktone_provisioning_connections_without_request_total", "Connections that ended without a request that could be read: broken handshakes, garbage, silence.", []string{"protocol"}, nil)
 	malformedDesc   = prometheus.NewDesc("locktone_provisioning_malformed_total", "TFTP packets answered with an error before a file was looked for.", nil, nil)
-	descriptionsAll = []*prometheus.Desc{requestsDesc, bytesDesc, activeDesc, refusedDesc, evictedDesc, malformedDesc}
+	descriptionsAll = []*prometheus.Desc{requestsDesc, bytesDesc, activeDesc, refusedDesc, evictedDesc, uselessDesc, malformedDesc}
 )
 
 // Describe implements prometheus.Collector.
@@ -143,5 +148,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	counter(refusedDesc, t.Refused, "tftp")
 	counter(refusedDesc, refused, "http")
 	counter(evictedDesc, t.Evicted)
+	_, useless := c.s.gate.troubles()
+	for p := overHTTP; p <= overHTTPS; p++ {
+		counter(uselessDesc, useless[p], p.String())
+	}
 	counter(malformedDesc, t.Invalid)
 }

@@ -149,9 +149,7 @@ func (s *Site) use(ctx context.Context) error {
 		return err
 	}
 	for _, x := range s.identities {
-		now := x.identity.Snapshot()
-		now.Trust = trust
-		if err := x.identity.Replace(now); err != nil {
+		if err := x.identity.SetTrust(trust); err != nil {
 			return err
 		}
 	}
