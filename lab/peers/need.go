@@ -21,6 +21,9 @@ var (
 	tshark    = Program{"tshark", "tshark"}
 	sox       = Program{"sox", "sox"}
 	openssl   = Program{"openssl", "openssl"}
+	python3   = Program{"python3", "python3"}
+	java      = Program{"java", "openjdk-17-jre-headless"}
+	javac     = Program{"javac", "openjdk-17-jdk-headless"}
 )
 
 // Find returns the path of a program, looking in the folders of system programs too.

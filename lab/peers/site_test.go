@@ -86,6 +86,12 @@ func addPhone(c *config.Site, name, number, profile string) {
 	c.Lines = append(c.Lines, config.Line{Number: number, Partition: "internal", CallingSearchSpace: "internal", Display: name})
 }
 
+// withCAPF runs every service, CAPF with settings.
+func withCAPF(c *config.Site, settings config.NodeService) {
+	settings.Service = config.ServiceCAPF
+	c.Nodes[0].Services = []config.NodeService{{Service: config.ServiceCallManager}, {Service: config.ServiceProvisioning}, settings, {Service: config.ServiceTVS}}
+}
+
 // certificate issues one and writes it into files, once for each name and kind.
 func (s *testSite) certificate(t *testing.T, kind pki.Kind, name string) files {
 	t.Helper()
