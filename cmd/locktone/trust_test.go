@@ -141,7 +141,7 @@ func TestTrust(t *testing.T) {
 		{"trust status", 0, []string{"Nothing was rotated yet."}},
 		{"trust plan --rotate tvs", 1, []string{"has no tvs"}},
 		{"trust plan --rotate everything", 2, []string{"must be one of"}},
-		{"trust plan --rotate callmanager", 0, []string{"stage     callmanager-g2", "must confirm: 1 device (trunk-a)", "Nobody is stranded.", "at-once", "strands 1 device: trunk-a"}},
+		{"trust plan --rotate callmanager", 0, []string{"stage     callmanager-g2", "must be given it: trunk-a", "locktone trust told", "Nobody is stranded.", "at-once", "strands 1 device: trunk-a"}},
 		{"trust plan --rotate callmanager --order at-once --apply", 1, []string{"REFUSED: it strands 1 device: trunk-a"}},
 		{"--json trust plan --rotate callmanager --order at-once --apply", 1, []string{`"code": "conflict"`, "trunk-a (stranded)"}},
 		{"trust accept trunk-a", 1, []string{"no rotation is under way"}},

@@ -206,12 +206,16 @@ func (b *builder) guarded(st Step) {
 			}
 		case len(fine) > 0:
 			gate.Needed = append(gate.Needed, c.names...)
+			if fine[0].Peer {
+				gate.Peers = append(gate.Peers, c.names...)
+			}
 			c.may = fine
 		}
 	}
 	slices.Sort(gate.Needed)
+	slices.Sort(gate.Peers)
 	if len(gate.Needed) > 0 || st.Action == Activate && gate.Hoped+gate.Asleep > 0 {
-		b.add(Step{Action: Wait, Members: st.Members, IDs: b.toKnow(st), Gate: gate, Why: gate.why()})
+		b.add(Step{Action: Wait, Members: st.Members, IDs: b.toKnow(st), Gate: gate, Why: gate.why(b.kind(st.Members))})
 	}
 	b.add(st)
 }
@@ -267,10 +271,12 @@ func (s State) behind(d Device, h Held, members []string) bool {
 }
 
 // why says whom a wait waits for.
-func (g *Gate) why() string {
+func (g *Gate) why(k Kind) string {
 	switch {
 	case len(g.Needed) > 0:
 		return "not before the last of them: it would be stranded"
+	case g.Hoped > 0 && k == Signer:
+		return "they get time to fetch the list; whoever does not is served one by a signer it knows"
 	case g.Hoped > 0:
 		return "they get time: each would have one failed handshake before it fetches the list"
 	}

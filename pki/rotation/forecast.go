@@ -78,6 +78,7 @@ func Forecast(in Input) []Break {
 			if e.Kind == pki.KindService { // of a node that is told of by the register alone, as administration is
 				c.Renews = e.NotBefore.Add(e.NotAfter.Sub(e.NotBefore) / 3 * 2)
 			}
+			b.Fix = howToRenew(e, b.Already)
 			breaks = append(breaks, in.renewing(c, b))
 		}
 	}
@@ -85,6 +86,26 @@ func Forecast(in Input) []Break {
 		return cmp.Or(a.At.Compare(b.At), int(b.Severity)-int(a.Severity), cmp.Compare(a.Name, b.Name))
 	})
 	return breaks
+}
+
+// howToRenew says how a certificate of the register is renewed. One that has ended authenticates nobody any more, not even
+// to CAPF.
+func howToRenew(e pki.Entry, ended bool) string {
+	itself, fix := "", ""
+	switch e.Kind {
+	case pki.KindDevice:
+		itself, fix = "a device that speaks CAPF renews it by itself; else ", "locktone capf profile create --device "+e.Name+", or locktone cert issue "+e.Name
+	case pki.KindCTI:
+		itself, fix = "locktone phone enroll --renew renews it by itself; else ", "locktone capf profile create for instance id "+e.Name
+	case pki.KindPeer:
+		fix = "locktone cert issue --kind peer " + e.Name + ", and install it there"
+	default:
+		return "renew it"
+	}
+	if ended {
+		return fix
+	}
+	return itself + fix
 }
 
 // Breaking counts what stops working.

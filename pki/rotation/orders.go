@@ -3,6 +3,7 @@ package rotation
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/locktone/locktone/pki"
 )
@@ -58,6 +59,9 @@ func (b *builder) kind(members []string) Kind {
 
 // why explains a step on members of one kind.
 func (b *builder) why(a Action, members []string) string {
+	if a == Activate && slices.Equal(members, []string{RecoveryName}) {
+		return "the last resort from now on: it signs only for those who know no other signer"
+	}
 	return map[Action][3]string{
 		Stage:    {"made and listed, presented by nobody yet", "made and listed, signs nothing yet", "made and trusted, issues nothing yet"},
 		Activate: {"the next handshake presents it; calls and connections stay", "the next list is signed with it; the former key signs the variant for those who know only that", "what is issued from now on is issued by it, and every LSC under the former one is renewed"},
@@ -130,4 +134,34 @@ func (b *builder) naive(o Order, t Target, groups [][]string) error {
 		b.add(Step{Action: Replace, Members: members, Why: "replaced without overlap"})
 	}
 	return nil
+}
+
+// proving says how those prove what they know whom a plan waits for; empty when it waits for nobody.
+func proving(steps []Step) string {
+	var list, lscs, peers string
+	activated := false // a certificate of the call manager that only the new lists name
+	for _, st := range steps {
+		if st.Action == Activate && strings.HasPrefix(st.Members[0], string(CallManager)) {
+			activated = true
+		}
+		if st.Action != Wait {
+			continue
+		}
+		if len(st.Gate.Peers) > 0 {
+			peers = "The operator of a trunk's far end has to install it, and locktone trust told notes that he has."
+		}
+		switch {
+		case st.Gate.own() == nil:
+		case st.Gate.LSCs:
+			lscs = "LSCs are renewed by CAPF, those of devices that do not speak it by locktone cert issue."
+		case list != "":
+		case activated:
+			list = "A device confirms the lists by a full handshake with the new certificate of the call manager, which only they name."
+		default:
+			list = "That a device fetched a list does not prove that it took it: a full handshake with a new certificate of the call manager does. " +
+				"None comes before this plan waits, so those that must confirm hold it up until locktone trust accept gives them up. " +
+				"locktone trust plan --rotate all replaces that certificate in time."
+		}
+	}
+	return strings.Join(slices.DeleteFunc([]string{list, lscs, peers}, func(s string) bool { return s == "" }), " ")
 }

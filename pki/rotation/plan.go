@@ -68,6 +68,8 @@ type Gate struct {
 	For Action `json:"for"`
 	// Needed are the devices that the action strands unless they learn of it first: waited for without end.
 	Needed []string `json:"needed,omitempty"`
+	// Peers are those of Needed that fetch no lists: their operators install our certificates, and locktone trust told notes it.
+	Peers []string `json:"peers,omitempty"`
 	// Hoped is how many others are awake: each would have one failed handshake before it fetches the new list, so they are
 	// given time.
 	Hoped int `json:"hoped"`
@@ -103,6 +105,7 @@ type Plan struct {
 	Victims  []Victim  `json:"victims,omitempty"`  // of the steps
 	Accepted []string  `json:"accepted,omitempty"` // victims the operator named
 	Refused  string    `json:"refused,omitempty"`  // why it must not be applied; empty: it may
+	Note     string    `json:"note,omitempty"`     // how those prove what they know whom it waits for
 }
 
 // Options refine a plan.
@@ -138,7 +141,7 @@ func New(s State, ds []Device, target Target, o Options) (Plan, error) {
 	} else if err := b.naive(o.Order, target, members); err != nil {
 		return Plan{}, err
 	}
-	p.Steps, p.Victims = b.steps, b.victims
+	p.Steps, p.Victims, p.Note = b.steps, b.victims, proving(b.steps)
 	for _, c := range compared(s, target, members) {
 		if c.order != o.Order {
 			n := newBuilder(s, ds, o)

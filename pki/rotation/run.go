@@ -182,7 +182,7 @@ func (r *Runner) Begin(ctx context.Context, target Target, o Options, by string)
 	for i := range p.Steps { // names are worked out anew when they matter, and ten thousand do not fit a document
 		p.Steps[i].Victims = nil
 		if g := p.Steps[i].Gate; g != nil {
-			g.Needed = nil
+			g.Needed, g.Peers = nil, nil
 		}
 	}
 	st := Status{Target: target, Order: o.Order, By: by, Started: r.cfg.Now(), Since: r.cfg.Now(), Steps: p.Steps, Accepted: p.Accepted}

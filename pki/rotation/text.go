@@ -3,6 +3,7 @@ package rotation
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,9 @@ func (p Plan) WriteText(w io.Writer) error {
 	out.f("\n\n")
 	WriteSteps(out, p.Steps)
 	out.f("\n")
+	if p.Note != "" {
+		out.f("%s\n\n", strings.ReplaceAll(p.Note, ". ", ".\n"))
+	}
 	out.victims("Nobody is stranded.", "Victims", p.Victims)
 	if p.Already != nil {
 		out.victims("", "Already, before anything is done", p.Already)
@@ -76,8 +80,15 @@ func (s Step) what() string {
 // String says whom a gate is about.
 func (g *Gate) String() string {
 	var parts []string
-	if len(g.Needed) > 0 {
-		parts = append(parts, "must confirm: "+devices(len(g.Needed))+" ("+someOf(g.Needed, shown)+")")
+	if own := g.own(); own != nil {
+		must := "must confirm: "
+		if g.LSCs {
+			must = "must renew: "
+		}
+		parts = append(parts, must+devices(len(own))+" ("+someOf(own, shown)+")")
+	}
+	if len(g.Peers) > 0 {
+		parts = append(parts, "must be given it: "+someOf(g.Peers, shown))
 	}
 	if g.Hoped > 0 {
 		parts = append(parts, "awake: "+devices(g.Hoped))
@@ -86,6 +97,16 @@ func (g *Gate) String() string {
 		parts = append(parts, "asleep, recover on waking: "+devices(g.Asleep))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// own are the needed devices that are no peers.
+func (g *Gate) own() (names []string) {
+	for _, name := range g.Needed {
+		if _, peer := slices.BinarySearch(g.Peers, name); !peer {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func names(vs []Victim) []string {
