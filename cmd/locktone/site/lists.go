@@ -36,7 +36,10 @@ func (s *Site) openLists(ctx context.Context) (err error) {
 
 func (s *Site) mode(ctx context.Context) (config.SecurityMode, error) {
 	now, err := s.Store.Site(ctx)
-	return now.Site.Cluster.SecurityMode, err
+	if err != nil {
+		return config.Mixed, err
+	}
+	return now.Site.Cluster.SecurityMode, nil
 }
 
 // announce says what runs here and publishes new lists where that, the signers or the security mode changed.
