@@ -11,6 +11,7 @@ import (
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
+	"github.com/locktone/locktone/wire/sip/transport"
 )
 
 // allowed is what this user agent understands; the rest of a request is refused before anything is done with it.
@@ -111,6 +112,9 @@ func (outside) Cancelled(*endpoint.ServerTx) {}
 // Response implements endpoint.User.
 func (o outside) Response(tx *endpoint.ClientTx, m *sip.Message) {
 	if p, ours := tx.Tag.(*ping); ours && m.IsFinal() {
+		if f := tx.Flow(); f != nil {
+			o.s.owners.set(f, p.at.trunk) // we dialled it, and it answers
+		}
 		o.s.pinged(p, m.Status(), nil)
 	}
 	if t, ours := tx.Tag.(tidings); ours && m.IsSuccess() {
@@ -134,6 +138,11 @@ func (o outside) Posted(_ string, v any) {
 
 // options answers as an INVITE would be. RFC 3261, 11.2.
 func (s *Service) options(tx *endpoint.ServerTx, m *sip.Message) {
+	if f := tx.Flow(); f.Network() == transport.TLS && s.owners.get(f) == "" {
+		if t, refused := s.trunkFor(f); refused == nil {
+			s.owners.set(f, t.Name) // by its certificate
+		}
+	}
 	res := sip.NewResponse(m, 200, "")
 	res.Set("Allow", s.screen.Allow())
 	res.Set("Accept", "application/sdp")
