@@ -42,9 +42,13 @@ func (s *Service) whose(f *transport.Flow) string {
 	return ""
 }
 
-// admits checks one device against the way it came: transport and port of its profile, and a certificate that names it. In a
+// admits checks one device against the way it came: its protocol, transport and port of its profile, and a certificate that
+// names it. In a
 // non-secure cluster a device may also still come as its profile says: one that has not heard of the change is not left outside.
 func admits(d *directory.Device, f *transport.Flow) *refusal {
+	if d.Protocol == config.ProtocolSCCP {
+		return forbidden("device " + d.Name + " is configured for SCCP and came by SIP: give it the firmware for SCCP, or set its protocol to sip")
+	}
 	p := d.Security
 	if f.Network() == transport.TLS && d.Profile.Transport == config.TransportTLS {
 		p = d.Profile
