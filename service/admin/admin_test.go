@@ -489,8 +489,12 @@ func TestShapes(t *testing.T) {
 	golden(t, "status.json", append(b, '\n'))
 	_, registrations := k.ask("GET", "/v1/registrations?name=alice", viewerToken, "")
 	golden(t, "registrations.json", []byte(registrations))
-	_, trunks := k.ask("GET", "/v1/trunks", viewerToken, "") // nobody answers for them
+	_, trunks := k.ask("GET", "/v1/trunks", viewerToken, "") // the service runs, and has nothing of the kind
 	golden(t, "trunks.json", []byte(trunks))
+	gone := &Server{cfg: Config{Services: []string{"gone"}, Nodes: k.cfg.Nodes, Bus: k.cfg.Bus}}
+	if r := gather[bus.TrunkState](context.Background(), gone, bus.VerbTrunks, ""); len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "nobody on node1 serves gone trunks") {
+		t.Errorf("a service that does not run: %+v", r)
+	}
 	_, missing := k.ask("GET", "/v1/calls/none/ladder", viewerToken, "")
 	golden(t, "problem.json", []byte(missing))
 	_, invalid := k.ask("PUT", "/v1/trace/levels", operatorToken, `{"level":"loud"}`)

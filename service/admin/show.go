@@ -84,6 +84,9 @@ func gather[T any](ctx context.Context, s *Server, verb, name string) Rows[T] {
 			continue
 		}
 		for _, a := range answers {
+			if a.Err != nil && a.Err.Code == bus.CodeNoResponder && s.runs(ctx, service, a.Node) {
+				continue // it has nothing of the kind
+			}
 			if a.Err != nil {
 				out.Problems = append(out.Problems, fmt.Sprintf("%s on %s: %s", service, a.Node, a.Err.Message))
 				continue
@@ -92,6 +95,14 @@ func gather[T any](ctx context.Context, s *Server, verb, name string) Rows[T] {
 		}
 	}
 	return out
+}
+
+// runs says whether a service is there: it answers for its status.
+func (s *Server) runs(ctx context.Context, service, node string) bool {
+	at := s.cfg.Bus.AllNodes(service, bus.VerbStatus)
+	at.Node = node
+	_, err := bus.Ask[bus.StatusRequest, bus.ServiceStatus](ctx, s.cfg.Bus, at, bus.StatusRequest{})
+	return err == nil
 }
 
 func (s *Server) status(ctx context.Context, _ *none) (*body[Status], error) {

@@ -34,12 +34,6 @@ func (s *Service) serve() error {
 			})
 		},
 		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbTraceLevel), s.traceLevel) },
-		func() (*bus.Responder, error) { // lists of what only others have: an answer, so that nobody is reported missing
-			return bus.Serve(b, b.Subject(Name, bus.VerbRegistrations), func(context.Context, bus.Query) ([]bus.Registration, error) { return []bus.Registration{}, nil })
-		},
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbTrunks), func(context.Context, bus.Query) ([]bus.TrunkState, error) { return []bus.TrunkState{}, nil })
-		},
 	} {
 		r, err := start()
 		if err != nil {
