@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -19,7 +20,16 @@ type Certificates struct {
 	change sync.Mutex // held from reading or writing the engine to changing byRef
 	mu     sync.RWMutex
 	byRef  map[pki.Ref]pki.Entry
+	// missed are certificates that the engine did not have when it was asked, and when that was: those of foreign issuers, which
+	// are asked for in every handshake.
+	missed map[pki.Ref]time.Time
 }
+
+// A miss is believed for a while, and only so many of them: what changes here, or is told of by another node, ends it at once.
+const (
+	missTime  = 5 * time.Second
+	maxMisses = 10_000
+)
 
 var _ pki.Register = (*Certificates)(nil)
 
@@ -66,22 +76,43 @@ func (c *Certificates) keep(e pki.Entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.byRef[e.Ref] = e
+	delete(c.missed, e.Ref)
 }
+
+// miss remembers that the engine does not have a certificate.
+func (c *Certificates) miss(r pki.Ref) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.missed == nil || len(c.missed) >= maxMisses {
+		c.missed = make(map[pki.Ref]time.Time)
+	}
+	c.missed[r] = c.s.now()
+}
+
+// notIssued is the answer for a certificate that the register does not have.
+const notIssued = absent("this cluster did not issue it")
 
 // Lookup implements pki.Register. A certificate not in memory is looked up in
 // the engine once more: another node may have issued it a moment ago.
 func (c *Certificates) Lookup(ctx context.Context, r pki.Ref) (pki.Entry, error) {
 	c.mu.RLock()
 	e, ok := c.byRef[r]
+	at, missed := c.missed[r]
 	c.mu.RUnlock()
 	if ok {
 		return e, nil
 	}
+	if age := c.s.now().Sub(at); missed && age >= 0 && age < missTime {
+		return e, c.s.e.failure("look up certificate "+r.Serial, notIssued)
+	}
 	c.change.Lock() // so that a revocation just being written is not overwritten
 	defer c.change.Unlock()
 	e, err := c.read(ctx, c.s.e.read, r)
-	if err == nil {
+	switch {
+	case err == nil:
 		c.keep(e)
+	case errors.Is(err, notIssued):
+		c.miss(r)
 	}
 	return e, c.s.e.failure("look up certificate "+r.Serial, err)
 }
@@ -90,7 +121,7 @@ func (c *Certificates) read(ctx context.Context, q querier, r pki.Ref) (e pki.En
 	var doc string
 	err = q.QueryRowContext(ctx, c.s.e.rebind("SELECT "+c.s.e.fromJSON+" FROM certificate WHERE issuer = $1 AND serial = $2"), r.Issuer, r.Serial).Scan(&doc)
 	if err == sql.ErrNoRows {
-		return e, absent("this cluster did not issue it")
+		return e, notIssued
 	}
 	if err != nil {
 		return e, err
@@ -161,6 +192,6 @@ func (c *Certificates) load(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.byRef = byRef
+	c.byRef, c.missed = byRef, nil
 	return nil
 }

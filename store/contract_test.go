@@ -343,6 +343,13 @@ func testCertificates(t *testing.T, dsn string) {
 	if _, err := reg.Lookup(ctx, pki.Ref{Issuer: "CN=other", Serial: "1f"}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("foreign certificate: %v", err)
 	}
+	late := pki.Entry{Ref: pki.Ref{Issuer: "CN=other", Serial: "1f"}, Kind: pki.KindDevice, Name: "late"}
+	if err := reg.Add(ctx, late); err != nil { // a miss is forgotten when the certificate comes
+		t.Fatal(err)
+	}
+	if got, err := reg.Lookup(ctx, late.Ref); err != nil || got != late {
+		t.Errorf("after a miss: %+v, %v", got, err)
+	}
 	if got, err := other.Certificates().Lookup(ctx, e.Ref); err != nil || got != e {
 		t.Errorf("another node: %+v, %v", got, err)
 	}
@@ -361,7 +368,7 @@ func testCertificates(t *testing.T, dsn string) {
 		t.Errorf("revoked nothing: %v", err)
 	}
 	got, err := open(t, dsn).Certificates().Entries(ctx)
-	if d := cmp.Diff([]pki.Entry{want, second}, got); err != nil || d != "" {
+	if d := cmp.Diff([]pki.Entry{want, second, late}, got); err != nil || d != "" {
 		t.Error(err, d)
 	}
 }
