@@ -89,6 +89,9 @@ type Cluster struct {
 	// Whether a relay of ours may convert between SRTP and RTP where an encrypted device talks to one that takes plain
 	// RTP only. Refused: such a call gets 488. Allowed is listed by `show exceptions`.
 	MediaConversion MediaConversion `yaml:"mediaConversion" json:"mediaConversion,omitempty"`
+	// Digest of the signatures on trust lists and configuration files. SHA-1 is for phones and tools that read nothing
+	// better; listed by `show exceptions`. A change publishes new lists.
+	FileSignature FileSignature `yaml:"fileSignature" json:"fileSignature,omitempty"`
 }
 
 // Node is a machine of the cluster.

@@ -457,6 +457,24 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// TestDigest: another digest is another version, of the same records.
+func TestDigest(t *testing.T) {
+	s := newSite(t)
+	s.all(1)
+	s.publish()
+	before := must(s.reader.Current(t.Context(), trustlist.CTL))(t)
+	s.pub.cfg.Digest = func(context.Context) (trustlist.Digest, error) { return trustlist.SHA1, nil }
+	s.publish()
+	after := must(s.reader.For(t.Context(), "SEP001122334455", trustlist.CTL))(t)
+	l := must(trustlist.Parse(after.Bytes))(t)
+	if after.Version <= before.Number || l.Header.DigestCode != 1 {
+		t.Errorf("version %d became %d, digest code %d", before.Number, after.Version, l.Header.DigestCode)
+	}
+	if _, err := trustlist.AcceptPhone(l); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRefusals: what cannot be announced or published says why.
 func TestRefusals(t *testing.T) {
 	s := newSite(t)
@@ -466,8 +484,10 @@ func TestRefusals(t *testing.T) {
 	if _, err := s.reader.For(t.Context(), "SEP1", trustlist.CTL); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("before the first version: %v", err)
 	}
-	if _, err := NewPublisher(PublisherConfig{Lists: s.docs, Signers: s.signers, Mode: s.pub.cfg.Mode, Digest: trustlist.SHA512}); err == nil {
-		t.Error("a digest that JTAPI reads otherwise")
+	odd := s.pub.cfg
+	odd.Digest = func(context.Context) (trustlist.Digest, error) { return trustlist.SHA512, nil }
+	if _, err := must(NewPublisher(odd))(t).Publish(t.Context()); err == nil || !strings.Contains(err.Error(), "SHA-512") {
+		t.Errorf("a digest that JTAPI reads otherwise: %v", err)
 	}
 	if err := s.pub.SignWith(t.Context(), "callmanager"); err == nil {
 		t.Error("signed by a service")

@@ -37,8 +37,8 @@ type PublisherConfig struct {
 	Mode    func(context.Context) (config.SecurityMode, error)
 	// Holdings decides which old versions are kept; nil: all are.
 	Holdings *Holdings
-	// Digest of the signatures: SHA256 or SHA1, which every reader takes alike; others are refused.
-	Digest trustlist.Digest
+	// Digest of the signatures: SHA256 or SHA1, which every reader takes alike; others are refused. nil: SHA256.
+	Digest func(context.Context) (trustlist.Digest, error)
 	// SignerVersion of the ITL. Zero: 1.1, with which newer phones use HTTPS 6971 and EC keys.
 	SignerVersion trustlist.Version
 	Now           func() time.Time // nil: time.Now
@@ -56,9 +56,6 @@ type Publisher struct {
 func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if cfg.Lists == nil || cfg.Signers == nil || cfg.Mode == nil {
 		return nil, errors.New("lists: a publisher needs documents, signers and the security mode")
-	}
-	if cfg.Digest != trustlist.SHA256 && cfg.Digest != trustlist.SHA1 {
-		return nil, fmt.Errorf("lists: lists signed with %s are not read alike by phones and JTAPI clients: use SHA-256 or SHA-1 for them (configurations may have another digest)", cfg.Digest)
 	}
 	if cfg.SignerVersion == (trustlist.Version{}) {
 		cfg.SignerVersion = trustlist.SignerVersion11
@@ -147,13 +144,28 @@ func (p *Publisher) complete(ctx context.Context, v Version, revision int64, d d
 	return v, true, p.store(ctx, v, files, doc.Revision, revision)
 }
 
+// digest is that of the signatures made now.
+func (p *Publisher) digest(ctx context.Context) (trustlist.Digest, error) {
+	if p.cfg.Digest == nil {
+		return trustlist.SHA256, nil
+	}
+	d, err := p.cfg.Digest(ctx)
+	if err == nil && d != trustlist.SHA256 && d != trustlist.SHA1 {
+		err = fmt.Errorf("lists: lists signed with %s are not read alike by phones and JTAPI clients: use SHA-256 or SHA-1 for them", d)
+	}
+	return d, err
+}
+
 // draft lays out what is to be published now.
 func (p *Publisher) draft(ctx context.Context, kind trustlist.Kind) (draft, error) {
-	d := draft{kind: kind, digest: p.cfg.Digest}
+	d := draft{kind: kind}
 	if kind == trustlist.ITL {
 		d.signer = p.cfg.SignerVersion
 	}
 	var err error
+	if d.digest, err = p.digest(ctx); err != nil {
+		return d, err
+	}
 	if d.mode, err = p.cfg.Mode(ctx); err != nil {
 		return d, err
 	}

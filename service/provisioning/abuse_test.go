@@ -352,6 +352,18 @@ func TestOperators(t *testing.T) {
 	if len(recs) != 2 || recs[0].Field("result") != "delivered" || recs[0].Remote.Addr() != recs[1].Remote.Addr() {
 		t.Errorf("%+v", recs)
 	}
+	before := must(trustlist.ParseSigned(fetch(t, p, "http", "XMLDefault.cnf.xml.sgn")))(t)
+	s.change(func(c *config.Site) {
+		c.PhoneSecurityProfiles[0].TFTPEncryptedConfig, c.Cluster.FileSignature = 0, config.SignSHA1
+	})
+	after := must(trustlist.ParseSigned(fetch(t, p, "http", "XMLDefault.cnf.xml.sgn")))(t)
+	if before.Header.DigestCode != 2 || after.Header.DigestCode != 1 {
+		t.Errorf("digest codes %d and %d", before.Header.DigestCode, after.Header.DigestCode)
+	}
+	rows = must(bus.Ask[bus.Query, []bus.Exception](t.Context(), s.bus, s.bus.Subject(provisioning.Name, bus.VerbExceptions), bus.Query{}))(t)
+	if len(rows) != 1 || rows[0].Setting != "fileSignature" || rows[0].Value != "sha-1" || rows[0].Kind != "cluster" {
+		t.Errorf("%+v", rows)
+	}
 }
 
 // counted are the requests the metrics tell of.

@@ -69,7 +69,7 @@ type library struct {
 }
 
 func newLibrary(cfg Config, now func() time.Time) *library {
-	return &library{cfg: cfg, now: now, sign: newSigner(cfg.Identity, now),
+	return &library{cfg: cfg, now: now, sign: newSigner(cfg.Identity, now, func(ctx context.Context) (trustlist.Digest, error) { return signatureDigest(ctx, cfg.Store) }),
 		memory: semaphore.NewWeighted(cfg.Limits.GeneratedBytes), files: semaphore.NewWeighted(int64(cfg.Limits.OpenFiles))}
 }
 
@@ -118,6 +118,15 @@ func (l *library) site(ctx context.Context) (*directory.Directory, store.Snapsho
 		l.compiled = directory.Compile(snapshot.Revision.Number, snapshot.Site)
 	}
 	return l.compiled, snapshot, nil
+}
+
+// signatureDigest is what the site says of signatures on files.
+func signatureDigest(ctx context.Context, s Store) (trustlist.Digest, error) {
+	snapshot, err := s.Site(ctx)
+	if err == nil && snapshot.Site.Cluster.FileSignature == config.SignSHA1 {
+		return trustlist.SHA1, nil
+	}
+	return trustlist.SHA256, err
 }
 
 // allMembers are the services of the cluster, as last known when the store is away.

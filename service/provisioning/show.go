@@ -84,6 +84,10 @@ func (s *Service) showExceptions(ctx context.Context, q bus.Query) ([]bus.Except
 	if err != nil {
 		return nil, err
 	}
+	if c := snapshot.Site.Cluster; c.FileSignature == config.SignSHA1 {
+		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: string(config.KindCluster), Name: c.Name, Setting: "fileSignature", Value: c.FileSignature.String(),
+			Default: config.SignSHA256.String(), Risk: "whoever can make two files of the same SHA-1 could have one signed and pass off the other"})
+	}
 	for _, name := range weakFiles(snapshot.Site) {
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: string(config.KindPhoneSecurityProfile), Name: name, Setting: "tftpEncryptedConfig", Value: config.EncryptOff.String(),
 			Default: config.EncryptWhenPossible.String(), Risk: "everybody on the network can read the numbers and names of these phones; there are no passwords in the files"})

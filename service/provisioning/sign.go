@@ -18,6 +18,7 @@ import (
 type signer struct {
 	identity *pki.Identity
 	now      func() time.Time
+	digest   func(context.Context) (trustlist.Digest, error)
 	// turns bounds how many signatures are made at a time: a building that boots must not take the processor away from calls.
 	turns chan struct{}
 
@@ -34,8 +35,8 @@ const (
 	maxKnownFile  = 64 << 10
 )
 
-func newSigner(id *pki.Identity, now func() time.Time) *signer {
-	return &signer{identity: id, now: now, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), known: map[[32]byte][]byte{}}
+func newSigner(id *pki.Identity, now func() time.Time, digest func(context.Context) (trustlist.Digest, error)) *signer {
+	return &signer{identity: id, now: now, digest: digest, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), known: map[[32]byte][]byte{}}
 }
 
 // errNoRSA: phones know no other signatures.
@@ -57,7 +58,11 @@ func (s *signer) sign(ctx context.Context, name string, payload []byte, device *
 	if err != nil {
 		return nil, err
 	}
-	key := inputs(name, payload, device, who)
+	digest, err := s.digest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key := inputs(name, payload, device, who, digest)
 	if b := s.lookup(key); b != nil {
 		return b, nil
 	}
@@ -70,7 +75,7 @@ func (s *signer) sign(ctx context.Context, name string, payload []byte, device *
 	if b := s.lookup(key); b != nil { // somebody else had the turn for the same file
 		return b, nil
 	}
-	options := trustlist.FileOptions{Filename: name, Time: s.now()}
+	options := trustlist.FileOptions{Filename: name, Time: s.now(), Digest: digest}
 	var b []byte
 	if device != nil {
 		b, err = trustlist.EncryptFile(payload, device, options, who)
@@ -84,10 +89,10 @@ func (s *signer) sign(ctx context.Context, name string, payload []byte, device *
 }
 
 // inputs is a hash of all that a signed file is made from, but for the time.
-func inputs(name string, payload []byte, device *rsa.PublicKey, who trustlist.Signer) (out [32]byte) {
+func inputs(name string, payload []byte, device *rsa.PublicKey, who trustlist.Signer, digest trustlist.Digest) (out [32]byte) {
 	h := sha256.New()
 	io.WriteString(h, name)
-	h.Write([]byte{0})
+	h.Write([]byte{0, byte(digest)})
 	h.Write(who.Certificate.Raw)
 	if device != nil {
 		h.Write(device.N.Bytes())

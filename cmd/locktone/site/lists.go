@@ -23,7 +23,7 @@ func (s *Site) openLists(ctx context.Context) (err error) {
 		return slices.ContainsFunc(s.Store.Known().Site.Devices, func(d config.Device) bool { return d.Name == device })
 	}})
 	s.members, s.Lists = lists.NewMembers(docs), lists.NewReader(docs, s.Holdings)
-	s.publisher, err = lists.NewPublisher(lists.PublisherConfig{Lists: docs, Signers: s.Signers, Mode: s.mode, Holdings: s.Holdings})
+	s.publisher, err = lists.NewPublisher(lists.PublisherConfig{Lists: docs, Signers: s.Signers, Mode: s.mode, Digest: s.digest, Holdings: s.Holdings})
 	if err != nil {
 		return err
 	}
@@ -40,6 +40,15 @@ func (s *Site) mode(ctx context.Context) (config.SecurityMode, error) {
 		return config.Mixed, err
 	}
 	return now.Site.Cluster.SecurityMode, nil
+}
+
+// digest is that of the signatures on lists.
+func (s *Site) digest(ctx context.Context) (trustlist.Digest, error) {
+	now, err := s.Store.Site(ctx)
+	if err == nil && now.Site.Cluster.FileSignature == config.SignSHA1 {
+		return trustlist.SHA1, nil
+	}
+	return trustlist.SHA256, err
 }
 
 // announce says what runs here and publishes new lists where that, the signers or the security mode changed.
@@ -61,7 +70,7 @@ func (s *Site) announceLocked(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		m := lists.Member{Service: x.spec.Name, Node: s.node.Node, Host: x.addresses[0].String(), Addresses: x.addresses, Roles: x.roles, Certificates: certificates}
+		m := lists.Member{Service: x.spec.Name, Node: s.node.Node, Host: x.host, Addresses: x.addresses, Roles: x.roles, Certificates: certificates}
 		if _, err := s.members.Announce(ctx, m); err != nil {
 			return err
 		}
