@@ -21,7 +21,7 @@ var (
 	tshark    = Program{"tshark", "tshark"}
 	sox       = Program{"sox", "sox"}
 	openssl   = Program{"openssl", "openssl"}
-	python3   = Program{"python3", "python3"}
+	curl      = Program{"curl", "curl"}
 	java      = Program{"java", "openjdk-17-jre-headless"}
 	javac     = Program{"javac", "openjdk-17-jdk-headless"}
 )
