@@ -71,6 +71,16 @@ func (s *Site) service(name config.ServiceName) config.NodeService {
 	return config.NodeService{}
 }
 
+// hostOf is what devices and other products are configured with to reach a service at an address: the host name the site gives
+// it, or the address. A voicemail server looks for its own spelling in the trust list.
+func (s *Site) hostOf(name config.ServiceName, at netip.Addr) string {
+	host := cmp.Or(s.service(name).Address, s.here.Address, at.String())
+	if _, err := netip.ParseAddr(host); err == nil {
+		return at.String()
+	}
+	return host
+}
+
 // ipOf is the IP address a listener needs: the one given, or that of the host.
 func ipOf(ctx context.Context, text string) (netip.Addr, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {

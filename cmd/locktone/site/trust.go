@@ -27,6 +27,7 @@ type served struct {
 	identity  *pki.Identity
 	roles     []trustlist.Role // in the lists; none: they do not name it
 	addresses []netip.Addr     // where it is reached
+	host      string           // what devices and other products are configured with: a host name, or the first address
 }
 
 // openPKI opens the authority and the identities of the services that run here, made at the first start.
@@ -103,7 +104,11 @@ func (s *Site) whoRuns(ctx context.Context, cluster config.Cluster) ([]served, e
 			spec.DNSNames, spec.SIPDomain = append(spec.DNSNames, cluster.Domain), cluster.Domain
 			spec.IPs = append([]netip.Addr{local[0]}, spec.IPs...) // softphones that match names only come by localhost
 		}
-		out = append(out, served{spec: spec, roles: x.roles, addresses: at})
+		host := s.hostOf(x.service, at[0])
+		if host != at[0].String() {
+			spec.DNSNames = append(spec.DNSNames, host)
+		}
+		out = append(out, served{spec: spec, roles: x.roles, addresses: at, host: host})
 	}
 	return append(out, served{spec: pki.ServiceSpec{Name: adminName, Host: "admin." + cluster.Domain, DNSNames: []string{"localhost"}, IPs: local}}), nil
 }
