@@ -84,7 +84,7 @@ func TestForecastText(t *testing.T) {
 			chain("both ends", pki.PeerIsClient, m.cert("e.example", root, -10, 200, false, server, client)),
 			chain("RSA-2048", pki.PeerIsServer, m.cert("f.example", root, -10, 1800, true, server)),
 		},
-		Alone:   []Chain{{Name: "sast-1-g1", Holder: "this site", Chain: []*x509.Certificate{m.cert("SAST1", nil, -1, 3650, true).cert}}},
+		Alone: []Chain{{Name: "sast-1-g1", Holder: "this site", Chain: []*x509.Certificate{m.cert("SAST1", nil, -1, 3650, true).cert}}},
 		Entries: []pki.Entry{{Kind: pki.KindDevice, Name: "SEP001122334455", Subject: "CN=SEP001122334455", NotAfter: noon.AddDate(0, 2, 0)}, {Kind: pki.KindDevice, Name: "SEP00", NotAfter: noon.AddDate(0, 0, -3)},
 			{Kind: pki.KindCTI, Name: "5", Subject: "CN=5", NotAfter: noon.AddDate(0, 3, 0)}, {Kind: pki.KindPeer, Name: "vm-a", Subject: "CN=vm-a", NotAfter: noon.AddDate(0, 4, 0)},
 			{Kind: pki.KindService, Name: "admin", Subject: "CN=admin", NotBefore: noon, NotAfter: noon.AddDate(1, 0, 0)}},

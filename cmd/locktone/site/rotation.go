@@ -49,10 +49,9 @@ type graph struct {
 }
 
 type versionKey struct {
-	kind    trustlist.Kind
-	number  int
-	signer  lists.Fingerprint
-	confirm bool
+	kind   trustlist.Kind
+	number int
+	signer lists.Fingerprint
 }
 
 func phaseOf(s pki.State) rotation.Phase {
