@@ -96,6 +96,9 @@ func (o *online) Issue(ctx context.Context, a Ask) (*x509.Certificate, error) {
 	if err := o.fits(cert, a, got.extra); err != nil {
 		return nil, err
 	}
+	if err := o.trusted(cert, a); err != nil {
+		return nil, err
+	}
 	if !got.implicit {
 		if err := o.confirm(ctx, t, cert); err != nil {
 			return nil, err
@@ -131,6 +134,17 @@ func (o *online) fits(c *x509.Certificate, a Ask, extra []*x509.Certificate) err
 	_, err := c.Verify(x509.VerifyOptions{Roots: o.pool, Intermediates: between, CurrentTime: o.cfg.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
 		return fmt.Errorf("%w: its certificate does not verify: %w", ErrRejected, err)
+	}
+	return nil
+}
+
+// trusted checks that the owner would be let in with the certificate, which is all that it is given and will show: better
+// no new one than one with which it is locked out.
+func (o *online) trusted(c *x509.Certificate, a Ask) error {
+	kind := a.Owner.Kind()
+	report := o.cfg.Identity.Snapshot().Trust.Verify([]*x509.Certificate{c}, pki.PeerIsClient, pki.PeerPolicy{Peer: a.Owner.String(), Kinds: pki.KindsOf(kind)}, o.cfg.Now())
+	if err := report.Err(); err != nil {
+		return fmt.Errorf("capf: the online authority's certificate was not taken: %w (the authority must be trusted for holders of kind %s: upload the certificate of the one that signs to capf-trust)", err, kind)
 	}
 	return nil
 }

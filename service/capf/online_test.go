@@ -82,14 +82,17 @@ func TestOnline(t *testing.T) {
 			url, said := cmpServer(t, dir, args...)
 
 			k := start(t, nil)
+			cfg := OnlineConfig{URL: url, CA: k.ca, Identity: k.id, Authorities: []*x509.Certificate{root}}
+			on := check(Online(cfg))(t)
+			ask := Ask{Owner: phone, PublicKey: key.Public(), SPKI: spki}
+			if _, err := on.Issue(t.Context(), ask); err == nil || !strings.Contains(err.Error(), "must be trusted for holders of kind device") {
+				t.Errorf("an authority whose phones would not be let in: %v", err)
+			}
 			s := k.id.Snapshot()
 			s.Trust = check(k.ca.Trust(pki.Anchor{Certificate: root, Kinds: pki.KindsOf(pki.KindDevice)}))(t)
 			if err := k.id.Replace(s); err != nil {
 				t.Fatal(err)
 			}
-			cfg := OnlineConfig{URL: url, CA: k.ca, Identity: k.id, Authorities: []*x509.Certificate{root}}
-			on := check(Online(cfg))(t)
-			ask := Ask{Owner: phone, PublicKey: key.Public(), SPKI: spki}
 			cert, err := on.Issue(t.Context(), ask)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, said)
