@@ -228,17 +228,25 @@ func capfProblem(err error) error {
 	if err == nil {
 		return nil
 	}
-	text := plainly(err)
-	switch {
-	case errors.Is(err, capfprofile.ErrNotFound), errors.Is(err, capfprofile.ErrRequestGone), errors.Is(err, capfprofile.ErrNoRequest):
-		return problem(bus.CodeNotFound, text)
-	case errors.Is(err, capfprofile.ErrPending), errors.Is(err, capfprofile.ErrTaken), errors.Is(err, capfprofile.ErrInvalid):
-		p := problem(bus.CodeInvalid, text)
-		if !errors.Is(err, capfprofile.ErrInvalid) {
-			p = problem(bus.CodeConflict, text)
-			p.Advice = "do what the detail says"
+	for _, known := range []struct {
+		err    error
+		code   Code
+		advice string // empty: the code's
+	}{
+		{capfprofile.ErrRequestGone, bus.CodeNotFound, "locktone capf requests list shows those there are"},
+		{capfprofile.ErrNoRequest, bus.CodeNotFound, "locktone capf requests list shows those there are"},
+		{capfprofile.ErrNotFound, bus.CodeNotFound, "locktone capf profile list shows those there are"},
+		{capfprofile.ErrPending, bus.CodeConflict, "locktone capf profile create --replace gives up the pending one, locktone capf profile reset --cancel only that"},
+		{capfprofile.ErrTaken, bus.CodeConflict, "leave out --string, and one is made up"},
+		{capfprofile.ErrInvalid, bus.CodeInvalid, ""},
+	} {
+		if errors.Is(err, known.err) {
+			p := problem(known.code, plainly(err))
+			if known.advice != "" {
+				p.Advice = known.advice
+			}
+			return p
 		}
-		return p
 	}
 	return err
 }
