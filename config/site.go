@@ -83,8 +83,9 @@ type Cluster struct {
 	Name string `yaml:"name" json:"name,omitempty"`
 	// DNS domain of the cluster: the host part of its SIP addresses and the digest realm; a change takes effect when the nodes start again. Default: locktone.test.
 	Domain string `yaml:"domain" json:"domain,omitempty"`
-	// Mixed: secure and non-secure devices as their profiles say. Non-secure: every phone comes without TLS to port 5060,
-	// whatever its profile says; trunks keep theirs. Listed by `show exceptions`.
+	// Mixed: secure and non-secure devices as their profiles say. Non-secure: phones are configured to come without TLS to port
+	// 5060, whatever their profiles say; one that still comes as its profile says is let in. Trunks keep their profiles. Listed by
+	// `show exceptions`.
 	SecurityMode SecurityMode `yaml:"securityMode" json:"securityMode,omitempty"`
 	// Whether a relay of ours may convert between SRTP and RTP where an encrypted device talks to one that takes plain
 	// RTP only. Refused: such a call gets 488. Allowed is listed by `show exceptions`.

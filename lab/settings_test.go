@@ -478,10 +478,17 @@ devices: [{name: alice, devicePool: d, phoneSecurityProfile: encrypted, lines: [
 		}
 		p.Close(ctx)
 	}
+	// One that has not heard of the mode still comes as its profile says, with its certificate, and is let in.
 	p := must(s.Phone(ctx, "alice", "2001", nil))(t)
 	defer p.Close(ctx)
-	if err := p.WaitRegistered(ctx); err == nil || !strings.Contains(err.Error(), "tcp or udp on port 5060") {
+	if err := p.WaitRegistered(ctx); err != nil {
 		t.Errorf("over TLS: %v", err)
+	}
+	stranger := must(s.Issue(ctx, pki.KindDevice, "mallory"))(t)
+	q := must(s.Phone(ctx, "alice", "2001", func(c *phone.Config) { c.Certificate = stranger.TLS() }))(t)
+	defer q.Close(ctx)
+	if err := q.WaitRegistered(ctx); err == nil || !strings.Contains(err.Error(), "names mallory") {
+		t.Errorf("over TLS with somebody else's certificate: %v", err)
 	}
 }
 
