@@ -282,7 +282,11 @@ func (s signerSet) order(signer Fingerprint) []row {
 func (d draft) content() string {
 	h := sha256.New()
 	enc := json.NewEncoder(h)
-	for _, v := range []any{d.kind, d.mode, d.digest.Code(), d.signer, records(d.servers), records(d.signers.order(printOf(d.signers.preferred[0])))} {
+	mode := d.mode
+	if d.kind == trustlist.ITL {
+		mode = 0 // an ITL says the same in every mode, and no phone has to fetch it again
+	}
+	for _, v := range []any{d.kind, mode, d.digest.Code(), d.signer, records(d.servers), records(d.signers.order(printOf(d.signers.preferred[0])))} {
 		_ = enc.Encode(v) // into a hash
 	}
 	return hex.EncodeToString(h.Sum(nil))
