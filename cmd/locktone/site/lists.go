@@ -6,11 +6,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/pki/capfprofile"
 	"github.com/locktone/locktone/pki/lists"
 	"github.com/locktone/locktone/pki/rotation"
+	"github.com/locktone/locktone/service/callmanager"
 	"github.com/locktone/locktone/wire/trustlist"
 )
 
@@ -104,6 +106,9 @@ func (s *Site) follow() {
 	fetched, rotations := s.Store.Documents(lists.HoldingsCollection).Watch(s.ctx), s.Store.Documents("rotation").Watch(s.ctx)
 	again := time.NewTicker(30 * time.Second)
 	defer again.Stop()
+	if st, err := s.Rotation.Status(s.ctx); err == nil && st.Running() && s.Calls != nil {
+		s.Calls.TellAll() // whoever was told last time may have come while nobody answered
+	}
 	for s.ctx.Err() == nil {
 		var err error
 		select {
@@ -117,13 +122,31 @@ func (s *Site) follow() {
 		case <-rotations:
 			err = s.advance(s.ctx)
 		case <-again.C:
-			err = errors.Join(s.publish(s.ctx), s.advance(s.ctx))
+			err = errors.Join(s.publish(s.ctx), s.advance(s.ctx), s.remind(s.ctx))
 		case <-s.ctx.Done():
 		}
 		if err != nil && s.ctx.Err() == nil {
 			s.trouble("trust lists: " + err.Error())
 		}
 	}
+}
+
+// remind tells those for whom a rotation waits once more that there is something to fetch: what they tried may have failed.
+// Who is not registered, or no device, cannot be told.
+func (s *Site) remind(ctx context.Context) error {
+	st, err := s.Rotation.Status(ctx)
+	if err != nil || !st.Running() || s.Calls == nil {
+		return err
+	}
+	for _, w := range st.Waits {
+		_, err := bus.Ask[bus.ResetRequest, bus.ResetResult](ctx, s.Bus, s.Bus.Subject(callmanager.Name, bus.VerbReset),
+			bus.ResetRequest{Object: bus.ObjectDevice, Name: w.Device, Action: bus.ActionApply, Actor: "rotation of " + string(st.Target)})
+		var answered *bus.Error
+		if err != nil && !errors.As(err, &answered) {
+			return err
+		}
+	}
+	return nil
 }
 
 // advance takes the steps of a rotation that can be taken.
