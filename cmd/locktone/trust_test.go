@@ -146,7 +146,7 @@ func TestTrust(t *testing.T) {
 		{"--json trust plan --rotate callmanager --order at-once --apply", 1, []string{`"code": "conflict"`, "trunk-a (stranded)"}},
 		{"trust accept trunk-a", 1, []string{"no rotation is under way"}},
 		{"trust plan --rotate callmanager --apply --wait 200ms", 0, []string{"done   1  stage     callmanager-g2", "done   2  publish", "Waits for 1 device that would be stranded", "trunk-a: callmanager-g2 is in use", "goes on by itself"}},
-		{"trust status", 0, []string{"2 of 6 steps done", "->    3  wait", "trunk-a: would be stranded"}},
+		{"trust status", 0, []string{"2 of 6 steps done", "->    3  wait", "trunk-a: would be stranded", "locktone trust told notes", "locktone trust accept DEVICE gives one up"}},
 		{"trust plan --rotate callmanager --apply", 1, []string{"a rotation is under way"}},
 		{"trust told trunk-b callmanager-g2", 1, []string{"no peer \"trunk-b\""}},
 		{"trust told trunk-a callmanager-g2", 0, []string{"trunk-a has callmanager-g2"}},

@@ -91,6 +91,7 @@ type Status struct {
 	Since    time.Time `json:"since,omitzero"`     // the step at work is being tried or waited for
 	Steps    []Step    `json:"steps"`              // Steps[Done] is at work
 	Accepted []string  `json:"accepted,omitempty"` // devices the operator has given up
+	Note     string    `json:"note,omitempty"`     // the plan's: how those prove what they know whom it waits for
 	Waits    []Victim  `json:"waits,omitempty"`    // whom the step waits for, at most twenty, and why
 	Waiting  int       `json:"waiting"`            // how many
 	Needed   int       `json:"needed"`             // how many of these would be stranded: without them it never goes on
@@ -185,7 +186,7 @@ func (r *Runner) Begin(ctx context.Context, target Target, o Options, by string)
 			g.Needed, g.Peers = nil, nil
 		}
 	}
-	st := Status{Target: target, Order: o.Order, By: by, Started: r.cfg.Now(), Since: r.cfg.Now(), Steps: p.Steps, Accepted: p.Accepted}
+	st := Status{Target: target, Order: o.Order, By: by, Started: r.cfg.Now(), Since: r.cfg.Now(), Steps: p.Steps, Accepted: p.Accepted, Note: p.Note}
 	_, err = r.cfg.Documents.Put(ctx, keyRun, st, revision)
 	if errors.Is(err, store.ErrConflict) {
 		err = fmt.Errorf("%w: it was begun elsewhere at the same moment", ErrRunning)

@@ -47,6 +47,13 @@ func (s Status) WriteText(w io.Writer) error {
 			out.f("  and %s more\n", grouped(more))
 		}
 	}
+	if s.Needed > 0 {
+		out.f("\n")
+		if s.Note != "" {
+			out.f("%s\n", lines(s.Note))
+		}
+		out.f("locktone trust accept DEVICE gives one up.\n")
+	}
 	return out.err
 }
 

@@ -24,7 +24,7 @@ func (p Plan) WriteText(w io.Writer) error {
 	WriteSteps(out, p.Steps)
 	out.f("\n")
 	if p.Note != "" {
-		out.f("%s\n\n", strings.ReplaceAll(p.Note, ". ", ".\n"))
+		out.f("%s\n\n", lines(p.Note))
 	}
 	out.victims("Nobody is stranded.", "Victims", p.Victims)
 	if p.Already != nil {
@@ -98,6 +98,9 @@ func (g *Gate) String() string {
 	}
 	return strings.Join(parts, "; ")
 }
+
+// lines puts each sentence on a line of its own.
+func lines(text string) string { return strings.ReplaceAll(text, ". ", ".\n") }
 
 // own are the needed devices that are no peers.
 func (g *Gate) own() (names []string) {
