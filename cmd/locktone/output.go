@@ -63,7 +63,7 @@ func clock(t time.Time) string {
 		return ""
 	}
 	t = t.Local()
-	if time.Since(t) < 12*time.Hour {
+	if time.Since(t).Abs() < 12*time.Hour {
 		return t.Format("15:04:05")
 	}
 	return t.Format("2006-01-02 15:04")
