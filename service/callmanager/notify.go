@@ -3,11 +3,13 @@ package callmanager
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
@@ -166,4 +168,21 @@ func (s *Service) back(device string) {
 	if b, ok := s.bindings.reach(s.now(), device, device); ok {
 		s.tell(b, bus.ActionApply)
 	}
+}
+
+// Rehandshake closes the TLS connections of a device that has no call, so that it comes back with a new handshake; it returns how
+// many it closed.
+func (s *Service) Rehandshake(device, why string) (closed int) {
+	views, err := s.host.Calls(s.ctx)
+	if err != nil {
+		return 0 // the engine has stopped
+	}
+	for _, v := range views {
+		for _, p := range v.Parties {
+			if slices.ContainsFunc(p.Legs, func(l call.LegView) bool { return l.Device == device }) {
+				return 0
+			}
+		}
+	}
+	return s.closeFlows(device, why)
 }

@@ -100,11 +100,15 @@ func (s *Site) publishLocked(ctx context.Context) error {
 	return err
 }
 
+// lookAgain is how often what no event announces is looked at: lists that could not be published, and phones that a rotation
+// waits for.
+const lookAgain = 10 * time.Second
+
 // follow keeps the lists as the configuration wants them, and rotations going.
 func (s *Site) follow() {
 	changes := s.Store.Watch(s.ctx)
 	fetched, rotations := s.Store.Documents(lists.HoldingsCollection).Watch(s.ctx), s.Store.Documents("rotation").Watch(s.ctx)
-	again := time.NewTicker(30 * time.Second)
+	again := time.NewTicker(lookAgain)
 	defer again.Stop()
 	if st, err := s.Rotation.Status(s.ctx); err == nil && st.Running() && s.Calls != nil {
 		s.Calls.TellAll() // whoever was told last time may have come while nobody answered
@@ -132,7 +136,8 @@ func (s *Site) follow() {
 }
 
 // remind tells those for whom a rotation waits once more that there is something to fetch: what they tried may have failed.
-// Who is not registered, or no device, cannot be told.
+// Who is not registered, or no device, cannot be told. Who fetched and has not shown yet that it took the list is asked for a
+// handshake, which is the proof, when it has no call.
 func (s *Site) remind(ctx context.Context) error {
 	st, err := s.Rotation.Status(ctx)
 	if err != nil || !st.Running() || s.Calls == nil {
@@ -144,6 +149,9 @@ func (s *Site) remind(ctx context.Context) error {
 		var answered *bus.Error
 		if err != nil && !errors.As(err, &answered) {
 			return err
+		}
+		if h, known, err := s.Holdings.Get(ctx, w.Device); err == nil && known && len(h.CTL.May())+len(h.ITL.May()) > 2 {
+			s.Calls.Rehandshake(w.Device, "a new handshake is to show which trust list it holds")
 		}
 	}
 	return nil
