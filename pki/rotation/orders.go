@@ -27,9 +27,13 @@ const RecoveryName = pki.Recovery
 //     predecessors go.
 //
 // The former signers and roots are retired behind everything else: as long as they are there, a device that sleeps through it
-// all holds up no other step.
+// all holds up no other step. Signers alone are followed by the call manager as well: without that handshake nobody could
+// prove that their predecessors are not needed any more.
 func (b *builder) safe(t Target, groups [][]string) {
 	var late [][]string
+	if t == ITL || t == Recovery {
+		groups = append(slices.Clone(groups), groupsOf(b.s, CallManager)...)
+	}
 	for _, members := range groups {
 		b.add(Step{Action: Stage, Members: members, Why: b.why(Stage, members)})
 		b.add(Step{Action: Publish, Why: "lists name the former and the new generation"})
@@ -159,8 +163,7 @@ func proving(steps []Step) string {
 			list = "A device confirms the lists by a full handshake with the new certificate of the call manager, which only they name."
 		default:
 			list = "That a device fetched a list does not prove that it took it: a full handshake with a new certificate of the call manager does. " +
-				"None comes before this plan waits, so those that must confirm hold it up until locktone trust accept gives them up. " +
-				"locktone trust plan --rotate all replaces that certificate in time."
+				"None comes before this plan waits, so those that must confirm hold it up until locktone trust accept gives them up."
 		}
 	}
 	return strings.Join(slices.DeleteFunc([]string{list, lscs, peers}, func(s string) bool { return s == "" }), " ")
