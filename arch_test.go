@@ -78,7 +78,7 @@ var rings = []rule{
 	{path: "trace", own: []string{"wire", "call", "dialplan"}},
 	{path: "service", own: []string{"leg", "call", "applet", "dialplan", "directory", "media", "pki", "store", "bus", "trace", "config", "wire"},
 		third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/crypto", "github.com/goccy/go-yaml",
-			"github.com/pin/tftp/v3", "github.com/smallstep/pkcs7"}},
+			"github.com/pin/tftp/v3"}},
 	{path: "lab", own: []string{""}, third: []string{"*"}},
 	{path: "cmd", own: []string{""}, third: []string{"*"}},
 	{path: "scripts"},
