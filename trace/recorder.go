@@ -134,6 +134,16 @@ func (r *Recorder) SetLevel(s Scope, l Level) error {
 	}
 }
 
+// ChangeLevel is SetLevel for one service, device or user, with the level spelt out; it returns the level that was in force.
+func (r *Recorder) ChangeLevel(service, device, user, level string) (previous string, err error) {
+	l, err := ParseLevel(level)
+	if err != nil {
+		return "", err
+	}
+	previous = r.Levels().Level(service, device, user).String()
+	return previous, r.SetLevel(Scope{Service: service, Device: device, User: user}, l)
+}
+
 // Record stores a record unless its level excludes it. It copies everything it keeps, never waits, and returns the
 // record's sequence number (0 when it was not stored).
 func (r *Recorder) Record(rec Record) uint64 {

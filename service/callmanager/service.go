@@ -92,7 +92,7 @@ type Service struct {
 	sweeper  chan struct{} // capacity 1: the earliest expiry may have changed
 
 	listening  listeners
-	responders []*bus.Responder
+	responders bus.Responders
 	pingSeq    atomic.Uint32
 	troubles   troubles // what the status shows
 	news       news
@@ -250,9 +250,7 @@ func (s *Service) take(snapshot store.Snapshot) (failed *store.Snapshot) {
 
 // Close ends every call and releases everything. ctx bounds how long it waits for transactions to end.
 func (s *Service) Close(ctx context.Context) error {
-	for _, r := range s.responders {
-		r.Close()
-	}
+	s.responders.Close()
 	if s.ep != nil {
 		s.dropCalls(ctx)
 	}

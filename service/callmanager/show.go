@@ -12,37 +12,14 @@ import (
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/pki"
-	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
 // serve answers what operators ask over the bus.
-func (s *Service) serve() error {
-	b := s.cfg.Bus
-	for _, start := range []func() (*bus.Responder, error){
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbStatus), func(ctx context.Context, _ bus.StatusRequest) (bus.ServiceStatus, error) { return s.Status(ctx), nil })
-		},
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbRegistrations), s.showRegistrations)
-		},
-		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbTrunks), s.showTrunks) },
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbConnections), s.showConnections)
-		},
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbExceptions), s.showExceptions)
-		},
-		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbReset), s.reset) },
-		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbTraceLevel), s.traceLevel) },
-	} {
-		r, err := start()
-		if err != nil {
-			return err
-		}
-		s.responders = append(s.responders, r)
-	}
-	return nil
+func (s *Service) serve() (err error) {
+	s.responders, err = s.cfg.Bus.Answer(Name, bus.Answers{Status: s.Status, Registrations: s.showRegistrations, Trunks: s.showTrunks, Connections: s.showConnections,
+		Exceptions: s.showExceptions, Reset: s.reset, Levels: s.cfg.Trace})
+	return err
 }
 
 // Status is how the service is, and where it listens.
@@ -62,7 +39,7 @@ func (s *Service) Status(context.Context) bus.ServiceStatus {
 	return st
 }
 
-func (s *Service) showRegistrations(_ context.Context, q bus.Query) ([]bus.Registration, error) {
+func (s *Service) showRegistrations(context.Context) ([]bus.Registration, error) {
 	rows := []bus.Registration{}
 	st := s.site.Load()
 	seen := map[string]bool{}
@@ -81,7 +58,6 @@ func (s *Service) showRegistrations(_ context.Context, q bus.Query) ([]bus.Regis
 	for _, x := range s.rejected.all() {
 		rows = append(rows, bus.Registration{Node: s.cfg.Node, Device: x.name, Protocol: "SIP", Remote: x.remote, State: "rejected", Since: x.at.UTC(), Reason: x.why})
 	}
-	rows = slices.DeleteFunc(rows, func(r bus.Registration) bool { return q.Name != "" && r.Device != q.Name })
 	slices.SortStableFunc(rows, func(a, b bus.Registration) int { return strings.Compare(a.Device+a.State, b.Device+b.State) })
 	return rows, nil
 }
@@ -102,7 +78,7 @@ func (s *Service) registrationRow(d *directory.Device, b *binding) bus.Registrat
 
 func flowName(id transport.FlowID) string { return "f" + strconv.FormatUint(uint64(id), 10) }
 
-func (s *Service) showTrunks(ctx context.Context, q bus.Query) ([]bus.TrunkState, error) {
+func (s *Service) showTrunks(ctx context.Context) ([]bus.TrunkState, error) {
 	calls := map[string]int{}
 	if views, err := s.host.Calls(ctx); err == nil {
 		for _, v := range views {
@@ -114,12 +90,11 @@ func (s *Service) showTrunks(ctx context.Context, q bus.Query) ([]bus.TrunkState
 		}
 	}
 	rows := s.trunks.rows(s.cfg.Node, calls)
-	rows = slices.DeleteFunc(rows, func(r bus.TrunkState) bool { return q.Name != "" && r.Trunk != q.Name })
 	slices.SortStableFunc(rows, func(a, b bus.TrunkState) int { return strings.Compare(a.Trunk, b.Trunk) })
 	return rows, nil
 }
 
-func (s *Service) showConnections(_ context.Context, q bus.Query) ([]bus.Connection, error) {
+func (s *Service) showConnections(context.Context) ([]bus.Connection, error) {
 	rows := []bus.Connection{}
 	failed := s.failures.byRemote()
 	for _, f := range s.ep.Flows() {
@@ -137,7 +112,6 @@ func (s *Service) showConnections(_ context.Context, q bus.Query) ([]bus.Connect
 				State: "failed", Since: x.at.UTC(), Failures: x.count, LastFailure: x.last, LastFailureAt: x.at.UTC(), Subject: x.subject})
 		}
 	}
-	rows = slices.DeleteFunc(rows, func(r bus.Connection) bool { return q.Name != "" && r.Peer != q.Name })
 	slices.SortStableFunc(rows, func(a, b bus.Connection) int { return strings.Compare(a.Peer+a.Remote, b.Peer+b.Remote) })
 	return rows, nil
 }
@@ -159,7 +133,7 @@ func (s *Service) connectionRow(f transport.FlowInfo) bus.Connection {
 	return row
 }
 
-func (s *Service) showExceptions(_ context.Context, q bus.Query) ([]bus.Exception, error) {
+func (s *Service) showExceptions(context.Context) ([]bus.Exception, error) {
 	rows := exceptions(s.cfg.Node, s.site.Load())
 	for _, text := range s.cfg.Trace.Status().Exceptions() {
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "trace", Risk: text})
@@ -167,7 +141,7 @@ func (s *Service) showExceptions(_ context.Context, q bus.Query) ([]bus.Exceptio
 	for _, weakness := range s.tlsPolicy().Weaknesses() {
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "tls", Value: weakness, Risk: "whoever has the log can read everything that was recorded of these connections"})
 	}
-	return slices.DeleteFunc(rows, func(r bus.Exception) bool { return q.Name != "" && r.Name != q.Name }), nil
+	return rows, nil
 }
 
 // reset applies, restarts or resets a device or trunk, as the field's three buttons do.
@@ -223,19 +197,6 @@ func (s *Service) closeFlows(name, why string) (n int) {
 		}
 	}
 	return n
-}
-
-// traceLevel changes how much is traced.
-func (s *Service) traceLevel(_ context.Context, r bus.TraceLevelRequest) (bus.TraceLevelResult, error) {
-	level, err := trace.ParseLevel(r.Level)
-	if err != nil {
-		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
-	}
-	before := s.cfg.Trace.Levels().Level(Name, r.Device, r.User)
-	if err := s.cfg.Trace.SetLevel(trace.Scope{Service: Name, Device: r.Device, User: r.User}, level); err != nil {
-		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
-	}
-	return bus.TraceLevelResult{Previous: before.String()}, nil
 }
 
 // exceptions lists everything in a configuration that is weaker than the defaults, with the profile it comes from.

@@ -35,7 +35,7 @@ type Service struct {
 	handshakes handshakes
 	pool       *pool
 	listeners  []net.Listener
-	responders []*bus.Responder
+	responders bus.Responders
 	sweeping   chan struct{} // capacity 1
 	site       atomic.Pointer[store.Snapshot]
 
@@ -129,9 +129,7 @@ func (s *Service) Close(context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	for _, r := range s.responders {
-		r.Close()
-	}
+	s.responders.Close()
 	s.mu.Lock()
 	for _, x := range s.sessions {
 		x.conn.Close()

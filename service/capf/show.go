@@ -9,30 +9,17 @@ import (
 	"strings"
 
 	"github.com/locktone/locktone/bus"
-	"github.com/locktone/locktone/trace"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // serve answers what operators ask over the bus.
-func (s *Service) serve() error {
-	b := s.cfg.Bus
-	for _, start := range []func() (*bus.Responder, error){
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbStatus), func(ctx context.Context, _ bus.StatusRequest) (bus.ServiceStatus, error) { return s.Status(ctx), nil })
-		},
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbConnections), s.connections)
-		},
-		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbExceptions), s.exceptions) },
-		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbTraceLevel), s.traceLevel) },
-	} {
-		r, err := start()
-		if err != nil {
-			return err
-		}
-		s.responders = append(s.responders, r)
+func (s *Service) serve() (err error) {
+	a := bus.Answers{Status: s.Status, Connections: s.connections, Exceptions: s.exceptions}
+	if s.cfg.Trace != nil {
+		a.Levels = s.cfg.Trace
 	}
-	return nil
+	s.responders, err = s.cfg.Bus.Answer(Name, a)
+	return err
 }
 
 // Status is how the service is, and where it listens.
@@ -49,7 +36,7 @@ func (s *Service) Status(ctx context.Context) bus.ServiceStatus {
 	return st
 }
 
-func (s *Service) connections(_ context.Context, q bus.Query) ([]bus.Connection, error) {
+func (s *Service) connections(context.Context) ([]bus.Connection, error) {
 	rows := []bus.Connection{}
 	s.mu.Lock()
 	for _, x := range s.sessions {
@@ -60,7 +47,6 @@ func (s *Service) connections(_ context.Context, q bus.Query) ([]bus.Connection,
 		rows = append(rows, bus.Connection{Node: s.cfg.Node, Service: Name, Remote: f.remote.String(), Local: f.local.String(), Transport: "tls", Direction: "inbound",
 			State: "failed", Since: f.first.UTC(), Failures: f.count, LastFailure: f.finding.Sentence(""), LastFailureAt: f.last.UTC()})
 	}
-	rows = slices.DeleteFunc(rows, func(r bus.Connection) bool { return q.Name != "" && r.Peer != q.Name })
 	slices.SortStableFunc(rows, func(a, b bus.Connection) int { return strings.Compare(a.Remote+a.ID, b.Remote+b.ID) })
 	return rows, nil
 }
@@ -76,28 +62,13 @@ func (x *session) row(node string) bus.Connection {
 		ServerName: cs.ServerName, BytesIn: x.shown.in.Load(), BytesOut: x.shown.out.Load(), MessagesIn: x.shown.messages[0].Load(), MessagesOut: x.shown.messages[1].Load()}
 }
 
-func (s *Service) exceptions(_ context.Context, q bus.Query) ([]bus.Exception, error) {
+func (s *Service) exceptions(context.Context) ([]bus.Exception, error) {
 	rows := []bus.Exception{}
-	if s.legacy() && (q.Name == "" || q.Name == s.cfg.Node) {
+	if s.legacy() {
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: Exception, Value: "TLS_RSA_WITH_AES_128_CBC_SHA", Default: "refused",
 			From: "service capf", Risk: "who gets hold of the key of CAPF can read recorded enrolments, authorization strings included"})
 	}
 	return rows, nil
-}
-
-func (s *Service) traceLevel(_ context.Context, r bus.TraceLevelRequest) (bus.TraceLevelResult, error) {
-	if s.cfg.Trace == nil {
-		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeUnavailable, Message: "nothing is traced here"}
-	}
-	level, err := trace.ParseLevel(r.Level)
-	if err != nil {
-		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
-	}
-	before := s.cfg.Trace.Levels().Level(Name, r.Device, r.User)
-	if err := s.cfg.Trace.SetLevel(trace.Scope{Service: Name, Device: r.Device, User: r.User}, level); err != nil {
-		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
-	}
-	return bus.TraceLevelResult{Previous: before.String()}, nil
 }
 
 // A gauge is one figure that is read when somebody asks for it.

@@ -33,7 +33,7 @@ type Service struct {
 	listening  []listening
 	fallen     []string // standard ports that were not to be had, as sentences
 	workers    sync.WaitGroup
-	responders []*bus.Responder
+	responders bus.Responders
 
 	counters counters
 	problems problems
@@ -236,9 +236,7 @@ func (s *Service) first(p protocol) netip.AddrPort {
 
 // Close stops listening and ends what runs: HTTP answers have until ctx ends, TFTP transfers are told to ask again elsewhere.
 func (s *Service) Close(ctx context.Context) error {
-	for _, r := range s.responders {
-		r.Close()
-	}
+	s.responders.Close()
 	var err error
 	if s.http != nil {
 		if err = s.http.Shutdown(ctx); err != nil {

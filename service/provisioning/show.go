@@ -11,31 +11,12 @@ import (
 
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
-	"github.com/locktone/locktone/trace"
 )
 
 // serve answers what operators ask over the bus.
-func (s *Service) serve() error {
-	b := s.cfg.Bus
-	for _, start := range []func() (*bus.Responder, error){
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbStatus), func(ctx context.Context, _ bus.StatusRequest) (bus.ServiceStatus, error) { return s.Status(ctx), nil })
-		},
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbConnections), s.showConnections)
-		},
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbExceptions), s.showExceptions)
-		},
-		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbTraceLevel), s.traceLevel) },
-	} {
-		r, err := start()
-		if err != nil {
-			return err
-		}
-		s.responders = append(s.responders, r)
-	}
-	return nil
+func (s *Service) serve() (err error) {
+	s.responders, err = s.cfg.Bus.Answer(Name, bus.Answers{Status: s.Status, Connections: s.showConnections, Exceptions: s.showExceptions, Levels: s.cfg.Trace})
+	return err
 }
 
 // Status is how the service is, and where it listens.
@@ -51,7 +32,7 @@ func (s *Service) Status(ctx context.Context) bus.ServiceStatus {
 	return st
 }
 
-func (s *Service) showConnections(_ context.Context, q bus.Query) ([]bus.Connection, error) {
+func (s *Service) showConnections(context.Context) ([]bus.Connection, error) {
 	rows := []bus.Connection{}
 	open, _ := s.gate.list()
 	for _, c := range open {
@@ -67,7 +48,6 @@ func (s *Service) showConnections(_ context.Context, q bus.Query) ([]bus.Connect
 		rows = append(rows, bus.Connection{Node: s.cfg.Node, Service: Name, Peer: Resolve(t.Name).Device, Remote: t.Remote.String(), Local: t.Local.String(), Transport: "udp", Direction: "inbound",
 			State: "established", Since: t.Began.UTC()})
 	}
-	rows = slices.DeleteFunc(rows, func(r bus.Connection) bool { return q.Name != "" && r.Peer != q.Name })
 	slices.SortFunc(rows, func(a, b bus.Connection) int { return cmp.Compare(a.Peer+a.Remote, b.Peer+b.Remote) })
 	return rows, nil
 }
@@ -75,7 +55,7 @@ func (s *Service) showConnections(_ context.Context, q bus.Query) ([]bus.Connect
 // transportOf is what a protocol goes over, as tables and traces call it.
 func transportOf(p protocol) string { return [...]string{"udp", "tcp", "tls"}[p] }
 
-func (s *Service) showExceptions(ctx context.Context, q bus.Query) ([]bus.Exception, error) {
+func (s *Service) showExceptions(ctx context.Context) ([]bus.Exception, error) {
 	rows := []bus.Exception{}
 	for _, weakness := range s.tlsPolicy().TLSPolicy.Weaknesses() {
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "tls", Value: weakness, Risk: "whoever has the log can read everything that was recorded of these connections"})
@@ -92,20 +72,7 @@ func (s *Service) showExceptions(ctx context.Context, q bus.Query) ([]bus.Except
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: string(config.KindPhoneSecurityProfile), Name: name, Setting: "tftpEncryptedConfig", Value: config.EncryptOff.String(),
 			Default: config.EncryptWhenPossible.String(), Risk: "everybody on the network can read the numbers and names of these phones; there are no passwords in the files"})
 	}
-	return slices.DeleteFunc(rows, func(r bus.Exception) bool { return q.Name != "" && r.Name != q.Name }), nil
-}
-
-// traceLevel changes how much is traced.
-func (s *Service) traceLevel(_ context.Context, r bus.TraceLevelRequest) (bus.TraceLevelResult, error) {
-	level, err := trace.ParseLevel(r.Level)
-	if err != nil {
-		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
-	}
-	before := s.cfg.Trace.Levels().Level(Name, r.Device, r.User)
-	if err := s.cfg.Trace.SetLevel(trace.Scope{Service: Name, Device: r.Device, User: r.User}, level); err != nil {
-		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
-	}
-	return bus.TraceLevelResult{Previous: before.String()}, nil
+	return rows, nil
 }
 
 // Metrics are the service's figures, read when somebody asks for them.

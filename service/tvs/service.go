@@ -32,7 +32,7 @@ type Service struct {
 	trouble atomic.Pointer[string] // why the last question found no answer; nil: it did
 
 	listeners  []net.Listener
-	responders []*bus.Responder
+	responders bus.Responders
 }
 
 // Start starts the service. It returns when it listens.
@@ -70,9 +70,7 @@ func (s *Service) start() error {
 
 // Close stops listening and ends every connection; ctx bounds how long it waits for answers under way.
 func (s *Service) Close(ctx context.Context) error {
-	for _, r := range s.responders {
-		r.Close()
-	}
+	s.responders.Close()
 	var errs []error
 	for _, l := range s.listeners {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -17,31 +16,11 @@ import (
 )
 
 // serve answers what other services and administration ask on the bus.
-func (s *Service) serve() error {
-	b := s.cfg.Bus
-	for _, start := range []func() (*bus.Responder, error){
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbStatus), func(ctx context.Context, _ bus.StatusRequest) (bus.ServiceStatus, error) { return s.Status(ctx), nil })
-		},
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbConnections), func(_ context.Context, q bus.Query) ([]bus.Connection, error) {
-				return slices.DeleteFunc(s.table.rows(s.cfg.Node), func(r bus.Connection) bool { return q.Name != "" && r.Peer != q.Name }), nil
-			})
-		},
-		func() (*bus.Responder, error) {
-			return bus.Serve(b, b.Subject(Name, bus.VerbExceptions), func(_ context.Context, q bus.Query) ([]bus.Exception, error) {
-				return slices.DeleteFunc(s.cfg.weaknesses(), func(r bus.Exception) bool { return q.Name != "" && r.Name != q.Name }), nil
-			})
-		},
-		func() (*bus.Responder, error) { return bus.Serve(b, b.Subject(Name, bus.VerbTraceLevel), s.traceLevel) },
-	} {
-		r, err := start()
-		if err != nil {
-			return err
-		}
-		s.responders = append(s.responders, r)
-	}
-	return nil
+func (s *Service) serve() (err error) {
+	s.responders, err = s.cfg.Bus.Answer(Name, bus.Answers{Status: s.Status, Levels: s.cfg.Trace,
+		Connections: func(context.Context) ([]bus.Connection, error) { return s.table.rows(s.cfg.Node), nil },
+		Exceptions:  func(context.Context) ([]bus.Exception, error) { return s.cfg.weaknesses(), nil }})
+	return err
 }
 
 // Status is how the service is, and where it listens.
@@ -51,19 +30,6 @@ func (s *Service) Status(context.Context) bus.ServiceStatus {
 		st.State, st.Problem = "degraded", "questions of phones cannot be answered: "+*why
 	}
 	return st
-}
-
-// traceLevel changes how much is traced.
-func (s *Service) traceLevel(_ context.Context, r bus.TraceLevelRequest) (bus.TraceLevelResult, error) {
-	level, err := trace.ParseLevel(r.Level)
-	if err != nil {
-		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
-	}
-	before := s.cfg.Trace.Levels().Level(Name, r.Device, r.User)
-	if err := s.cfg.Trace.SetLevel(trace.Scope{Service: Name, Device: r.Device, User: r.User}, level); err != nil {
-		return bus.TraceLevelResult{}, &bus.Error{Code: bus.CodeInvalid, Message: err.Error()}
-	}
-	return bus.TraceLevelResult{Previous: before.String()}, nil
 }
 
 // note records a remark.

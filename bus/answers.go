@@ -1,0 +1,97 @@
+package bus
+
+import (
+	"context"
+	"slices"
+)
+
+// Answers is what a service tells operators. A question whose field is nil is
+// not answered, but for TraceLevel: without Levels nothing is traced. Lists are
+// given whole; what a Query names is picked here.
+type Answers struct {
+	Status        func(context.Context) ServiceStatus
+	Registrations func(context.Context) ([]Registration, error)
+	Trunks        func(context.Context) ([]TrunkState, error)
+	Connections   func(context.Context) ([]Connection, error)
+	Exceptions    func(context.Context) ([]Exception, error)
+	Reset         Handler[ResetRequest, ResetResult]
+	Levels        Levels
+}
+
+// Levels changes how much a service traces while it runs; *trace.Recorder does.
+type Levels interface {
+	// ChangeLevel takes a level as package trace spells it and returns the one that was in force.
+	ChangeLevel(service, device, user, level string) (previous string, err error)
+}
+
+// Responders answer for one service.
+type Responders []*Responder
+
+// Close ends them all.
+func (rs Responders) Close() {
+	for _, r := range rs {
+		r.Close()
+	}
+}
+
+// Answer serves the service's answers on this node. On an error what was
+// started is returned as well, to be closed.
+func (b *Bus) Answer(service string, a Answers) (Responders, error) {
+	var out Responders
+	for _, start := range []func() (*Responder, error){
+		func() (*Responder, error) {
+			return Serve(b, b.Subject(service, VerbStatus), func(ctx context.Context, _ StatusRequest) (ServiceStatus, error) { return a.Status(ctx), nil })
+		},
+		serveRows(b, b.Subject(service, VerbRegistrations), a.Registrations, func(r Registration) string { return r.Device }),
+		serveRows(b, b.Subject(service, VerbTrunks), a.Trunks, func(r TrunkState) string { return r.Trunk }),
+		serveRows(b, b.Subject(service, VerbConnections), a.Connections, func(r Connection) string { return r.Peer }),
+		serveRows(b, b.Subject(service, VerbExceptions), a.Exceptions, func(r Exception) string { return r.Name }),
+		func() (*Responder, error) {
+			if a.Reset == nil {
+				return nil, nil
+			}
+			return Serve(b, b.Subject(service, VerbReset), a.Reset)
+		},
+		func() (*Responder, error) {
+			return Serve(b, b.Subject(service, VerbTraceLevel), func(_ context.Context, r TraceLevelRequest) (TraceLevelResult, error) {
+				return changeLevel(service, a.Levels, r)
+			})
+		},
+	} {
+		r, err := start()
+		if err != nil {
+			return out, err
+		}
+		if r != nil {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// serveRows answers with those of the rows that bear the name asked for; nil rows are not served.
+func serveRows[T any](b *Bus, s Subject, rows func(context.Context) ([]T, error), name func(T) string) func() (*Responder, error) {
+	return func() (*Responder, error) {
+		if rows == nil {
+			return nil, nil
+		}
+		return Serve(b, s, func(ctx context.Context, q Query) ([]T, error) {
+			all, err := rows(ctx)
+			if err != nil || q.Name == "" {
+				return all, err
+			}
+			return slices.DeleteFunc(all, func(r T) bool { return name(r) != q.Name }), nil
+		})
+	}
+}
+
+func changeLevel(service string, l Levels, r TraceLevelRequest) (TraceLevelResult, error) {
+	if l == nil {
+		return TraceLevelResult{}, &Error{CodeUnavailable, "nothing is traced here"}
+	}
+	previous, err := l.ChangeLevel(service, r.Device, r.User, r.Level)
+	if err != nil {
+		return TraceLevelResult{}, &Error{CodeInvalid, err.Error()}
+	}
+	return TraceLevelResult{Previous: previous}, nil
+}
