@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -163,7 +161,7 @@ func (s *trustScenario) order(ctx context.Context) (string, error) {
 
 func (s *trustScenario) provision(ctx context.Context) (string, error) {
 	for _, d := range desks {
-		p, err := desk.Start(ctx, desk.Config{Name: d.name, Dir: filepath.Join(s.dir, d.name), Source: enroll.TFTP{Server: s.tftp()}, Domain: "locktone.test", Authorization: s.tokens[d.name],
+		p, err := desk.Start(ctx, desk.Config{Name: d.name, Dir: filepath.Join(s.dir, d.name), Source: enroll.TFTP{Server: s.site.Provisioning.TFTP().String()}, Domain: "locktone.test", Authorization: s.tokens[d.name],
 			Observe: func(e enroll.Event) { s.progress(d.name + ": " + e.Text) }})
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", d.name, err)
@@ -186,16 +184,6 @@ func (s *trustScenario) provision(ctx context.Context) (string, error) {
 		}
 	}
 	return "by TFTP, pinned by the token; registered encrypted with the LSC they enrolled for", nil
-}
-
-// tftp is where files are served: a free port where 69 may not be bound.
-func (s *trustScenario) tftp() string {
-	for _, a := range s.site.Provisioning.Addresses() {
-		if at, ok := strings.CutPrefix(a, "tftp "); ok {
-			return at
-		}
-	}
-	return ""
 }
 
 func (s *trustScenario) registration(ctx context.Context, device string) (bus.Registration, error) {
@@ -238,7 +226,7 @@ func (s *trustScenario) note(ctx context.Context) (_ string, err error) {
 func (s *trustScenario) presented(ctx context.Context) (map[string]string, error) {
 	out := map[string]string{}
 	at := s.site.CallManager()
-	for service, port := range map[string]uint16{callmanager.Name: 5061, "capf": 3804, "tvs": 2445, provisioning.Name: s.https()} {
+	for service, port := range map[string]uint16{callmanager.Name: 5061, "capf": 3804, "tvs": 2445, provisioning.Name: s.site.Provisioning.HTTPS().Port()} {
 		serial, err := serverSerial(ctx, netip.AddrPortFrom(at, port).String())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", service, err)
@@ -257,18 +245,6 @@ func (s *trustScenario) presented(ctx context.Context) (map[string]string, error
 	roots := s.site.CA.Roots()
 	out["root"] = roots[len(roots)-1].SerialNumber.Text(16)
 	return out, nil
-}
-
-func (s *trustScenario) https() uint16 {
-	for _, a := range s.site.Provisioning.Addresses() {
-		if at, ok := strings.CutPrefix(a, "https "); ok {
-			if _, port, err := net.SplitHostPort(at); err == nil {
-				n, _ := strconv.ParseUint(port, 10, 16)
-				return uint16(n)
-			}
-		}
-	}
-	return 0
 }
 
 // serverSerial is the serial number of what a port presents; it is looked at, not trusted.

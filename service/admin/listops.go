@@ -20,6 +20,7 @@ import (
 type Lists interface {
 	Current(ctx context.Context, kind trustlist.Kind) (lists.Version, error)
 	For(ctx context.Context, holder string, kind trustlist.Kind) (lists.File, error)
+	Changed(ctx context.Context) <-chan struct{}
 }
 
 // Mode is the security mode of the cluster and the lists that tell it to phones.
@@ -147,12 +148,9 @@ func (s *Server) setMode(ctx context.Context, in *modeInput) (*body[Mode], error
 	return &body[Mode]{m}, err
 }
 
-// listPoll is how often the lists are looked at while a change of mode is waited for.
-const listPoll = 50 * time.Millisecond
-
+// awaitMode waits until the lists in force say what the configuration says.
 func (s *Server) awaitMode(ctx context.Context) (Mode, error) {
-	tick := time.NewTicker(listPoll)
-	defer tick.Stop()
+	published := s.cfg.Lists.Changed(ctx)
 	for {
 		snap, err := s.cfg.Store.Site(ctx)
 		if err != nil {
@@ -163,7 +161,7 @@ func (s *Server) awaitMode(ctx context.Context) (Mode, error) {
 			return m, err
 		}
 		select {
-		case <-tick.C:
+		case <-published:
 		case <-ctx.Done():
 			return m, problem(bus.CodeUnavailable, fmt.Sprintf("the configuration says %s, the trust lists do not yet: look at `locktone status` for what keeps them from being published", m.Mode))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -46,19 +47,12 @@ func (s *Service) notifyTag(b binding, n notice, tag any) {
 // tell lets a phone know that it should look at its configuration again (apply), register again (restart) or start over
 // (reset), in the words it knows: the desk phones of one maker take the event service-control, everybody else check-sync.
 func (s *Service) tell(b binding, action bus.Action) {
-	n := notice{event: "check-sync;reboot=" + yesNo(action == bus.ActionReset)}
+	n := notice{event: "check-sync;reboot=" + strconv.FormatBool(action == bus.ActionReset)}
 	if strings.HasPrefix(b.agent, "Cisco") {
 		word := map[bus.Action]string{bus.ActionApply: "apply-config", bus.ActionRestart: "restart", bus.ActionReset: "reset"}[action]
 		n = notice{"service-control", "text/plain", []byte(fmt.Sprintf("action=%s\r\nRegisterCallId={%s}\r\nConfigVersionStamp={%d}\r\n", word, b.callID, s.site.Load().Revision()))}
 	}
 	s.notifyTag(b, n, tidings{b.device})
-}
-
-func yesNo(v bool) string {
-	if v {
-		return "true"
-	}
-	return "false"
 }
 
 // moved lists the registrations of phones that must come another way under the next configuration than under the present one:

@@ -9,7 +9,6 @@ import (
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/pki"
-	"github.com/locktone/locktone/pki/capfprofile"
 	"github.com/locktone/locktone/pki/lists"
 	"github.com/locktone/locktone/pki/rotation"
 	"github.com/locktone/locktone/service/callmanager"
@@ -178,9 +177,13 @@ func (s *Site) confirm(service string, e *pki.Entry) {
 	}
 	presented := x.identity.Snapshot().Certificates.Generation
 	for _, kind := range []trustlist.Kind{trustlist.CTL, trustlist.ITL} {
-		copies := h.Of(kind).May()
+		held := h.Of(kind)
+		if len(held.Fetched) == 0 { // nothing is open: the one list it may hold was proved before
+			continue
+		}
+		copies := held.May()
 		at := slices.IndexFunc(copies, func(c lists.Copy) bool { return s.names(kind, c.Version, service, presented) })
-		if at > 0 || at == 0 && copies[0] != h.Of(kind).Confirmed {
+		if at > 0 || at == 0 && copies[0] != held.Confirmed {
 			s.Holdings.Confirmed(lists.Fetch{Device: e.Name, Address: h.Address, Kind: kind, Version: copies[at].Version, Signer: copies[at].Signer})
 		}
 	}
@@ -194,7 +197,8 @@ func (s *Site) names(kind trustlist.Kind, version int, service string, generatio
 	})
 }
 
-// observe takes what handshakes showed: chains for the forecast, and certificates that were enrolled and are now seen in use.
+// observe takes what handshakes showed: chains for the forecast, and which lists devices hold. Which enrolled certificates are in
+// use is CAPF's to ask, when a profile waits to know.
 func (s *Site) observe() {
 	seen := rotation.NewSeen(s.ctx, s.Store.Documents("chains-seen"), nil)
 	for {
@@ -203,9 +207,6 @@ func (s *Site) observe() {
 			seen.Observe(o.Report, o.Side, pki.PeerPolicy{Peer: o.Peer, Kinds: o.Report.Kinds})
 			if e := o.Report.Entry; e != nil && o.Report.OK() {
 				s.confirm(o.Identity, e)
-				if err := s.Profiles.Used(s.ctx, e.Kind, e.Name, e.Ref); err != nil && !errors.Is(err, capfprofile.ErrNotFound) && s.ctx.Err() == nil {
-					s.trouble("certificate in use: " + err.Error())
-				}
 			}
 		case <-s.ctx.Done():
 			return

@@ -294,7 +294,7 @@ func (g *graph) knowledge(kind trustlist.Kind, copies []lists.Copy) ([]rotation.
 }
 
 func (g *graph) told(kind trustlist.Kind, c lists.Copy) (rotation.Held, error) {
-	key := versionKey{kind: kind, number: c.Version, signer: c.Signer}
+	key := versionKey{kind, c.Version, c.Signer}
 	if h, known := g.known[key]; known {
 		return h, nil
 	}

@@ -122,26 +122,49 @@ func (s *Site) trust(ctx context.Context) (*pki.Trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	for folder, kind := range map[string]pki.Kind{"devices": pki.KindDevice, "peers": pki.KindPeer} {
-		files, err := filepath.Glob(filepath.Join(s.opt.Home, "trust", folder, "*.pem"))
+	err = s.trustFolder("*.pem", func(kind pki.Kind, b []byte) error {
+		list, err := pki.ParseCertificates(b)
+		for _, c := range list {
+			foreign = append(foreign, pki.Anchor{Certificate: c, Kinds: pki.KindsOf(kind)})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	trust, err := s.CA.Trust(foreign...)
+	if err != nil {
+		return nil, err
+	}
+	// Revocation lists of foreign authorities, PEM or DER. Our own certificates need none: the register knows.
+	err = s.trustFolder("*.crl", func(_ pki.Kind, b []byte) (err error) {
+		trust, err = trust.WithCRL(b)
+		return err
+	})
+	return trust, err
+}
+
+// trustFolder reads the files of the home folder about foreign authorities: those for devices, then those for peers.
+func (s *Site) trustFolder(pattern string, each func(kind pki.Kind, content []byte) error) error {
+	for _, x := range []struct {
+		folder string
+		kind   pki.Kind
+	}{{"devices", pki.KindDevice}, {"peers", pki.KindPeer}} {
+		files, err := filepath.Glob(filepath.Join(s.opt.Home, "trust", x.folder, pattern))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, f := range files {
 			b, err := os.ReadFile(f)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			list, err := pki.ParseCertificates(b)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", f, err)
-			}
-			for _, c := range list {
-				foreign = append(foreign, pki.Anchor{Certificate: c, Kinds: pki.KindsOf(kind)})
+			if err := each(x.kind, b); err != nil {
+				return fmt.Errorf("%s: %w", f, err)
 			}
 		}
 	}
-	return s.revocations(s.CA.Trust(foreign...))
+	return nil
 }
 
 // use takes the trust of now into use by every identity: by its next handshake in either direction. Connections of peers that
