@@ -151,7 +151,7 @@ func (c *Certificates) Revoke(ctx context.Context, r pki.Ref, at time.Time, reas
 	})
 	if err == nil {
 		c.keep(e)
-		c.s.signals.tell(noticeCertificate)
+		c.s.signals.tell(noticeCertificate, struct{}{})
 	}
 	return err
 }
@@ -161,7 +161,7 @@ func (c *Certificates) Revoke(ctx context.Context, r pki.Ref, at time.Time, reas
 // node. It is closed when ctx ends or the store closes.
 func (c *Certificates) Watch(ctx context.Context) <-chan struct{} {
 	ch := c.s.signals.add(noticeCertificate)
-	context.AfterFunc(ctx, func() { c.s.signals.drop(noticeCertificate, ch) })
+	context.AfterFunc(ctx, func() { c.s.signals.drop(ch) })
 	return ch
 }
 

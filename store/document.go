@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -110,7 +109,7 @@ func (d *Documents) PutAll(ctx context.Context, writes []Write) (revisions []int
 	if err != nil {
 		return nil, err
 	}
-	d.s.signals.tell(noticeDocument + d.collection)
+	d.s.signals.tell(noticeDocument+d.collection, struct{}{})
 	return revisions, nil
 }
 
@@ -176,7 +175,7 @@ func (d *Documents) Delete(ctx context.Context, key string, ifRevision int64) er
 		return d.s.e.tell(ctx, tx, noticeDocument+d.collection)
 	})
 	if err == nil {
-		d.s.signals.tell(noticeDocument + d.collection)
+		d.s.signals.tell(noticeDocument+d.collection, struct{}{})
 	}
 	return err
 }
@@ -186,68 +185,6 @@ func (d *Documents) Delete(ctx context.Context, key string, ifRevision int64) er
 // reads are one value. It is closed when ctx ends or the store closes.
 func (d *Documents) Watch(ctx context.Context) <-chan struct{} {
 	c := d.s.signals.add(noticeDocument + d.collection)
-	context.AfterFunc(ctx, func() { d.s.signals.drop(noticeDocument+d.collection, c) })
+	context.AfterFunc(ctx, func() { d.s.signals.drop(c) })
 	return c
-}
-
-// signals are the channels of Documents.Watch and Certificates.Watch by notice, each with room for one value.
-type signals struct {
-	mu     sync.Mutex
-	by     map[string][]chan struct{}
-	closed bool
-}
-
-func (w *signals) add(notice string) chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	c := make(chan struct{}, 1)
-	if w.closed {
-		close(c)
-		return c
-	}
-	if w.by == nil {
-		w.by = make(map[string][]chan struct{})
-	}
-	w.by[notice] = append(w.by[notice], c)
-	return c
-}
-
-// tell wakes those who wait for a notice; noticeAll wakes everybody.
-func (w *signals) tell(notice string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for name, list := range w.by {
-		if notice != noticeAll && name != notice {
-			continue
-		}
-		for _, c := range list {
-			select {
-			case c <- struct{}{}:
-			default:
-			}
-		}
-	}
-}
-
-func (w *signals) drop(notice string, c chan struct{}) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i, x := range w.by[notice] {
-		if x == c {
-			w.by[notice] = append(w.by[notice][:i], w.by[notice][i+1:]...)
-			close(c)
-			return
-		}
-	}
-}
-
-func (w *signals) close() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, list := range w.by {
-		for _, c := range list {
-			close(c)
-		}
-	}
-	w.by, w.closed = nil, true
 }

@@ -18,9 +18,9 @@ type Store struct {
 	now      func() time.Time
 	current  atomic.Pointer[Snapshot]
 	reload   sync.Mutex // serialises reading of snapshots
-	watchers watchers
+	watchers feeds[Snapshot]
 	certs    Certificates
-	signals  signals
+	signals  feeds[struct{}] // by notice
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	closed   sync.Once
@@ -74,7 +74,7 @@ func (s *Store) noticed(ctx context.Context, what string) {
 	if what == noticeAll || what == noticeRevision {
 		_, _ = s.refresh(ctx)
 	}
-	s.signals.tell(what)
+	s.signals.tell(what, struct{}{})
 }
 
 // lowSpace is the free space under which Health warns, in bytes: a small write

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"sync"
 
 	"github.com/locktone/locktone/config"
 )
@@ -68,7 +67,7 @@ func (e *engine) isolation() sql.IsolationLevel {
 // publish takes a snapshot into use and tells the watchers. The caller holds reload.
 func (s *Store) publish(next *Snapshot) {
 	s.current.Store(next)
-	s.watchers.tell(*next)
+	s.watchers.tell(noticeRevision, *next)
 }
 
 // Watch returns a channel that carries the newest snapshot after each change,
@@ -76,61 +75,9 @@ func (s *Store) publish(next *Snapshot) {
 // slow reader misses intermediate snapshots, never the last. It is closed when
 // ctx ends or the store closes.
 func (s *Store) Watch(ctx context.Context) <-chan Snapshot {
-	c := s.watchers.add()
+	c := s.watchers.add(noticeRevision)
 	context.AfterFunc(ctx, func() { s.watchers.drop(c) })
 	return c
-}
-
-// watchers are the channels of Watch, each with room for one snapshot.
-type watchers struct {
-	mu     sync.Mutex
-	all    []chan Snapshot
-	closed bool
-}
-
-func (w *watchers) add() chan Snapshot {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	c := make(chan Snapshot, 1)
-	if w.closed {
-		close(c)
-		return c
-	}
-	w.all = append(w.all, c)
-	return c
-}
-
-func (w *watchers) tell(s Snapshot) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.all {
-		select {
-		case <-c: // the one not read yet is no longer the newest
-		default:
-		}
-		c <- s
-	}
-}
-
-func (w *watchers) drop(c chan Snapshot) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i, x := range w.all {
-		if x == c {
-			w.all = append(w.all[:i], w.all[i+1:]...)
-			close(c)
-			return
-		}
-	}
-}
-
-func (w *watchers) close() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.all {
-		close(c)
-	}
-	w.all, w.closed = nil, true
 }
 
 // SiteAt returns the configuration as it was at an earlier revision, from the

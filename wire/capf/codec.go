@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/locktone/locktone/wire/secret"
 )
 
 // Port is where CAPF listens.
@@ -275,7 +277,7 @@ func (m Message) String() string {
 func (e Element) text() string {
 	switch e.Tag {
 	case TagPassword:
-		return redacted
+		return secret.Redacted
 	case TagReasonInfo, TagDeviceName:
 		return fmt.Sprintf("%q", trimNUL(e.Value))
 	case TagCertificate, TagPublicKey, TagSignedData, TagSHA2SignedData, TagSUDI:
@@ -293,7 +295,7 @@ func (m Message) Redacted() Message {
 	c.Elements = append([]Element{}, m.Elements...)
 	for i, e := range c.Elements {
 		if e.Tag == TagPassword && len(trimNUL(e.Value)) > 0 {
-			c.Elements[i].Value = []byte(redacted)
+			c.Elements[i].Value = []byte(secret.Redacted)
 		}
 	}
 	return c

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/locktone/locktone/wire/secret"
 )
 
 // tokenPrefix is the form's name and version.
@@ -47,7 +49,7 @@ func tokenCheck(password, signers string) string {
 
 // String hides the authorization string and says how many signers are pinned.
 func (t JoinToken) String() string {
-	return fmt.Sprintf("%s%s with %d pinned signers", tokenPrefix, redacted, len(t.Signers))
+	return fmt.Sprintf("%s%s with %d pinned signers", tokenPrefix, secret.Redacted, len(t.Signers))
 }
 
 // GoString hides the authorization string from %#v.

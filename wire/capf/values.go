@@ -4,7 +4,8 @@ import (
 	"crypto"
 	"encoding/binary"
 	"fmt"
-	"log/slog"
+
+	"github.com/locktone/locktone/wire/secret"
 )
 
 // Reason is how a request or a session ended.
@@ -226,28 +227,9 @@ func parseCertificates(v []byte) ([]Certificate, *ParseError) {
 	return list, nil
 }
 
-const redacted = "[redacted]"
-
-// Secret is an authorization string. It prints nothing useful; Reveal is the only way to its characters.
-type Secret struct{ text string }
+// Secret is an authorization string; the zero value is the null string. It prints nothing useful; Reveal is the only way to
+// its characters.
+type Secret = secret.Text
 
 // NewSecret wraps an authorization string.
-func NewSecret(text string) Secret { return Secret{text} }
-
-// Reveal is the string itself.
-func (s Secret) Reveal() string { return s.text }
-
-// IsZero says whether the string is empty: the null string.
-func (s Secret) IsZero() bool { return s.text == "" }
-
-// String hides the secret.
-func (Secret) String() string { return redacted }
-
-// GoString hides the secret from %#v.
-func (Secret) GoString() string { return redacted }
-
-// MarshalText hides the secret from encoders.
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// LogValue hides the secret from slog.
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+func NewSecret(text string) Secret { return secret.New(text) }
