@@ -3,14 +3,16 @@
 //
 // The words are the field's: a pattern lives in a partition; a calling search space is an ordered list of partitions and says
 // what a caller may reach; a translation pattern rewrites the digits and asks again, with a search space of its own; a route
-// pattern leads to a trunk or route list; a directory number leads to a line; an applet pattern leads to a program of ours.
+// pattern leads to a trunk or route list; a directory number leads to a line; an applet pattern leads to a program of ours; hunt,
+// park, meet-me and feature patterns lead to what they are named after.
 //
 // # Patterns
 //
 //	0-9 A-D * #   that digit                \+      a plus sign (global form of E.164)
 //	X             any one digit 0-9         [1-57]  one digit of the set, [^1-5] one digit 0-9 not in it
 //	!             one or more digits 0-9,   .       no digit: marks where the pre-dot discard cuts
-//	              once per pattern, never before the dot
+//	              once per pattern, never before the dot; in a feature code also +, so that its argument (what stands
+//	              behind the dot) can be a global number
 //
 // # Which pattern wins
 //

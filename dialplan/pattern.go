@@ -43,6 +43,23 @@ type template struct {
 	loop     bool
 }
 
+// globalArgument lets the "!" of a feature code take a plus sign too: a forward to +4930555 is dialled *21+4930555.
+func (t *template) globalArgument() {
+	for i := range t.elements {
+		if t.elements[i].loop {
+			t.elements[i].set |= 1 << symbol('+')
+		}
+	}
+}
+
+// rest is what stands behind the dot of a number that matched.
+func (t *template) rest(number string) string {
+	if t.dot < 0 {
+		return ""
+	}
+	return number[t.dot:]
+}
+
 // maxLength bounds patterns and dialled numbers. E.164 numbers have 15 digits; the rest is room for access codes.
 const maxLength = 48
 

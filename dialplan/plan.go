@@ -66,11 +66,14 @@ func (p *Plan) addPattern(i int) (errs []error) {
 	if err != nil {
 		return []error{&RuleError{i, -1, "digits", err}}
 	}
+	if pat.Kind == ToFeature {
+		t.globalArgument()
+	}
 	if len(t.elements) == 0 && pat.Kind != Translation {
 		errs = append(errs, &RuleError{i, -1, "digits", errors.New("no digits; only a translation may match nothing (hotline)")})
 	}
 	if (pat.Kind >= ToTrunk) != (pat.To != "") {
-		errs = append(errs, &RuleError{i, -1, "to", fmt.Errorf("a pattern of kind %s with to=%q; trunk, route-list and applet patterns need a name, others have none", pat.Kind, pat.To)})
+		errs = append(errs, &RuleError{i, -1, "to", fmt.Errorf("a pattern of kind %s with to=%q; patterns that lead to a line, a translation or nowhere have none, all others need a name", pat.Kind, pat.To)})
 	}
 	for _, tr := range []struct {
 		field string
@@ -148,7 +151,7 @@ func (p *Plan) route(q Query, why *explainer) Result {
 		if more && !q.Complete && !pat.Urgent {
 			return Result{Outcome: MoreDigits, Called: res.Called, Calling: res.Calling}
 		}
-		res.Pattern = pat
+		res.Pattern, res.Rest = pat, t.rest(res.Called)
 		res.Called = pat.Called.apply(res.Called, t.dot)
 		res.Calling = pat.Calling.Apply(res.Calling)
 		if pat.Presentation != PresentationDefault {

@@ -372,3 +372,34 @@ func TestPresentation(t *testing.T) {
 		}
 	}
 }
+
+// TestFeatureCodes: what stands behind the dot is the argument, in global form too; a feature without one has none.
+func TestFeatureCodes(t *testing.T) {
+	p := compile(t, Rules{Patterns: []Pattern{
+		{Digits: "*21.!", Kind: ToFeature, To: "forward-all"},
+		{Digits: "#21", Kind: ToFeature, To: "forward-cancel"},
+		{Digits: "*8.XX", Kind: ToFeature, To: "pickup", Called: Transform{Discard: "predot"}},
+		{Digits: "70X", Kind: ToPark, To: "lobby"},
+		{Digits: "6000", Kind: ToHunt, To: "sales"},
+		{Digits: "9.!", Kind: ToTrunk, To: "t"},
+	}})
+	for _, c := range []struct{ dialled, to, called, rest string }{
+		{"*212001", "forward-all", "*212001", "2001"},
+		{"*21+49305550", "forward-all", "*21+49305550", "+49305550"},
+		{"#21", "forward-cancel", "#21", ""},
+		{"*812", "pickup", "12", "12"},
+		{"703", "lobby", "703", ""},
+		{"6000", "sales", "6000", ""},
+	} {
+		r := p.Route(Query{Called: c.dialled, Complete: true})
+		if r.Outcome != Match || r.Pattern.To != c.to || r.Called != c.called || r.Rest != c.rest {
+			t.Errorf("%s: %s %+v called %q rest %q, want %s, %q, %q", c.dialled, r.Outcome, r.Pattern, r.Called, r.Rest, c.to, c.called, c.rest)
+		}
+	}
+	if r := p.Route(Query{Called: "9+49", Complete: true}); r.Outcome != NoMatch {
+		t.Errorf("a plus inside the ! of a route pattern: %s", r.Outcome)
+	}
+	if _, err := Compile(Rules{Patterns: []Pattern{{Digits: "6000", Kind: ToHunt}}}); err == nil {
+		t.Error("a hunt pattern without a name compiles")
+	}
+}

@@ -23,8 +23,8 @@ type Pattern struct {
 	Digits    string `json:"digits"`
 	Partition string `json:"partition,omitempty"`
 	Kind      Kind   `json:"kind"`
-	// To is the trunk, route list or applet; a directory number leads to the line (Digits without backslashes, Partition) and
-	// leaves it empty.
+	// To is the name of what the pattern leads to (for ToFeature that of the feature: "pickup"); a directory number leads to the
+	// line (Digits without backslashes, Partition) and leaves it empty.
 	To string `json:"to,omitempty"`
 	// Urgent ends digit collection on a match though longer strings could match (emergency numbers).
 	Urgent bool `json:"urgent,omitempty"`
@@ -59,6 +59,10 @@ const (
 	ToTrunk
 	ToRouteList
 	ToApplet
+	ToHunt    // a hunt pilot
+	ToPark    // a park slot, or a range of them
+	ToMeetMe  // a conference people dial into
+	ToFeature // a feature access code: what stands behind the dot (Result.Rest) is its argument
 )
 
 // A Transform rewrites a number: first Discard, then Mask, then Prefix.
@@ -102,11 +106,15 @@ type Result struct {
 	// Called and Calling are the numbers after all transformations.
 	Called  string
 	Calling string
+	// Rest is what the winning pattern matched behind its dot, before any transformation: the argument of a feature code. Empty
+	// when the pattern has no dot.
+	Rest string
 	// Presentation is what the last pattern on the way said that said anything.
 	Presentation Presentation
 }
 
-var kindNames = [...]string{"blocked", "directory-number", "translation", "trunk", "route-list", "applet"}
+var kindNames = [...]string{"blocked", "directory-number", "translation", "trunk", "route-list", "applet",
+	"hunt", "park", "meet-me", "feature"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
