@@ -21,6 +21,10 @@ type Ring struct {
 	// Media is the offer; KindNone sends an INVITE without SDP.
 	Media    Media  `json:"media,omitzero"`
 	GlobalID string `json:"global_id,omitempty"`
+	// AutoAnswer asks the phone to answer by itself (Call-Info answer-after=0, RFC 5373 in spirit).
+	AutoAnswer bool `json:"auto_answer,omitempty"`
+	// Quiet asks the phone not to ring aloud (call waiting tone, do not disturb with the ringer off): Alert-Info.
+	Quiet bool `json:"quiet,omitempty"`
 }
 
 // Alert tells an incoming leg that the far end rings (180).
@@ -88,6 +92,15 @@ type TransferResult struct {
 	Status int `json:"status"`
 	// Final ends the implicit subscription.
 	Final bool `json:"final,omitempty"`
+	// Why is the reason phrase where the status alone says too little ("Parked at 7001").
+	Why string `json:"why,omitempty"`
+}
+
+// ShowLock tells a leg's phone how well its call is protected (Call-Info: <urn:x-cisco-remotecc:callinfo>;security=...), in a message that
+// goes anyway or in an UPDATE. A driver without such a sign drops it.
+type ShowLock struct {
+	Leg        LegID      `json:"leg"`
+	Protection Protection `json:"protection"`
 }
 
 // Release ends a leg, whatever its state: BYE, CANCEL, an error response to INVITE; if a 200 to the INVITE is on its way the driver
@@ -111,6 +124,7 @@ func (c Identify) CommandLeg() LegID       { return c.Leg }
 func (c SendDigit) CommandLeg() LegID      { return c.Leg }
 func (c TransferResult) CommandLeg() LegID { return c.Leg }
 func (c Release) CommandLeg() LegID        { return c.Leg }
+func (c ShowLock) CommandLeg() LegID       { return c.Leg }
 
 func (Ring) command()           {}
 func (Alert) command()          {}
@@ -124,3 +138,4 @@ func (Identify) command()       {}
 func (SendDigit) command()      {}
 func (TransferResult) command() {}
 func (Release) command()        {}
+func (ShowLock) command()       {}

@@ -17,7 +17,15 @@ type Event struct {
 	Other CallID `json:"other,omitempty"`
 	// Digit is set for DigitHeard; it may be part of a PIN, so traces show it only to those who may see it.
 	Digit string `json:"digit,omitempty"`
-	View  *View  `json:"view,omitempty"`
+	// Slot is the park number of Parked and Retrieved.
+	Slot string `json:"slot,omitempty"`
+	// Device and Line are what LineChanged and DeviceChanged are about; Settings is what they have now. Call is zero there.
+	Device   string    `json:"device,omitempty"`
+	Line     LineID    `json:"line,omitzero"`
+	Settings *Settings `json:"settings,omitempty"`
+	// Why says in a sentence what MediaTrouble and ProtectionChanged mean.
+	Why  string `json:"why,omitempty"`
+	View *View  `json:"view,omitempty"`
 }
 
 // An EventKind is the name of an event.
@@ -42,11 +50,35 @@ const (
 	DigitHeard
 	Transferred // Party is the one that left, Other the call it came from or went to
 	CallEnded
+	Parked            // Party waits at Slot
+	Retrieved         // Party was fetched from Slot
+	PickedUp          // Leg took a call that rang elsewhere
+	Barged            // Leg joined a call of the line it shares
+	ConferenceStarted // from here on the call is mixed
+	ConferenceEnded   // at most two are left
+	ProtectionChanged // View.Protection is another
+	MediaTrouble      // what arrives on Leg cannot be authenticated, or nothing arrives; Why names it
+	MediaGood         // the trouble of Leg is over
+	LineChanged       // forwards of Line; Settings
+	DeviceChanged     // do not disturb, privacy, hunt login of Device; Settings
+	Forwarded         // Party's called line sent the call elsewhere; Why says by which rule
+	EmergencyCallMade // Party is calling an emergency number
 )
+
+// Settings are what users change by themselves and what overrides the configuration: of a line (LineChanged) its forwards, of a device
+// (DeviceChanged) the rest. They are durable: whoever runs the engine keeps them and gives them back by requests after a restart.
+type Settings struct {
+	// Forwards are those that were set; a kind that is not there is as configured.
+	Forwards     []SetForward `json:"forwards,omitempty"`
+	DoNotDisturb bool         `json:"do_not_disturb,omitempty"`
+	Privacy      bool         `json:"privacy,omitempty"`
+	HuntOut      bool         `json:"hunt_out,omitempty"`
+}
 
 var eventNames = [...]string{"none", "CallCreated", "PartyAdded", "PartyMoved", "PartyHeld", "PartyResumed", "PartyDropped",
 	"LegArrived", "LegRinging", "LegAlerted", "LegActive", "LegPassive", "LegDropped", "MixChanged", "DigitHeard",
-	"Transferred", "CallEnded"}
+	"Transferred", "CallEnded", "Parked", "Retrieved", "PickedUp", "Barged", "ConferenceStarted", "ConferenceEnded", "ProtectionChanged",
+	"MediaTrouble", "MediaGood", "LineChanged", "DeviceChanged", "Forwarded", "EmergencyCallMade"}
 
 func (k EventKind) String() string { return enumName(eventNames[:], int(k)) }
 
@@ -68,7 +100,9 @@ type View struct {
 	Answered time.Time    `json:"answered,omitzero"`
 	Parties  []*PartyView `json:"parties,omitempty"`
 	Mix      []Edge       `json:"mix,omitempty"`
-	Ended    bool         `json:"ended,omitempty"`
+	// Protection is how well the whole call is protected, and if not, where and why.
+	Protection Protection `json:"protection,omitzero"`
+	Ended      bool       `json:"ended,omitempty"`
 	// Left are, in the view of a call that has ended, the parties it had, each as it was when it left, by id: what a record
 	// of the call is made of. The first maxLeft that left.
 	Left []*PartyView `json:"left,omitempty"`
@@ -79,13 +113,15 @@ const maxLeft = 32
 
 // A PartyView is an immutable picture of one party.
 type PartyView struct {
-	ID       PartyID   `json:"id"`
-	Line     LineID    `json:"line,omitzero"`
-	Trunk    string    `json:"trunk,omitempty"`
-	Identity Identity  `json:"identity,omitzero"`
-	Called   string    `json:"called,omitempty"`
-	Held     bool      `json:"held,omitempty"`
-	Legs     []LegView `json:"legs,omitempty"`
+	ID       PartyID  `json:"id"`
+	Line     LineID   `json:"line,omitzero"`
+	Trunk    string   `json:"trunk,omitempty"`
+	Identity Identity `json:"identity,omitzero"`
+	Called   string   `json:"called,omitempty"`
+	Held     bool     `json:"held,omitempty"`
+	// Slot is the park number at which the party waits.
+	Slot string    `json:"slot,omitempty"`
+	Legs []LegView `json:"legs,omitempty"`
 }
 
 // A LegView is an immutable picture of one leg.
@@ -98,6 +134,11 @@ type LegView struct {
 	Applet   string   `json:"applet,omitempty"`
 	Security Security `json:"security,omitempty"`
 	Anchored bool     `json:"anchored,omitempty"`
+	Trust    Trust    `json:"trust,omitempty"`
+	Proof    Proof    `json:"proof,omitempty"`
+	// Lock is how well this leg alone is protected.
+	Lock    Lock    `json:"lock,omitempty"`
+	Quality Quality `json:"quality,omitzero"`
 }
 
 // A LegState is where a leg stands.

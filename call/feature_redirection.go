@@ -43,7 +43,7 @@ func (e *Engine) redirect(p *Party, to string) Cause {
 	switch {
 	case cause == CauseNone:
 	case d.transferor != nil && d.transferor.onWire():
-		e.tell(d.transferor, TransferResult{d.transferor.id, cause.SIP(), true})
+		e.tell(d.transferor, TransferResult{Leg: d.transferor.id, Status: cause.SIP(), Final: true})
 	case d.caller.alive():
 		e.leave(d.caller, cause)
 	}

@@ -42,7 +42,7 @@ func (t transfer) asked(e *Engine, l *Leg, s TransferAsked) {
 		cause = t.blind(e, l, others[0], s.To)
 	}
 	if cause != CauseNone {
-		e.tell(l, TransferResult{l.id, cause.SIP(), true})
+		e.tell(l, TransferResult{Leg: l.id, Status: cause.SIP(), Final: true})
 	}
 }
 
@@ -79,7 +79,7 @@ func (transfer) attended(e *Engine, l, other *Leg, replaces LegID) Cause {
 	for _, f := range far {
 		e.move(f.party, c)
 	}
-	e.tell(l, TransferResult{l.id, 200, true})
+	e.tell(l, TransferResult{Leg: l.id, Status: 200, Final: true})
 	e.transferred(c, l.party, old)
 	e.dropParty(l.party, NormalClearing)
 	e.hangUp(old, NormalClearing)
@@ -123,7 +123,7 @@ func (transfer) answered(e *Engine, l *Leg, s Answered) {
 		return
 	}
 	caller := l.party.offering.caller
-	e.tell(by, TransferResult{by.id, 200, true})
+	e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true})
 	e.transferred(l.party.call, by.party, nil)
 	e.dropParty(by.party, NormalClearing)
 	if w := caller.wire(); w != nil {
@@ -137,7 +137,7 @@ func (transfer) failed(e *Engine, p *Party, cause Cause) bool {
 	if by == nil || p.offering.reroutes(cause) && e.reachTrunk(p.call, p) == CauseNone {
 		return by != nil
 	}
-	e.tell(by, TransferResult{by.id, cause.SIP(), true})
+	e.tell(by, TransferResult{Leg: by.id, Status: cause.SIP(), Final: true})
 	e.dropParty(p, cause)
 	return true
 }

@@ -97,10 +97,15 @@ var (
 		"Setup": signalOf[Setup], "Alerting": signalOf[Alerting], "Progressing": signalOf[Progressing], "Answered": signalOf[Answered],
 		"Confirmed": signalOf[Confirmed], "Reoffered": signalOf[Reoffered], "ReofferAnswered": signalOf[ReofferAnswered],
 		"ReofferRejected": signalOf[ReofferRejected], "Digit": signalOf[Digit], "TransferAsked": signalOf[TransferAsked],
+		"Heard": signalOf[Heard], "Measured": signalOf[Measured],
 		"Released": signalOf[Released], "DeviceState": signalOf[DeviceState], "TrunkState": signalOf[TrunkState], "DriverLost": signalOf[DriverLost],
 	}
 	requestKinds = map[string]func([]byte) (Request, error){
 		"MakeCall": requestOf[MakeCall], "Drop": requestOf[Drop], "Hold": requestOf[Hold], "Resume": requestOf[Resume], "Redirect": requestOf[Redirect],
+		"Transfer": requestOf[Transfer], "Conference": requestOf[Conference], "Barge": requestOf[Barge], "TakeOver": requestOf[TakeOver],
+		"Park": requestOf[Park], "Retrieve": requestOf[Retrieve], "Pickup": requestOf[Pickup],
+		"SetForward": requestOf[SetForward], "SetDoNotDisturb": requestOf[SetDoNotDisturb], "SetPrivacy": requestOf[SetPrivacy],
+		"SetHuntLogin": requestOf[SetHuntLogin],
 	}
 )
 

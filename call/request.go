@@ -38,6 +38,90 @@ type Redirect struct {
 	To  string `json:"to"`
 }
 
+// Transfer sends the party at the other end of Leg elsewhere: to a number (To), or into the call of With, another leg of the same user.
+type Transfer struct {
+	Leg  LegID  `json:"leg"`
+	To   string `json:"to,omitempty"`
+	With LegID  `json:"with,omitempty"`
+}
+
+// Conference joins the calls of a user's legs into one; Leg's call is the one that stays.
+type Conference struct {
+	Leg  LegID   `json:"leg"`
+	With []LegID `json:"with"`
+}
+
+// Barge has a device that shares Line join the call that another appearance of the line has.
+type Barge struct {
+	Device string `json:"device"`
+	Line   LineID `json:"line,omitzero"`
+}
+
+// TakeOver continues on Device a call that another appearance of Line holds (resume elsewhere).
+type TakeOver struct {
+	Device string `json:"device"`
+	Line   LineID `json:"line,omitzero"`
+}
+
+// Park leaves the party at the other end of Leg at a park number: Slot, or a free one of the ranges the device may use.
+type Park struct {
+	Leg  LegID  `json:"leg"`
+	Slot string `json:"slot,omitempty"`
+}
+
+// Retrieve has Device fetch the call parked at Slot.
+type Retrieve struct {
+	Device string `json:"device"`
+	Line   LineID `json:"line,omitzero"`
+	Slot   string `json:"slot"`
+}
+
+// Pickup has Device answer a call that rings elsewhere: at the number Ringing, in the pickup group Group, or, with neither, in the group
+// of its own line.
+type Pickup struct {
+	Device  string `json:"device"`
+	Line    LineID `json:"line,omitzero"`
+	Group   string `json:"group,omitempty"`
+	Ringing string `json:"ringing,omitempty"`
+}
+
+// SetForward makes or, with an empty To, ends a forward of a line. It overrides the configuration until it is set again.
+type SetForward struct {
+	Line LineID      `json:"line"`
+	Kind ForwardKind `json:"kind"`
+	Forward
+}
+
+// SetDoNotDisturb turns do not disturb of a device on or off.
+type SetDoNotDisturb struct {
+	Device string `json:"device"`
+	On     bool   `json:"on,omitempty"`
+}
+
+// SetPrivacy hides the calls of a device from those it shares lines with, or shows them.
+type SetPrivacy struct {
+	Device string `json:"device"`
+	On     bool   `json:"on,omitempty"`
+}
+
+// SetHuntLogin has the lines of a device take part in hunting, or not.
+type SetHuntLogin struct {
+	Device string `json:"device"`
+	On     bool   `json:"on,omitempty"`
+}
+
+func (Transfer) request()        {}
+func (Conference) request()      {}
+func (Barge) request()           {}
+func (TakeOver) request()        {}
+func (Park) request()            {}
+func (Retrieve) request()        {}
+func (Pickup) request()          {}
+func (SetForward) request()      {}
+func (SetDoNotDisturb) request() {}
+func (SetPrivacy) request()      {}
+func (SetHuntLogin) request()    {}
+
 func (MakeCall) request() {}
 func (Drop) request()     {}
 func (Hold) request()     {}
@@ -50,6 +134,8 @@ type Reply struct {
 	Call  CallID `json:"call,omitempty"`
 	Leg   LegID  `json:"leg,omitempty"`
 	Cause Cause  `json:"cause,omitempty"`
+	// Slot is where Park has parked the call.
+	Slot string `json:"slot,omitempty"`
 	// Why says in a sentence what was wrong; empty when the request was taken.
 	Why string `json:"why,omitempty"`
 }

@@ -34,6 +34,10 @@ type Setup struct {
 	NoHops bool `json:"no_hops,omitempty"`
 	// GlobalID follows the call across nodes and services (RFC 7989 Session-ID); empty if the peer sent none.
 	GlobalID string `json:"global_id,omitempty"`
+	// Join is the leg whose call this one wants to join (RFC 3911), resolved by the driver like Replaces.
+	Join LegID `json:"join,omitempty"`
+	// Trust is how the peer proved who it is.
+	Trust Trust `json:"trust,omitempty"`
 }
 
 // Alerting: the far end of an outgoing leg rings (180).
@@ -55,6 +59,8 @@ type Answered struct {
 	Leg       LegID    `json:"leg"`
 	Desc      Desc     `json:"desc,omitzero"`
 	Connected Identity `json:"connected,omitzero"`
+	// Trust is how the peer proved who it is.
+	Trust Trust `json:"trust,omitempty"`
 }
 
 // Confirmed: the ACK came for an Answer or AnswerReoffer that carried an offer; Desc is the answer. A driver sends it only then.
@@ -114,6 +120,20 @@ type Released struct {
 	ToNumber string `json:"to_number,omitempty"`
 }
 
+// Heard: what the last packets of a leg's media show has changed. The media plane says so, within two seconds, for media that comes
+// by here.
+type Heard struct {
+	Leg   LegID  `json:"leg"`
+	Proof Proof  `json:"proof,omitempty"`
+	Why   string `json:"why,omitempty"`
+}
+
+// Measured: what the media of a leg was like; once at most, before its Released or the engine's Release is done.
+type Measured struct {
+	Leg     LegID   `json:"leg"`
+	Quality Quality `json:"quality"`
+}
+
 // DeviceState: a device became reachable (registered) or unreachable. Devices start unreachable.
 type DeviceState struct {
 	Device string `json:"device"`
@@ -142,6 +162,8 @@ func (s ReofferRejected) SignalLeg() LegID { return s.Leg }
 func (s Digit) SignalLeg() LegID           { return s.Leg }
 func (s TransferAsked) SignalLeg() LegID   { return s.Leg }
 func (s Released) SignalLeg() LegID        { return s.Leg }
+func (s Heard) SignalLeg() LegID           { return s.Leg }
+func (s Measured) SignalLeg() LegID        { return s.Leg }
 func (s DeviceState) SignalLeg() LegID     { return 0 }
 func (s TrunkState) SignalLeg() LegID      { return 0 }
 func (s DriverLost) SignalLeg() LegID      { return 0 }
@@ -157,6 +179,8 @@ func (ReofferRejected) signal() {}
 func (Digit) signal()           {}
 func (TransferAsked) signal()   {}
 func (Released) signal()        {}
+func (Heard) signal()           {}
+func (Measured) signal()        {}
 func (DeviceState) signal()     {}
 func (TrunkState) signal()      {}
 func (DriverLost) signal()      {}

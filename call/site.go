@@ -15,6 +15,9 @@ type Site struct {
 	Trunks     []Trunk        `json:"trunks,omitempty"`
 	RouteLists []RouteList    `json:"route_lists,omitempty"`
 	Applets    []Applet       `json:"applets,omitempty"`
+	Hunts      []Hunt         `json:"hunts,omitempty"`
+	Parks      []ParkRange    `json:"parks,omitempty"`
+	MeetMes    []MeetMe       `json:"meet_mes,omitempty"`
 	Policy     Policy         `json:"policy,omitzero"`
 }
 
@@ -32,7 +35,144 @@ type Line struct {
 	NoAnswer time.Duration `json:"no_answer,omitempty"`
 	// ExternalMask makes the calling number for trunks out of the line's number ("+4930555XXXX").
 	ExternalMask string `json:"external_mask,omitempty"`
+	// Forwards are where the line's calls go instead, as configured; SetForward overrides them. The order is that of ForwardKind.
+	Forwards Forwards `json:"forwards,omitzero"`
+	// Voicemail is the number that reaches the line's mailbox system; empty is none.
+	Voicemail string `json:"voicemail,omitempty"`
+	// Mailbox is the number the mailbox system knows the line by; empty is the line's own.
+	Mailbox string `json:"mailbox,omitempty"`
+	// PickupGroup is the name of the group that may answer the line's calls; empty is none. A number where groups are dialled.
+	PickupGroup string `json:"pickup_group,omitempty"`
+	// Music is the source that a party held by this line hears; empty takes the device's.
+	Music string `json:"music,omitempty"`
+	// AutoAnswer has the line's phones answer by themselves.
+	AutoAnswer bool `json:"auto_answer,omitempty"`
 }
+
+// A ForwardKind says which calls a forward is for.
+type ForwardKind uint8
+
+// The kinds, the most general first.
+const (
+	ForwardAll          ForwardKind = iota // every call, at once
+	ForwardBusy                            // at the busy trigger, or the phone says it is busy
+	ForwardNoAnswer                        // after the no-answer time
+	ForwardUnregistered                    // no phone of the line can be reached
+)
+
+var forwardNames = [...]string{"all", "busy", "no-answer", "unregistered"}
+
+func (k ForwardKind) String() string { return enumName(forwardNames[:], int(k)) }
+
+// MarshalText writes the name.
+func (k ForwardKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads the name.
+func (k *ForwardKind) UnmarshalText(b []byte) error {
+	n, err := enumValue("kind of forward", forwardNames[:], b)
+	*k = ForwardKind(n)
+	return err
+}
+
+// A Forward says where calls go instead. The zero value forwards nothing.
+type Forward struct {
+	To string `json:"to,omitempty"`
+	// Voicemail sends them to the line's mailbox, whatever To says.
+	Voicemail bool `json:"voicemail,omitempty"`
+	// SearchSpace decides what the forward may reach; empty takes the line's own.
+	SearchSpace string `json:"search_space,omitempty"`
+}
+
+// Forwards are the forwards of a line by kind.
+type Forwards [4]Forward
+
+// A Hunt is a hunt pilot's list: groups of lines, one group after the other until somebody answers.
+type Hunt struct {
+	Name    string      `json:"name"`
+	Display string      `json:"display,omitempty"`
+	Groups  []HuntGroup `json:"groups"`
+	// Longest is how long a caller is hunted for altogether; zero is as long as there are members.
+	Longest time.Duration `json:"longest,omitempty"`
+	// Final is where the call goes when nobody takes it; the zero value ends it with the last member's cause.
+	Final Forward `json:"final,omitzero"`
+}
+
+// A HuntGroup is a line group.
+type HuntGroup struct {
+	Name  string    `json:"name"`
+	Order HuntOrder `json:"order,omitempty"`
+	Lines []LineID  `json:"lines"`
+	// NoAnswer is how long one member rings (all of them, in a broadcast); zero takes 10 s.
+	NoAnswer time.Duration `json:"no_answer,omitempty"`
+}
+
+// A HuntOrder says which member of a group rings first.
+type HuntOrder uint8
+
+// The orders.
+const (
+	HuntTopDown     HuntOrder = iota // always from the first
+	HuntCircular                     // from the one after the member that had the last call
+	HuntLongestIdle                  // who has been idle longest
+	HuntBroadcast                    // all at once
+)
+
+var huntNames = [...]string{"top-down", "circular", "longest-idle", "broadcast"}
+
+func (o HuntOrder) String() string { return enumName(huntNames[:], int(o)) }
+
+// MarshalText writes the name.
+func (o HuntOrder) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads the name.
+func (o *HuntOrder) UnmarshalText(b []byte) error {
+	n, err := enumValue("order of a hunt group", huntNames[:], b)
+	*o = HuntOrder(n)
+	return err
+}
+
+// A ParkRange is a set of park numbers. The dial plan leads to it by name (kind park): a call to one of its numbers fetches who is parked
+// there, a transfer to one parks there.
+type ParkRange struct {
+	Name string `json:"name"`
+	// Slots are the numbers, in the order in which free ones are taken.
+	Slots []string `json:"slots"`
+	// Reminder is how long a call waits before it rings its parker again; zero means 60 s.
+	Reminder time.Duration `json:"reminder,omitempty"`
+	// Reversion is where it rings instead of the parker.
+	Reversion Forward `json:"reversion,omitzero"`
+	// Directed says that calls are parked here only by number, never because it was free.
+	Directed bool `json:"directed,omitempty"`
+}
+
+// A MeetMe is a conference that people dial into. The number dialled names the conference: one MeetMe may stand for a whole range.
+type MeetMe struct {
+	Name    string `json:"name"`
+	Display string `json:"display,omitempty"`
+	// Most is how many may take part; zero takes Policy.MaxParties.
+	Most int `json:"most,omitempty"`
+	// Least is the weakest lock state a participant's leg may have; zero is no limit.
+	Least Lock `json:"least,omitempty"`
+}
+
+// Names of features that a number of the dial plan may lead to (kind feature). What the pattern matches behind its dot is the argument.
+const (
+	FeatureConference          = "conference"   // joins the calls the device has, held and active
+	FeaturePark                = "park"         // parks the call the device holds
+	FeaturePickup              = "pickup"       // answers what rings in the line's pickup group; argument: the line that rings
+	FeatureGroupPickup         = "group-pickup" // argument: the group
+	FeatureBarge               = "barge"
+	FeatureTakeOver            = "take-over"   // resumes here what another appearance of the line holds
+	FeatureForwardAll          = "forward-all" // argument: the number; none ends it
+	FeatureForwardBusy         = "forward-busy"
+	FeatureForwardNoAnswer     = "forward-no-answer"
+	FeatureForwardUnregistered = "forward-unregistered"
+	FeatureForwardOff          = "forward-off"    // ends all forwards
+	FeatureDoNotDisturb        = "do-not-disturb" // toggles
+	FeaturePrivacy             = "privacy"        // toggles
+	FeatureHuntLogin           = "hunt-login"     // toggles
+	FeatureVoicemail           = "voicemail"      // calls the line's mailbox
+)
 
 // An Appearance puts a line on a device.
 type Appearance struct {
@@ -45,6 +185,8 @@ type Appearance struct {
 	BusyTrigger int `json:"busy_trigger,omitempty"`
 	// MaxCalls is how many calls the appearance carries before it may begin no other; zero is no limit.
 	MaxCalls int `json:"max_calls,omitempty"`
+	// AutoAnswer has this phone answer the line's calls by itself.
+	AutoAnswer bool `json:"auto_answer,omitempty"`
 }
 
 // A Device is a phone or port as the engine sees it.
@@ -56,6 +198,33 @@ type Device struct {
 	Media       MediaPolicy `json:"media,omitzero"`
 	// Music is the source that a party held by this device hears; empty takes Policy.Music.
 	Music string `json:"music,omitempty"`
+	// DoNotDisturb says what a device does with calls while its user wants none.
+	DoNotDisturb DNDOption `json:"do_not_disturb,omitempty"`
+	// Private hides its calls from those it shares lines with until SetPrivacy says otherwise.
+	Private bool `json:"private,omitempty"`
+}
+
+// A DNDOption is what do not disturb does.
+type DNDOption uint8
+
+// The options.
+const (
+	DNDReject  DNDOption = iota // callers hear busy (and busy forwards act)
+	DNDSilence                  // calls are shown and do not ring
+)
+
+var dndNames = [...]string{"reject", "silence"}
+
+func (o DNDOption) String() string { return enumName(dndNames[:], int(o)) }
+
+// MarshalText writes the name.
+func (o DNDOption) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads the name.
+func (o *DNDOption) UnmarshalText(b []byte) error {
+	n, err := enumValue("do-not-disturb option", dndNames[:], b)
+	*o = DNDOption(n)
+	return err
 }
 
 // A Trunk leads to another system.
@@ -112,9 +281,11 @@ type Applet struct {
 
 // Policy holds what is the same for all calls. The zero value is a good value.
 type Policy struct {
-	// AllowConversion lets a relay of ours convert between SRTP and RTP where the two sides of a call insist on different
-	// ones. Off: such a call is refused with SecurityMismatch. A named exception, see `locktone show exceptions`.
-	AllowConversion bool `json:"allow_conversion,omitempty"`
+	// Mixed says what becomes of calls where one side must have SRTP and the other RTP. Anything but MixedRefuse is a named exception,
+	// see `locktone show exceptions`.
+	Mixed MixedPolicy `json:"mixed,omitempty"`
+	// MaxParties limits conferences; zero means 64.
+	MaxParties int `json:"max_parties,omitempty"`
 	// NoAnswer is how long a line rings; zero means 180 s (T301 of Q.931).
 	NoAnswer time.Duration `json:"no_answer,omitempty"`
 	// RouteTimeout is how long a trunk may stay silent (no ringing, no progress) before the next one of the list is tried; zero means 6 s.
@@ -127,4 +298,28 @@ type Policy struct {
 	Music string `json:"music,omitempty"`
 	// MaxDuration ends a call that long after its first answer; zero means never.
 	MaxDuration time.Duration `json:"max_duration,omitempty"`
+}
+
+// A MixedPolicy says what becomes of a call whose one side insists on SRTP and whose other side has none.
+type MixedPolicy uint8
+
+// The policies; the zero is the safe one.
+const (
+	MixedRefuse MixedPolicy = iota // the call fails with SecurityMismatch
+	MixedWarn                      // it is converted here, and the protected side hears a warning tone
+	MixedAnchor                    // it is converted here without a tone; the lock icon alone tells
+)
+
+var mixedNames = [...]string{"refuse", "warn", "anchor"}
+
+func (p MixedPolicy) String() string { return enumName(mixedNames[:], int(p)) }
+
+// MarshalText writes the name.
+func (p MixedPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads the name.
+func (p *MixedPolicy) UnmarshalText(b []byte) error {
+	n, err := enumValue("policy for mixed calls", mixedNames[:], b)
+	*p = MixedPolicy(n)
+	return err
 }

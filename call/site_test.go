@@ -69,7 +69,7 @@ func variants() map[string]Site {
 		change(&s)
 		out[name] = s
 	}
-	vary("conversion", func(s *Site) { s.Policy.AllowConversion = true })
+	vary("conversion", func(s *Site) { s.Policy.Mixed = MixedAnchor })
 	vary("anchored", func(s *Site) { s.Devices[1].Media.Anchor = true })
 	vary("settings", func(s *Site) {
 		s.Devices[1].Music, s.Trunks[0].Music = "music:bells", "music:sea"

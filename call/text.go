@@ -158,6 +158,17 @@ func (l line) redirecting(list []Redirection) line {
 	return l
 }
 
+func (l line) trust(t Trust) line {
+	if t == TrustNone {
+		return l
+	}
+	return append(l.key("trust"), t.String()...)
+}
+
+func (l line) protection(p Protection) line {
+	return l.str("lock", p.Lock.String()).id("weakest", 'l', uint64(p.Leg)).str("why", p.Why)
+}
+
 func dashed(s string) string { return strings.ReplaceAll(s, " ", "-") }
 
 func (l line) signal(s Signal) line {
@@ -166,13 +177,17 @@ func (l line) signal(s Signal) line {
 	case Setup:
 		l = l.str("device", s.Device).appearance(s.Line).str("trunk", s.Trunk).str("called", s.Called).identity("calling", s.Calling)
 		l = l.redirecting(s.Redirecting).desc(s.Desc).id("replaces", 'l', uint64(s.Replaces)).num("hops", s.Hops).flag("no_hops", s.NoHops)
-		return l.str("global_id", s.GlobalID)
+		return l.str("global_id", s.GlobalID).id("join", 'l', uint64(s.Join)).trust(s.Trust)
 	case Alerting:
 		return l.identity("connected", s.Connected)
 	case Progressing:
 		return l.desc(s.Desc)
 	case Answered:
-		return l.desc(s.Desc).identity("connected", s.Connected)
+		return l.desc(s.Desc).identity("connected", s.Connected).trust(s.Trust)
+	case Heard:
+		return l.str("proof", s.Proof.String()).str("why", s.Why)
+	case Measured:
+		return l.str("quality", s.Quality.String())
 	case Confirmed:
 		return l.desc(s.Desc)
 	case Reoffered:
@@ -203,7 +218,7 @@ func (l line) command(c Command) line {
 	case Ring:
 		l = l.id("call", 'c', uint64(c.Call)).str("target", strings.ReplaceAll(c.Target.String(), " ", "/")).identity("calling", c.Calling)
 		l = l.identity("called", c.Called).redirecting(c.Redirecting).num("hops", c.Hops).media(c.Media)
-		return l.str("global_id", c.GlobalID)
+		return l.str("global_id", c.GlobalID).flag("auto_answer", c.AutoAnswer).flag("quiet", c.Quiet)
 	case Alert:
 		return l.identity("connected", c.Connected)
 	case Progress:
@@ -223,7 +238,9 @@ func (l line) command(c Command) line {
 	case SendDigit:
 		return l.str("digit", c.Digit).num("millis", c.Millis)
 	case TransferResult:
-		return l.num("status", c.Status).flag("final", c.Final)
+		return l.num("status", c.Status).flag("final", c.Final).str("why", c.Why)
+	case ShowLock:
+		return l.protection(c.Protection)
 	case Release:
 		return l.cause(c.Cause).str("why", c.Why)
 	}
@@ -242,12 +259,45 @@ func (l line) request(r Request) line {
 		return l.leg(r.Leg)
 	case Redirect:
 		return l.leg(r.Leg).str("to", r.To)
+	case Transfer:
+		return l.leg(r.Leg).str("to", r.To).id("with", 'l', uint64(r.With))
+	case Conference:
+		l = l.leg(r.Leg)
+		for _, w := range r.With {
+			l = l.id("with", 'l', uint64(w))
+		}
+		return l
+	}
+	return l.service(r)
+}
+
+// service writes the requests of supplementary services.
+func (l line) service(r Request) line {
+	switch r := r.(type) {
+	case Barge:
+		return l.str("device", r.Device).appearance(r.Line)
+	case TakeOver:
+		return l.str("device", r.Device).appearance(r.Line)
+	case Park:
+		return l.leg(r.Leg).str("slot", r.Slot)
+	case Retrieve:
+		return l.str("device", r.Device).appearance(r.Line).str("slot", r.Slot)
+	case Pickup:
+		return l.str("device", r.Device).appearance(r.Line).str("group", r.Group).str("ringing", r.Ringing)
+	case SetForward:
+		return l.appearance(r.Line).str("kind", r.Kind.String()).str("to", r.To).str("search_space", r.SearchSpace)
+	case SetDoNotDisturb:
+		return l.str("device", r.Device).flag("on", r.On)
+	case SetPrivacy:
+		return l.str("device", r.Device).flag("on", r.On)
+	case SetHuntLogin:
+		return l.str("device", r.Device).flag("on", r.On)
 	}
 	return l
 }
 
 func (l line) reply(r Reply) line {
-	return l.str("id", r.ID).id("call", 'c', uint64(r.Call)).leg(r.Leg).cause(r.Cause).str("why", r.Why)
+	return l.str("id", r.ID).id("call", 'c', uint64(r.Call)).leg(r.Leg).cause(r.Cause).str("slot", r.Slot).str("why", r.Why)
 }
 
 // String is kind:ref:direction:security, as the golden scripts write it.
@@ -297,7 +347,8 @@ func (ev *Event) appendText(b []byte) []byte {
 	if ev.Leg != 0 {
 		l = strconv.AppendUint(append(l, " l"...), uint64(ev.Leg), 10)
 	}
-	l = l.cause(ev.Cause).id("other", 'c', uint64(ev.Other)).str("digit", ev.Digit)
+	l = l.cause(ev.Cause).id("other", 'c', uint64(ev.Other)).str("digit", ev.Digit).str("slot", ev.Slot)
+	l = l.str("device", ev.Device).appearance(ev.Line).str("why", ev.Why)
 	if ev.Kind == MixChanged && ev.View != nil {
 		l = append(append(l, ' '), mixText(ev.View.Mix)...)
 	}

@@ -36,7 +36,7 @@ func (e *Engine) passOn(from, to *Leg) (Media, Cause) {
 		return Media{}, cause
 	}
 	security, convert := agree(have, to.policy.security())
-	if convert && !e.config.site.Policy.AllowConversion {
+	if convert && e.config.site.Policy.Mixed == MixedRefuse {
 		return Media{}, SecurityMismatch
 	}
 	m := Media{Kind: KindOffer, Ref: from.desc.Ref, Peer: from.id, Dir: SendRecv, Security: security}

@@ -59,7 +59,7 @@ var phones = []string{"alice", "bob", "carol", "plain", "mixed", "desk1", "desk2
 func newWalker(t testing.TB, seed int64, legal bool) *walker {
 	w := &walker{k: newChecker(legal), rnd: rand.New(rand.NewSource(seed)), now: start, legal: legal, nextIn: 1, nextRef: 1000}
 	site := office()
-	site.Policy.AllowConversion = seed%2 == 0
+	site.Policy.Mixed = MixedPolicy(seed%2) * MixedAnchor
 	site.Trunks[0].MaxCalls = 2
 	site.Policy.MaxDuration = 10 * time.Minute
 	w.apply(move{in: Input{Config: site.must(t)}})
@@ -371,7 +371,7 @@ func TestWalkReachesEverything(t *testing.T) {
 			}
 		}
 	}
-	for kind := CallCreated; kind <= CallEnded; kind++ {
+	for kind := CallCreated; kind <= CallEnded; /* those after it: each with its feature */ kind++ {
 		if !seen[kind.String()] {
 			t.Errorf("no walk saw %s", kind)
 		}

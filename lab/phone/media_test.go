@@ -69,7 +69,9 @@ func TestEncryptedAndPlainDevice(t *testing.T) {
 		t.Run(map[bool]string{false: "refused", true: "converted by policy"}[allowed], func(t *testing.T) {
 			t.Parallel()
 			s, a, b := two(t, func(cs *call.Site, s *site) {
-				cs.Policy.AllowConversion = allowed
+				if allowed {
+					cs.Policy.Mixed = call.MixedAnchor
+				}
 				for i := range cs.Devices {
 					if cs.Devices[i].Name == s.profiles[i].Name && s.profiles[i].Name == "SEP000000000002" {
 						cs.Devices[i].Media.SRTP = call.RTP

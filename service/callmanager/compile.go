@@ -18,7 +18,9 @@ const (
 // compile turns the operator's site into what the engine works with: numbers into patterns, profiles into policy.
 func compile(st *site) call.Site {
 	out := call.Site{Plan: plan(st.config)}
-	out.Policy.AllowConversion = st.Cluster().MediaConversion == config.ConversionAllowed
+	if st.Cluster().MediaConversion == config.ConversionAllowed {
+		out.Policy.Mixed = call.MixedAnchor
+	}
 	for _, l := range st.Lines() {
 		out.Lines = append(out.Lines, line(l))
 	}

@@ -3,6 +3,7 @@ package callmanager
 import (
 	"testing"
 
+	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/config"
 )
 
@@ -16,7 +17,7 @@ func TestMediaConversion(t *testing.T) {
 		site := config.Default("n1")
 		site.Cluster.MediaConversion = c.setting
 		st := newSite(1, site)
-		if got := compile(st).Policy.AllowConversion; got != c.allowed {
+		if got := compile(st).Policy.Mixed; (got == call.MixedAnchor) != c.allowed {
 			t.Errorf("%s: the engine's policy says %v", c.setting, got)
 		}
 		rows := exceptions("n1", st)
