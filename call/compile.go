@@ -128,6 +128,8 @@ func (c *Config) checkPlan() (errs []error) {
 			ok = c.lists[p.To] != nil
 		case dialplan.ToApplet:
 			ok = c.applets[p.To] != nil
+		case dialplan.ToFeature:
+			ok = isFeature(p.To)
 		}
 		if !ok {
 			errs = append(errs, fmt.Errorf("call: pattern %q in partition %q leads to %s %q, which does not exist", p.Digits, p.Partition, p.Kind, p.To))

@@ -9,7 +9,7 @@ func (e *Engine) drop(l *Leg, cause Cause, release bool) {
 	}
 	if l.onWire() {
 		if release {
-			e.tell(l, Release{Leg: l.id, Cause: cause})
+			e.tell(l, Release{Leg: l.id, Cause: cause, Why: l.why})
 		}
 		e.ground(l)
 		e.forget(l)
@@ -41,6 +41,7 @@ func (e *Engine) dropParty(p *Party, cause Cause) {
 	if p.offering != nil {
 		e.stop(&p.offering.ring)
 	}
+	e.endStay(p)
 	at := slices.Index(c.parties, p)
 	if at < 0 {
 		return

@@ -97,7 +97,7 @@ func (e *Engine) serveOwed(c *Call, weAskedFor bool) bool {
 func (e *Engine) owed(l *Leg) bool {
 	switch l.oa {
 	case theyOffered, theyAsked, weOwe:
-		return l.active() || l.state == LegWaiting && len(e.heard(l)) > 0
+		return l.active() || l.state == LegWaiting && (l.party.stay != nil || len(e.heard(l)) > 0)
 	}
 	return false
 }
@@ -121,6 +121,9 @@ func (e *Engine) heard(l *Leg) []*Leg {
 func (e *Engine) want(l *Leg) feed {
 	if l.party.held {
 		return feed{kind: feedSource, source: SourceSilence}
+	}
+	if s := l.party.stay; s != nil {
+		return feed{kind: feedSource, source: s.source}
 	}
 	others := e.heard(l)
 	for _, o := range others {
@@ -268,7 +271,7 @@ func sourceDirection(source string) Direction {
 	switch source {
 	case SourceSilence:
 		return Inactive
-	case SourceRingback:
+	case SourceRingback, SourceConfirmation:
 		return SendRecv
 	}
 	return SendOnly // music: RFC 3264, 8.4, the held party is told that it is

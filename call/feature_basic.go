@@ -236,6 +236,9 @@ func (e *Engine) activate(l *Leg) {
 
 // connected is who a leg talks to.
 func (e *Engine) connected(l *Leg) Identity {
+	if s := l.party.stay; s != nil {
+		return s.shows
+	}
 	for _, p := range l.party.call.parties {
 		if p != l.party && p.alive() && (l.replaces == nil || l.replaces.party != p) {
 			return p.identity

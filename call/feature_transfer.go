@@ -42,7 +42,8 @@ func (t transfer) asked(e *Engine, l *Leg, s TransferAsked) {
 		cause = t.blind(e, l, others[0], s.To)
 	}
 	if cause != CauseNone {
-		e.tell(l, TransferResult{Leg: l.id, Status: cause.SIP(), Final: true})
+		e.tell(l, TransferResult{Leg: l.id, Status: cause.SIP(), Final: true, Why: l.why})
+		l.why = ""
 	}
 }
 
@@ -100,6 +101,9 @@ func (e *Engine) move(p *Party, to *Call) {
 	}
 	for _, l := range p.legs {
 		e.ground(l)
+	}
+	if p.stay != nil {
+		p.stay.timer.call = to
 	}
 	from.view = nil
 	p.call = to

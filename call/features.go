@@ -21,7 +21,7 @@ type feature interface {
 //   - failover before redirection: a trunk that fails is no answer of the called line;
 //   - the shared line before basic: the other devices are set aside before the answer goes to the caller.
 var features = [...]feature{
-	hopLimit{}, callLimit{}, durationLimit{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{},
+	hopLimit{}, callLimit{}, durationLimit{}, codes{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{},
 	retries{}, makeCall{}, dropping{}, basic{},
 }
 

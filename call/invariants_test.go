@@ -169,6 +169,9 @@ func (k *checker) books() {
 			if p.offering != nil && p.offering.ring.running() {
 				timers++
 			}
+			if p.stay != nil && p.stay.timer.running() {
+				timers++
+			}
 			if !p.alive() {
 				k.fault("9: party %s has no leg on the wire", p.id)
 			}

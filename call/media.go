@@ -128,6 +128,8 @@ const (
 	SourceSilence  = ""
 	SourceMusic    = "music"
 	SourceRingback = "ringback"
+	// SourceConfirmation says that a feature has done what was dialled.
+	SourceConfirmation = "tone:480"
 )
 
 // Media says which description goes with a command and how it is made. The zero value is "none": an INVITE or re-INVITE

@@ -35,6 +35,7 @@ type Party struct {
 	legs     []*Leg
 	offering *offering // how it is being reached; nil for a party that came in, and once it has answered
 	dial     string    // MakeCall: what to dial when the device has answered
+	stay     *stay     // why it may be alone in its call, nil for everybody else
 	view     *PartyView
 }
 
@@ -60,7 +61,8 @@ type Leg struct {
 	alerted  bool  // the leg was told that the far end rings
 	security Security
 	anchored bool
-	replaces *Leg // the leg whose place this one takes once it is answered
+	replaces *Leg   // the leg whose place this one takes once it is answered
+	why      string // a sentence for its Release
 }
 
 // onWire says whether a driver has the leg: commands may be sent to it.
@@ -124,7 +126,7 @@ func (c *Call) talkers(but *Party) []*Leg {
 	return out
 }
 
-// alone says whether nobody is left to talk to: at most one party is alive, and it waits for nobody.
+// alone says whether nobody is left to talk to: at most one party is alive, and it waits for nobody (see stay).
 func (c *Call) alone() bool {
 	alive := 0
 	for _, p := range c.parties {
@@ -133,6 +135,9 @@ func (c *Call) alone() bool {
 		}
 		if p.dial != "" {
 			return !p.alive()
+		}
+		if p.stay != nil && p.alive() {
+			return false
 		}
 	}
 	return alive <= 1

@@ -36,6 +36,9 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 	if res.Outcome != dialplan.Match {
 		return routeCause(res)
 	}
+	if res.Pattern.Kind == dialplan.ToFeature {
+		return e.dialledCode(d, res)
+	}
 	d.calling.Number = res.Calling
 	if res.Presentation != dialplan.PresentationDefault {
 		d.calling.Restricted = res.Presentation == dialplan.PresentationRestricted

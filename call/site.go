@@ -1,6 +1,7 @@
 package call
 
 import (
+	"slices"
 	"time"
 
 	"github.com/locktone/locktone/dialplan"
@@ -173,6 +174,16 @@ const (
 	FeatureHuntLogin           = "hunt-login"     // toggles
 	FeatureVoicemail           = "voicemail"      // calls the line's mailbox
 )
+
+// featureNames are the names of the features that numbers may lead to.
+var featureNames = [...]string{FeatureConference, FeaturePark, FeaturePickup, FeatureGroupPickup, FeatureBarge, FeatureTakeOver, FeatureForwardAll,
+	FeatureForwardBusy, FeatureForwardNoAnswer, FeatureForwardUnregistered, FeatureForwardOff, FeatureDoNotDisturb, FeaturePrivacy, FeatureHuntLogin,
+	FeatureVoicemail}
+
+// FeatureNames are the names of the features that numbers of the dial plan may lead to.
+func FeatureNames() []string { return slices.Clone(featureNames[:]) }
+
+func isFeature(name string) bool { return slices.Contains(featureNames[:], name) }
 
 // An Appearance puts a line on a device.
 type Appearance struct {

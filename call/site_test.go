@@ -1,6 +1,7 @@
 package call
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -52,6 +53,15 @@ func office() Site {
 	return s
 }
 
+// withFeatures gives the office a code for every feature: *10 and up, in the order of FeatureNames, each also with an argument.
+func withFeatures(s *Site) {
+	for i, name := range FeatureNames() {
+		code := "*" + strconv.Itoa(10+i)
+		s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: code, Partition: "phones", Kind: dialplan.ToFeature, To: name},
+			dialplan.Pattern{Digits: code + ".!", Partition: "phones", Kind: dialplan.ToFeature, To: name})
+	}
+}
+
 func (s Site) must(t testing.TB) *Config {
 	t.Helper()
 	c, err := s.Compile()
@@ -78,6 +88,7 @@ func variants() map[string]Site {
 		s.Lines[1].Alerting, s.Lines[1].Appearances[0].BusyTrigger = "Bob, upstairs", 1
 		s.Plan.Patterns[1].Presentation = dialplan.PresentationRestricted
 	})
+	vary("features", func(s *Site) { withFeatures(s) })
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
 	return out
 }
