@@ -7,6 +7,7 @@ func (e *Engine) drop(l *Leg, cause Cause, release bool) {
 	if l.state == LegIsDropped {
 		return
 	}
+	was := l.view()
 	if l.onWire() {
 		if release {
 			e.tell(l, Release{Leg: l.id, Cause: cause, Why: l.why})
@@ -14,9 +15,11 @@ func (e *Engine) drop(l *Leg, cause Cause, release bool) {
 		e.ground(l)
 		e.forget(l)
 	}
+	e.over(l, cause)
 	l.state, l.cause = LegIsDropped, cause
 	l.party.changed()
 	e.emit(LegDropped, l.party.call, l.party, l, cause)
+	e.out.Events[len(e.out.Events)-1].Record = l.record(was)
 }
 
 // setAside makes a leg passive: another device of the line has the call.
@@ -24,6 +27,7 @@ func (e *Engine) setAside(l *Leg) {
 	e.tell(l, Release{Leg: l.id, Cause: PickedUpElsewhere})
 	e.ground(l)
 	e.forget(l)
+	e.over(l, PickedUpElsewhere)
 	l.state = LegIsPassive
 	l.party.changed()
 	e.emit(LegPassive, l.party.call, l.party, l, PickedUpElsewhere)

@@ -49,8 +49,9 @@ type Engine struct {
 	timers    timers
 
 	// now and out belong to the Step that runs; out's slices are scratch space.
-	now time.Time
-	out Output
+	now     time.Time
+	out     Output
+	trigger trigger
 
 	audit func(*Call, Event) // tests look at every event here, right after it happened
 }
@@ -81,7 +82,7 @@ func New() *Engine {
 
 // Step digests one input, after the timers that have expired by now. The Output is the caller's to keep.
 func (e *Engine) Step(now time.Time, in Input) Output {
-	e.now = now
+	e.now, e.trigger = now, trigger{}
 	for t := e.due(); t != nil; t = e.due() {
 		e.expire(t)
 	}
@@ -91,7 +92,7 @@ func (e *Engine) Step(now time.Time, in Input) Output {
 	case in.Signal != nil:
 		e.signal(in.Driver, in.Signal)
 	case in.Request != nil:
-		e.out.Reply = &Reply{ID: in.RequestID}
+		e.out.Reply, e.trigger.by = &Reply{ID: in.RequestID}, ReleasedByApplication
 		e.request(in.Request, e.out.Reply)
 	}
 	return e.deliver()
@@ -156,6 +157,9 @@ func (e *Engine) signal(driver string, s Signal) {
 		return
 	}
 	if l := e.legs[s.SignalLeg()]; l != nil {
+		if _, over := s.(Released); over {
+			e.trigger = trigger{ReleasedByLeg, l.id}
+		}
 		e.dispatch(l, s)
 	}
 }
@@ -199,6 +203,7 @@ func (e *Engine) driverLost(driver string) {
 	slices.Sort(ids)
 	for _, id := range ids {
 		if l := e.legs[id]; l != nil {
+			e.trigger = trigger{ReleasedByDriver, id}
 			e.dispatch(l, Released{Leg: id, Cause: DriverGone})
 		}
 	}
@@ -224,11 +229,13 @@ func (e *Engine) trunkOf(name string) *trunkState {
 
 // tell gives a command to the leg's driver.
 func (e *Engine) tell(l *Leg, c Command) {
+	l.noted(c)
 	e.out.Commands = append(e.out.Commands, Order{l.driver, c})
 }
 
 // emit reports an event about a call; p and l may be nil.
 func (e *Engine) emit(kind EventKind, c *Call, p *Party, l *Leg, cause Cause) {
+	markOf(kind).mark(c, p, l)
 	e.lastEvent++
 	ev := Event{Seq: e.lastEvent, At: e.now, Kind: kind, Call: c.id, Cause: cause, View: c.picture()}
 	if p != nil {
@@ -272,6 +279,7 @@ func (e *Engine) addLeg(p *Party, l *Leg) {
 	l.party = p
 	p.legs = append(p.legs, l)
 	e.legs[l.id] = l
+	e.begin(l)
 	if l.device != "" {
 		d := e.device(l.device)
 		d.legs = append(d.legs, l)

@@ -26,6 +26,8 @@ type Event struct {
 	// Why says in a sentence what MediaTrouble and ProtectionChanged mean.
 	Why  string `json:"why,omitempty"`
 	View *View  `json:"view,omitempty"`
+	// Record is set for LegDropped: what a record of the leg is made of.
+	Record *LegRecord `json:"record,omitempty"`
 }
 
 // An EventKind is the name of an event.
@@ -137,8 +139,9 @@ type LegView struct {
 	Trust    Trust    `json:"trust,omitempty"`
 	Proof    Proof    `json:"proof,omitempty"`
 	// Lock is how well this leg alone is protected.
-	Lock    Lock    `json:"lock,omitempty"`
-	Quality Quality `json:"quality,omitzero"`
+	Lock Lock `json:"lock,omitempty"`
+	// Quality is nil until it was measured.
+	Quality *Quality `json:"quality,omitempty"`
 }
 
 // A LegState is where a leg stands.

@@ -25,6 +25,10 @@ func (e *Engine) arrive(driver string, s Setup) *Leg {
 	c := e.callFor(s)
 	e.addParty(c, p)
 	e.addLeg(p, l)
+	l.history.called, l.history.dialled = s.Called, s.Called
+	if n := len(s.Redirecting); n > 0 {
+		l.history.redirecting = &s.Redirecting[n-1]
+	}
 	e.emit(LegArrived, c, p, l, CauseNone)
 	return l
 }
@@ -89,7 +93,7 @@ func (basic) alerting(e *Engine, l *Leg, s Alerting) {
 	if l.state != LegOffering {
 		return
 	}
-	l.state = LegIsRinging
+	l.state, l.history.alerted = LegIsRinging, e.lapse(l)
 	e.learn(l.party, s.Connected)
 	l.party.changed()
 	e.emit(LegAlerted, l.party.call, l.party, l, CauseNone)
@@ -223,7 +227,10 @@ func (basic) answerWaiting(e *Engine, from, l *Leg) {
 // activate makes a leg active. The call counts as answered when a second party is.
 func (e *Engine) activate(l *Leg) {
 	c := l.party.call
-	l.state = LegIsActive
+	l.state, l.history.answered = LegIsActive, e.lapse(l)
+	if !l.incoming {
+		l.history.connected = e.connected(l).Number
+	}
 	l.party.changed()
 	if c.answered.IsZero() && len(c.talkers(l.party)) > 0 {
 		c.answered = e.now

@@ -106,6 +106,7 @@ func (e *Engine) move(p *Party, to *Call) {
 		p.stay.timer.call = to
 	}
 	from.view = nil
+	p.joinedFrom(from)
 	p.call = to
 	to.parties = append(to.parties, p)
 	p.changed()
@@ -116,6 +117,7 @@ func (e *Engine) move(p *Party, to *Call) {
 func (e *Engine) transferred(c *Call, by *Party, other *Call) {
 	e.emit(Transferred, c, by, nil, CauseNone)
 	if other != nil {
+		MarkTransfer.mark(other, nil, nil)
 		e.out.Events[len(e.out.Events)-1].Other = other.id
 	}
 }

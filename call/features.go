@@ -22,7 +22,7 @@ type feature interface {
 //   - the shared line before basic: the other devices are set aside before the answer goes to the caller.
 var features = [...]feature{
 	hopLimit{}, callLimit{}, durationLimit{}, codes{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{},
-	retries{}, makeCall{}, dropping{}, basic{},
+	retries{}, makeCall{}, dropping{}, measuring{}, basic{},
 }
 
 // abstain takes nothing; a feature embeds it for the inputs it has no say in.

@@ -22,6 +22,7 @@ import (
 //	 9 a call ends when nobody is left to talk to
 //	10 commands follow the offer/answer rules: no second offer while one is open, an answer where one is owed (strict only)
 //	11 when no exchange is open, everybody hears what they should (strict only)
+//	12 every leg there ever was has exactly one record, with its times in order, and none claims more than was verified
 //
 // The strict ones hold when the drivers keep their promises; the others always.
 type checker struct {
@@ -35,6 +36,9 @@ type checker struct {
 	gone    map[LegID]bool
 	seen    []seenView
 	wire    map[LegID]*wireLeg
+	open    map[LegID]bool // legs that have no record yet
+	records map[Outcome]int
+	told    func(*LegRecord) // nil, or hears of every record
 }
 
 type seenView struct {
@@ -43,7 +47,8 @@ type seenView struct {
 }
 
 func newChecker(strict bool) *checker {
-	k := &checker{e: New(), strict: strict, calls: map[CallID]bool{}, states: map[LegID]LegState{}, gone: map[LegID]bool{}, wire: map[LegID]*wireLeg{}}
+	k := &checker{e: New(), strict: strict, calls: map[CallID]bool{}, states: map[LegID]LegState{}, gone: map[LegID]bool{}, wire: map[LegID]*wireLeg{},
+		open: map[LegID]bool{}, records: map[Outcome]int{}}
 	k.e.audit = k.event
 	return k
 }
@@ -66,6 +71,9 @@ func (k *checker) step(now time.Time, in Input) Output {
 		if after, _ := json.Marshal(s.view); !bytes.Equal(after, s.json) {
 			k.fault("5: a view was changed after its event: %s became %s", s.json, after)
 		}
+	}
+	for _, ev := range out.Events {
+		k.record(ev)
 	}
 	k.books()
 	return out
@@ -141,6 +149,54 @@ func (k *checker) state(ev Event, c *Call) {
 		if ev.Kind == CallEnded && len(c.parties) > 0 {
 			k.fault("4: call %s ended with parties", ev.Call)
 		}
+	}
+}
+
+// record checks that a leg gets its record when it is over, and only then.
+func (k *checker) record(ev Event) {
+	switch ev.Kind {
+	case LegArrived, LegRinging:
+		k.open[ev.Leg] = true
+	case LegDropped:
+		if ev.Record == nil || ev.Record.Leg != ev.Leg || ev.Record.Call != ev.Call || ev.Record.Party != ev.Party || !k.open[ev.Leg] {
+			k.fault("12: leg %s has no record, a second one, or another's: %+v", ev.Leg, ev.Record)
+			return
+		}
+		delete(k.open, ev.Leg)
+		k.records[ev.Record.Outcome]++
+		k.sound(ev.Record)
+		if k.told != nil {
+			k.told(ev.Record)
+		}
+	default:
+		if ev.Record != nil {
+			k.fault("12: %s carries a record", ev.Kind)
+		}
+	}
+}
+
+// sound checks that a record agrees with itself.
+func (k *checker) sound(r *LegRecord) {
+	at := r.Setup
+	for _, t := range []time.Time{r.Alerted, r.Answered, r.End} {
+		if t.IsZero() {
+			continue
+		}
+		if t.Before(at) {
+			k.fault("12: leg %s: times out of order: setup %v, alerted %v, answered %v, end %v", r.Leg, r.Setup, r.Alerted, r.Answered, r.End)
+		}
+		at = t
+	}
+	switch {
+	case r.Setup.IsZero() || r.End.IsZero() || r.Cause == CauseNone:
+		k.fault("12: leg %s has no setup, no end or no cause: %+v", r.Leg, r)
+	case (r.Outcome == OutcomeAnswered) == r.Answered.IsZero():
+		k.fault("12: leg %s is %s, answered at %v", r.Leg, r.Outcome, r.Answered)
+	case r.Lock == LockEncrypted && (r.Security != SRTP || r.Trust < TrustMutual || r.Proof == ProofPlain || r.Proof == ProofFailed),
+		r.Lock == LockAuthenticated && r.Trust < TrustMutual, r.Lock != LockUnknown && r.Answered.IsZero():
+		k.fault("12: leg %s claims %s with trust %s, media %s, proof %s", r.Leg, r.Lock, r.Trust, r.Security, r.Proof)
+	case r.Lock < LockEncrypted && r.Lock > LockUnknown && r.Why == "":
+		k.fault("12: leg %s is %s and the record does not say why", r.Leg, r.Lock)
 	}
 }
 

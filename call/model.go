@@ -61,8 +61,10 @@ type Leg struct {
 	alerted  bool  // the leg was told that the far end rings
 	security Security
 	anchored bool
-	replaces *Leg   // the leg whose place this one takes once it is answered
-	why      string // a sentence for its Release
+	replaces *Leg     // the leg whose place this one takes once it is answered
+	why      string   // a sentence for its Release
+	quality  *Quality // nil: not measured
+	history  history
 }
 
 // onWire says whether a driver has the leg: commands may be sent to it.
@@ -187,9 +189,13 @@ func (p *Party) picture() *PartyView {
 		v.Legs = make([]LegView, 0, len(p.legs))
 	}
 	for _, l := range p.legs {
-		v.Legs = append(v.Legs, LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet,
-			Security: l.security, Anchored: l.anchored})
+		v.Legs = append(v.Legs, l.view())
 	}
 	p.view = v
 	return v
+}
+
+func (l *Leg) view() LegView {
+	return LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet,
+		Security: l.security, Anchored: l.anchored, Quality: l.quality}
 }

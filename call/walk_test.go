@@ -112,6 +112,9 @@ func (w *walker) end() {
 		ids := slices.Sorted(maps.Keys(w.k.wire))
 		w.apply(move{in: Input{Driver: "sip", Signal: Released{Leg: ids[0], Cause: NormalClearing}}})
 	}
+	if len(w.k.faults) == 0 && len(w.k.open) > 0 {
+		w.k.fault("12: all legs are over, and these have no record: %v", slices.Sorted(maps.Keys(w.k.open)))
+	}
 	calls, legs := w.k.e.Load()
 	if len(w.k.faults) == 0 && (calls != 0 || legs != 0 || !w.k.e.Deadline().IsZero()) {
 		w.k.fault("4: all legs are released and %d calls, %d legs, timer %v are left", calls, legs, w.k.e.Deadline())
@@ -192,6 +195,9 @@ func (w *walker) signal(id LegID, ids []LegID) Signal {
 	l := w.k.wire[id]
 	if l == nil {
 		l = &wireLeg{}
+	}
+	if w.rnd.Intn(40) == 0 {
+		return Measured{id, Quality{By: "here", Codec: "PCMA", Received: uint64(w.rnd.Intn(100)), Lost: 1}}
 	}
 	answer := w.offer()
 	answer.Kind = KindAnswer
@@ -356,6 +362,7 @@ func minimise(t *testing.T, seed int64, legal bool, moves []move, broken string)
 // transfers.
 func TestWalkReachesEverything(t *testing.T) {
 	seen := map[string]bool{}
+	outcomes := map[Outcome]bool{}
 	for seed := int64(1); seed <= 40; seed++ {
 		w := newWalker(t, seed, true)
 		w.k.e.audit = func(c *Call, ev Event) {
@@ -363,6 +370,9 @@ func TestWalkReachesEverything(t *testing.T) {
 			w.k.event(c, ev)
 		}
 		w.walk(200)
+		for o := range w.k.records {
+			outcomes[o] = true
+		}
 		for _, r := range w.records {
 			for _, name := range []string{"Ring", "Alert", "Progress", "Answer", "Confirm", "Reoffer", "AnswerReoffer", "RejectReoffer", "Identify", "SendDigit", "TransferResult", "Release"} {
 				if strings.Contains(string(r.Output), `"command":"`+name+`"`) {
@@ -370,6 +380,9 @@ func TestWalkReachesEverything(t *testing.T) {
 				}
 			}
 		}
+	}
+	if len(outcomes) != len(outcomeNames) {
+		t.Errorf("the records of the walks have no outcomes but %v", outcomes)
 	}
 	for kind := CallCreated; kind <= CallEnded; /* those after it: each with its feature */ kind++ {
 		if !seen[kind.String()] {
