@@ -45,8 +45,11 @@ type Call struct {
 	taken  []byte // the answer to our first offer
 	given  []byte // our early answer, which the 200 repeats
 	plain  *plainSender
+	invite *sip.Message // of an incoming call; never written
+	ear    ear
 
-	mu       sync.Mutex // guards what follows; the phone's change channel announces it
+	headers  []dialog.Header // of our INVITE
+	mu       sync.Mutex      // guards what follows; the phone's change channel announces it
 	state    State
 	incoming bool
 	from     sip.Address
@@ -69,6 +72,9 @@ type Call struct {
 	refreshs int
 	early    bool // media flows before the answer
 	source   media.Source
+	name     sip.Replaces // of the dialog at the call manager
+	lock     Lock
+	locks    []Lock
 }
 
 type (
@@ -102,6 +108,7 @@ func (p *Phone) newCall(callID string) (*Call, error) {
 		return nil, fmt.Errorf("phone %s: opening media: %w", p.cfg.Name, err)
 	}
 	c := &Call{p: p, callID: callID, ses: dialog.New(p.session()), stream: s}
+	s.Record(&c.ear)
 	go c.hear()
 	return c, nil
 }
@@ -120,13 +127,7 @@ func (c *Call) hear() {
 
 // Dial calls a number and returns at once; WaitRinging and WaitAnswered tell how it goes.
 func (p *Phone) Dial(ctx context.Context, number string) (*Call, error) {
-	c, err := p.newCall(newCallID())
-	if err != nil {
-		return nil, err
-	}
-	c.to = number
-	p.ep.Post(c.callID, order{call: c, what: verbDial, text: number})
-	return c, ctx.Err()
+	return p.DialWith(ctx, number, DialOptions{})
 }
 
 // ringing is an INVITE for this phone.
@@ -136,7 +137,7 @@ func (p *Phone) ringing(tx *endpoint.ServerTx, m *sip.Message) {
 		_ = tx.Reply(500, "")
 		return
 	}
-	c.incoming, c.from, c.to, c.flow = true, m.From(), m.To().URI.User, tx.Flow()
+	c.incoming, c.from, c.to, c.flow, c.invite = true, m.From(), m.To().URI.User, tx.Flow(), m
 	c.step(dialog.Request{Tx: tx, Msg: m, Tag: tx.LocalTag(), Contact: p.contact()})
 }
 
@@ -245,6 +246,7 @@ func (c *Call) output(o dialog.Output) {
 }
 
 func (c *Call) event(o dialog.Output) {
+	c.told(o.Msg)
 	switch o.Kind {
 	case dialog.EvInvite:
 		c.invited(o)
@@ -253,7 +255,6 @@ func (c *Call) event(o dialog.Output) {
 			c.hearEarly(o.Body)
 		}
 		c.set(func() {
-			c.assertedBy(o.Msg)
 			if c.state == Dialing && (o.Status == 180 || o.Status == 183) {
 				c.state = Ringing
 			}
@@ -270,7 +271,7 @@ func (c *Call) event(o dialog.Output) {
 		c.stream.Rollback()
 		c.set(func() { c.failed = o.Status })
 	case dialog.EvRefreshed:
-		c.set(func() { c.refreshs++; c.assertedBy(o.Msg) })
+		c.set(func() { c.refreshs++ })
 	case dialog.EvRequest:
 		c.asked(o)
 	case dialog.EvResponse:
@@ -280,20 +281,10 @@ func (c *Call) event(o dialog.Output) {
 	}
 }
 
-// assertedBy notes P-Asserted-Identity: who is at the other end.
-func (c *Call) assertedBy(m *sip.Message) {
-	if m == nil {
-		return
-	}
-	if a, ok := m.Address("P-Asserted-Identity"); ok {
-		c.asserted = a
-	}
-}
-
 func (c *Call) invited(o dialog.Output) {
 	c.index()
 	c.offer = o.Body
-	c.set(func() { c.state = Ringing; c.assertedBy(o.Msg) })
+	c.set(func() { c.state = Ringing })
 	if !c.p.cfg.NoRinging {
 		c.step(dialog.Ring{Status: 180})
 	}
@@ -306,7 +297,7 @@ func (c *Call) invited(o dialog.Output) {
 		c.step(dialog.End{Status: 486})
 		return
 	}
-	if c.p.cfg.AutoAnswer {
+	if c.p.cfg.AutoAnswer || c.p.cfg.Intercom && c.AnswerAsked() {
 		c.accept()
 	}
 }
@@ -385,7 +376,6 @@ func (c *Call) answered(o dialog.Output) {
 		c.step(dialog.End{Status: 488})
 		return
 	}
-	c.set(func() { c.assertedBy(o.Msg) })
 	c.talk()
 }
 
@@ -415,7 +405,7 @@ func (c *Call) offered(o dialog.Output) {
 	}
 	c.step(dialog.Answer{Body: body})
 	c.noteHold()
-	c.set(func() { c.offers++; c.assertedBy(o.Msg) })
+	c.set(func() { c.offers++ })
 }
 
 // noteHold sees whether the far end put us on hold.
@@ -490,7 +480,7 @@ func (c *Call) obey(o order) {
 	case verbAnswer:
 		c.accept()
 	case verbReject:
-		c.step(dialog.End{Status: o.num})
+		c.step(dialog.End{Status: o.num, Headers: c.redirection(o.text)})
 	case verbHangup:
 		c.hangup()
 	case verbHold, verbResume:
@@ -508,6 +498,7 @@ func (c *Call) obey(o order) {
 func (c *Call) dial(number string) {
 	in := dialog.Call{
 		URI: c.p.uri(number), From: c.p.address(), To: sip.Address{URI: c.p.uri(number)}, CallID: c.callID, Contact: c.p.contact(),
+		Headers: c.headers,
 	}
 	if !c.p.cfg.LateOffer {
 		offer, err := c.stream.Offer()

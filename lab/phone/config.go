@@ -35,6 +35,7 @@ type Config struct {
 	KeepAlive  time.Duration // between the pings of RFC 5626 on a connection; 0 = 110 s, below zero = none
 	PongWait   time.Duration // for the answer to a ping; 0 = 10 s (RFC 5626, 4.4.1)
 	AutoAnswer bool          // answer incoming calls at once
+	Intercom   bool          // answer those at once that ask for it: Call-Info answer-after, Alert-Info alert-autoanswer
 	NoRinging  bool          // send no 180
 	EarlyMedia bool          // answer the offer in a 183: Tone is heard before the call is answered
 
