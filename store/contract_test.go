@@ -33,6 +33,9 @@ var contract = []struct {
 	{"Watch", testWatch},
 	{"Audit", testAudit},
 	{"Calls", testCalls},
+	{"Legs", testLegs},
+	{"PagesOfCalls", testPages},
+	{"PruneCalls", testPrune},
 	{"State", testState},
 	{"Certificates", testCertificates},
 	{"Documents", testDocuments},
@@ -291,6 +294,105 @@ func testCalls(t *testing.T, dsn string) {
 		if d := cmp.Diff(q.want, got); d != "" {
 			t.Errorf("%+v: %s", q.q, d)
 		}
+	}
+}
+
+func testLegs(t *testing.T, dsn string) {
+	s := open(t, dsn)
+	at := time.Date(2026, 11, 21, 12, 0, 0, 123456000, time.UTC)
+	full := LegRecord{Call: "n1-1", Node: "node1", Party: 2, Leg: 4, Device: "bob", Feature: "hold,transfer", Line: "1002", Partition: "phones", Direction: "out", Joined: "n1-7",
+		Calling: "+4930\"'=1", Called: "1002", Dialled: "0-1002", Redirecting: "1003", RedirectReason: "user-busy", Connected: "1001",
+		Setup: at, Alert: at.Add(time.Second), Answer: at.Add(2 * time.Second), End: at.Add(time.Minute), Outcome: "answered", Cause: 16, CauseName: "normal clearing",
+		ReleasedBy: "leg", Signalling: "mutual", Cipher: "TLS 1.3 TLS_AES_128_GCM_SHA256", Media: "srtp", Suite: "AEAD_AES_256_GCM", Lock: "encrypted", Proof: "authenticated",
+		Path: "direct", Codec: "G722", MeasuredBy: "phone", Sent: 3000, Received: 1 << 40, Lost: 2, Jitter: 1.25, MOS: 4.4}
+	plain := LegRecord{Call: "n1-2", Node: "node1", Party: 3, Leg: 6, Trunk: "north", Direction: "in", Setup: at.Add(time.Hour), End: at.Add(time.Hour), Outcome: "failed", Cause: 17,
+		CauseName: "user busy", Lock: "non-secure", LockReason: "north: signalling is not protected"}
+	if err := s.AppendLegs(t.Context(), full, plain); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []struct {
+		q    CallQuery
+		want []LegRecord
+	}{
+		{CallQuery{}, []LegRecord{plain, full}},
+		{CallQuery{Oldest: true}, []LegRecord{full, plain}},
+		{CallQuery{Party: "1003"}, []LegRecord{full}},
+		{CallQuery{Party: "north"}, []LegRecord{plain}},
+		{CallQuery{Call: "n1-1"}, []LegRecord{full}},
+		{CallQuery{Since: at.Add(time.Minute)}, []LegRecord{plain}},
+	} {
+		got, err := s.Legs(t.Context(), q.q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			got[i].ID = 0
+		}
+		if d := cmp.Diff(q.want, got); d != "" {
+			t.Errorf("%+v: %s", q.q, d)
+		}
+	}
+}
+
+// testPages reads more records than one statement writes, page by page, while more are written.
+func testPages(t *testing.T, dsn string) {
+	s := open(t, dsn)
+	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	leg := func(i int) LegRecord {
+		return LegRecord{Call: fmt.Sprint("c", i), Node: "node1", Leg: int64(i), Setup: at.Add(time.Duration(i) * time.Second), End: at.Add(time.Hour)}
+	}
+	var all []LegRecord
+	for i := range 3*rowsAtOnce + 5 {
+		all = append(all, leg(i))
+	}
+	if err := s.AppendLegs(t.Context(), all...); err != nil {
+		t.Fatal(err)
+	}
+	next := 0
+	for after, more := int64(0), true; more; {
+		page, err := s.Legs(t.Context(), CallQuery{Oldest: true, After: after, Limit: 50, Until: at.Add(24 * time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page {
+			if r.Leg != int64(next) || r.ID <= after {
+				t.Fatalf("leg %d with id %d after %d, want leg %d", r.Leg, r.ID, after, next)
+			}
+			next, after = next+1, r.ID
+		}
+		more = len(page) == 50
+		if next == 100 {
+			if err := s.AppendLegs(t.Context(), leg(len(all))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if next != len(all)+1 {
+		t.Errorf("%d records in the pages, want %d", next, len(all)+1)
+	}
+}
+
+func testPrune(t *testing.T, dsn string) {
+	s := open(t, dsn)
+	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	for i := range 10 {
+		start := at.Add(time.Duration(i) * time.Hour)
+		if err := s.AppendLegs(t.Context(), LegRecord{Call: "c", Setup: start, End: start}, LegRecord{Call: "c", Setup: start, End: start}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.AppendCalls(t.Context(), CallRecord{Call: "c", Start: start, End: start}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int64{4 + 4, 4 + 2, 4, 0} { // twelve legs and six calls are older than six hours
+		if n, err := s.PruneCalls(t.Context(), at.Add(6*time.Hour), 4); err != nil || n != want {
+			t.Errorf("%d removed, %v; want %d", n, err, want)
+		}
+	}
+	legs, err := s.Legs(t.Context(), CallQuery{Oldest: true})
+	calls, err2 := s.Calls(t.Context(), CallQuery{Oldest: true})
+	if err != nil || err2 != nil || len(legs) != 8 || len(calls) != 4 || !legs[0].Setup.Equal(at.Add(6*time.Hour)) || !calls[0].Start.Equal(at.Add(6*time.Hour)) {
+		t.Errorf("%d legs, %d calls are left, %v %v", len(legs), len(calls), err, err2)
 	}
 }
 

@@ -29,13 +29,17 @@ func (w *where) span(column string, since, until time.Time) {
 	}
 }
 
-// tail is the WHERE clause, newest first, and the limit.
-func (w *where) tail(limit int) string {
+// tail is the WHERE clause, the order, newest first unless the oldest are wanted, and the limit.
+func (w *where) tail(oldest bool, limit int) string {
 	q := ""
 	if len(w.parts) > 0 {
 		q = " WHERE " + strings.Join(w.parts, " AND ")
 	}
-	return q + " ORDER BY id DESC LIMIT " + strconv.Itoa(limitOr(limit))
+	order := " ORDER BY id DESC LIMIT "
+	if oldest {
+		order = " ORDER BY id LIMIT "
+	}
+	return q + order + strconv.Itoa(limitOr(limit))
 }
 
 // AppendAudit adds an entry to the audit log.
@@ -58,7 +62,7 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
 	if q.Action != "" {
 		w.add("action = $", q.Action)
 	}
-	rows, err := s.e.read.QueryContext(ctx, s.e.rebind("SELECT id, at, actor, source, action, object, result, detail FROM audit"+w.tail(q.Limit)), w.args...)
+	rows, err := s.e.read.QueryContext(ctx, s.e.rebind("SELECT id, at, actor, source, action, object, result, detail FROM audit"+w.tail(false, q.Limit)), w.args...)
 	out, err := all(rows, err, func(r *sql.Rows) (a AuditEntry, err error) {
 		var at int64
 		err = r.Scan(&a.ID, &at, &a.Actor, &a.Source, &a.Action, &a.Object, &a.Result, &a.Detail)
@@ -66,50 +70,6 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
 		return a, err
 	})
 	return out, s.e.failure("read the audit log", err)
-}
-
-const callColumns = `call, node, start_at, answer_at, end_at, calling, called, dialled, from_device, to_device, cause, released_by, security, detail`
-
-// AppendCalls adds call records, all or none.
-func (s *Store) AppendCalls(ctx context.Context, records ...CallRecord) error {
-	if len(records) == 0 {
-		return nil
-	}
-	return s.e.inTx(ctx, "write call records", func(tx *sql.Tx) error {
-		p, err := tx.PrepareContext(ctx, s.e.rebind(`INSERT INTO call_record (`+callColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`))
-		if err != nil {
-			return err
-		}
-		defer p.Close()
-		for _, c := range records {
-			if _, err := p.ExecContext(ctx, c.Call, c.Node, micros(c.Start), micros(c.Answer), micros(c.End), c.Calling, c.Called, c.Dialled,
-				c.FromDevice, c.ToDevice, c.Cause, c.ReleasedBy, c.Security, c.Detail); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// Calls lists call records, newest first.
-func (s *Store) Calls(ctx context.Context, q CallQuery) ([]CallRecord, error) {
-	var w where
-	w.span("start_at", q.Since, q.Until)
-	if q.Party != "" {
-		w.add("(calling = $ OR called = $ OR dialled = $ OR from_device = $ OR to_device = $)", q.Party)
-	}
-	if q.Call != "" {
-		w.add("call = $", q.Call)
-	}
-	rows, err := s.e.read.QueryContext(ctx, s.e.rebind("SELECT id, "+callColumns+" FROM call_record"+w.tail(q.Limit)), w.args...)
-	out, err := all(rows, err, func(r *sql.Rows) (c CallRecord, err error) {
-		var start, answer, end int64
-		err = r.Scan(&c.ID, &c.Call, &c.Node, &start, &answer, &end, &c.Calling, &c.Called, &c.Dialled,
-			&c.FromDevice, &c.ToDevice, &c.Cause, &c.ReleasedBy, &c.Security, &c.Detail)
-		c.Start, c.Answer, c.End = fromMicros(start), fromMicros(answer), fromMicros(end)
-		return c, err
-	})
-	return out, s.e.failure("read call records", err)
 }
 
 // maxState bounds a value of PutState: state is small, files are files.

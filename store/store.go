@@ -87,33 +87,6 @@ type AuditQuery struct {
 	Limit        int // 0: 100
 }
 
-// CallRecord is one party's view of a finished call.
-type CallRecord struct {
-	ID         int64     `json:"id"`   // given by the store, rising
-	Call       string    `json:"call"` // global call id
-	Node       string    `json:"node"`
-	Start      time.Time `json:"start"`
-	Answer     time.Time `json:"answer,omitzero"` // zero: never answered
-	End        time.Time `json:"end"`
-	Calling    string    `json:"calling"`          // number presented
-	Called     string    `json:"called"`           // number reached
-	Dialled    string    `json:"dialled"`          // number as dialled
-	FromDevice string    `json:"fromDevice"`       // device or trunk
-	ToDevice   string    `json:"toDevice"`         // device or trunk
-	Cause      int       `json:"cause"`            // Q.850
-	ReleasedBy string    `json:"releasedBy"`       // calling, called, or what the cluster says
-	Security   string    `json:"security"`         // encrypted, authenticated, non-secure: the weakest leg
-	Detail     string    `json:"detail,omitempty"` // JSON, for whoever wrote it
-}
-
-// CallQuery selects call records, newest first. Zero fields do not restrict.
-type CallQuery struct {
-	Since, Until time.Time // by start of the call
-	Party        string    // calling, called or dialled number, or either device
-	Call         string    // global call id
-	Limit        int       // 0: 100
-}
-
 // Health is what the store says about itself.
 type Health struct {
 	Engine   string `json:"engine"`   // sqlite or postgresql
