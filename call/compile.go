@@ -17,6 +17,8 @@ type Config struct {
 	trunks  map[string]*Trunk
 	lists   map[string]*RouteList
 	applets map[string]*Applet
+	parks   map[string]*ParkRange
+	pickups map[string]*PickupGroup
 	first   map[string]*Line // device -> the line of its first appearance
 }
 
@@ -29,11 +31,14 @@ func (s Site) Compile() (*Config, error) {
 		lines: make(map[LineID]*Line, len(s.Lines)), devices: make(map[string]*Device, len(s.Devices)),
 		trunks: make(map[string]*Trunk, len(s.Trunks)), lists: make(map[string]*RouteList, len(s.RouteLists)),
 		applets: make(map[string]*Applet, len(s.Applets)), first: make(map[string]*Line, len(s.Devices)),
+		parks: make(map[string]*ParkRange, len(s.Parks)), pickups: make(map[string]*PickupGroup, len(s.PickupGroups)),
 	}
 	errs = append(errs, index("device", c.devices, s.Devices, func(d *Device) string { return d.Name })...)
 	errs = append(errs, index("trunk", c.trunks, s.Trunks, func(t *Trunk) string { return t.Name })...)
 	errs = append(errs, index("route list", c.lists, s.RouteLists, func(r *RouteList) string { return r.Name })...)
 	errs = append(errs, index("applet", c.applets, s.Applets, func(a *Applet) string { return a.Name })...)
+	errs = append(errs, index("park range", c.parks, s.Parks, func(p *ParkRange) string { return p.Name })...)
+	errs = append(errs, index("pickup group", c.pickups, s.PickupGroups, func(g *PickupGroup) string { return g.Name })...)
 	errs = append(errs, index("line", c.lines, s.Lines, func(l *Line) LineID { return l.ID })...)
 	errs = append(errs, c.checkLines()...)
 	errs = append(errs, c.checkTrunks()...)
@@ -128,6 +133,8 @@ func (c *Config) checkPlan() (errs []error) {
 			ok = c.lists[p.To] != nil
 		case dialplan.ToApplet:
 			ok = c.applets[p.To] != nil
+		case dialplan.ToPark:
+			ok = c.parks[p.To] != nil
 		case dialplan.ToFeature:
 			ok = isFeature(p.To)
 		}

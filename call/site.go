@@ -19,7 +19,9 @@ type Site struct {
 	Hunts      []Hunt         `json:"hunts,omitempty"`
 	Parks      []ParkRange    `json:"parks,omitempty"`
 	MeetMes    []MeetMe       `json:"meet_mes,omitempty"`
-	Policy     Policy         `json:"policy,omitzero"`
+	// PickupGroups are those that lines may be in.
+	PickupGroups []PickupGroup `json:"pickup_groups,omitempty"`
+	Policy       Policy        `json:"policy,omitzero"`
 }
 
 // A Line is a directory number in a partition, with its appearances on devices.
@@ -144,6 +146,15 @@ type ParkRange struct {
 	Reversion Forward `json:"reversion,omitzero"`
 	// Directed says that calls are parked here only by number, never because it was free.
 	Directed bool `json:"directed,omitempty"`
+}
+
+// A PickupGroup is a set of lines that may answer each other's calls; Line.PickupGroup says which lines.
+type PickupGroup struct {
+	Name string `json:"name"`
+	// Number is the argument by which any phone that may dial the code of group-pickup answers this group's calls; empty keeps others out.
+	Number string `json:"number,omitempty"`
+	// Associated are the groups whose calls this one's lines may answer as well, in this order.
+	Associated []string `json:"associated,omitempty"`
 }
 
 // A MeetMe is a conference that people dial into. The number dialled names the conference: one MeetMe may stand for a whole range.

@@ -40,6 +40,7 @@ func (c *checker) patterns() {
 		c.transform(path, p.Pattern, p.Transform)
 		c.claim(claimed, path+".pattern", p.Pattern, p.Partition, "a translation pattern")
 	}
+	c.features(claimed)
 }
 
 func given(conditions ...bool) (n int) {

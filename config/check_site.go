@@ -271,6 +271,8 @@ func (c *checker) lines() {
 		c.ref(path+".partition", KindPartition, l.Partition, false)
 		c.ref(path+".callingSearchSpace", KindCallingSearchSpace, l.CallingSearchSpace, false)
 		c.between(path+".noAnswerTimeout", l.NoAnswerTimeout, time.Second, 10*time.Minute)
+		c.ref(path+".pickupGroup", KindPickupGroup, l.PickupGroup, false)
+		c.ref(path+".musicOnHold", KindMusicOnHold, l.MusicOnHold, false)
 	}
 }
 

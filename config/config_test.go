@@ -182,7 +182,7 @@ func TestDiff(t *testing.T) {
 ~ phone-security-profile encrypted
     deviceSecurityMode: (none) -> authenticated
 ~ calling-search-space internal
-    partitions: [internal, test] -> [test, internal]
+    partitions: [internal, test, features] -> [test, internal]
 + line 1003/internal
     number: (none) -> 1003
     partition: (none) -> internal

@@ -138,16 +138,30 @@ func (n NodeConfig) WithDefaults() NodeConfig {
 	return n
 }
 
+// defaultCodes are the feature codes of a new site.
+func defaultCodes() (out []FeatureCode) {
+	for _, c := range []struct {
+		code    string
+		feature Feature
+	}{{"*30", FeatureConference}, {"*31", FeatureBarge}, {"*34", FeaturePrivacy}, {"*35", FeaturePark}, {"*36", FeatureTakeOver}, {"*37", FeaturePickup},
+		{"*38", FeatureGroupPickup}, {"*71", FeatureForwardOff}, {"*72", FeatureForwardAll}, {"*73", FeatureForwardBusy}, {"*74", FeatureForwardNoAnswer},
+		{"*75", FeatureForwardUnregistered}, {"*78", FeatureDoNotDisturb}, {"*79", FeatureHuntLogin}, {"*98", FeatureVoicemail}} {
+		out = append(out, FeatureCode{Code: c.code, Partition: "features", Feature: c.feature})
+	}
+	return out
+}
+
 // Default is the site a new cluster starts with: one node with every service,
 // two soft phones alice (1001) and bob (1002) that must register encrypted,
-// and test numbers for echo (9196), tone (9197) and music (9664).
+// test numbers for echo (9196), tone (9197) and music (9664), a code for every
+// feature and ten park numbers (7000 to 7009).
 func Default(node string) *Site {
 	phone := func(name, number string) Device {
 		return Device{Name: name, DevicePool: "default", PhoneSecurityProfile: "encrypted", SIPProfile: "standard",
 			Owner: name, Lines: []Appearance{{Number: number, Partition: "internal", Label: number}}}
 	}
 	line := func(number, display string) Line {
-		return Line{Number: number, Partition: "internal", CallingSearchSpace: "internal", AlertingName: display, Display: display}
+		return Line{Number: number, Partition: "internal", CallingSearchSpace: "internal", AlertingName: display, Display: display, PickupGroup: "everybody"}
 	}
 	s := &Site{
 		Nodes:                 []Node{{Name: node}},
@@ -155,8 +169,8 @@ func Default(node string) *Site {
 		DevicePools:           []DevicePool{{Name: "default", CallManagerGroup: "default"}},
 		PhoneSecurityProfiles: []PhoneSecurityProfile{{Name: "encrypted", Description: "TLS with a client certificate, SRTP required"}},
 		SIPProfiles:           []SIPProfile{{Name: "standard"}},
-		Partitions:            []Partition{{Name: "internal", Description: "phones"}, {Name: "test", Description: "test numbers"}},
-		CallingSearchSpaces:   []CallingSearchSpace{{Name: "internal", Partitions: []string{"internal", "test"}}},
+		Partitions:            []Partition{{Name: "internal", Description: "phones"}, {Name: "test", Description: "test numbers"}, {Name: "features", Description: "feature codes and park numbers"}},
+		CallingSearchSpaces:   []CallingSearchSpace{{Name: "internal", Partitions: []string{"internal", "test", "features"}}},
 		Lines:                 []Line{line("1001", "Alice"), line("1002", "Bob")},
 		Devices:               []Device{phone("alice", "1001"), phone("bob", "1002")},
 		Users:                 []User{{Name: "alice", DisplayName: "Alice", Devices: []string{"alice"}}, {Name: "bob", DisplayName: "Bob", Devices: []string{"bob"}}},
@@ -165,7 +179,10 @@ func Default(node string) *Site {
 			{Name: "tone", Type: AppletTone, Number: "9197", Partition: "test"},
 			{Name: "music", Type: AppletMusic, Number: "9664", Partition: "test"},
 		},
-		MusicOnHold: []MusicOnHold{{Name: "default"}},
+		FeatureCodes: defaultCodes(),
+		ParkNumbers:  []ParkNumber{{Pattern: "700X", Partition: "features"}},
+		PickupGroups: []PickupGroup{{Name: "everybody", Number: "1"}},
+		MusicOnHold:  []MusicOnHold{{Name: "default"}},
 	}
 	return s.Canonical()
 }

@@ -16,6 +16,10 @@ type Line struct {
 	Display string `yaml:"display" json:"display,omitempty"`
 	// How long the line rings before the caller is told nobody answers. Default: 60s.
 	NoAnswerTimeout Duration `yaml:"noAnswerTimeout" json:"noAnswerTimeout,omitempty"`
+	// Pickup group that may answer this line's calls, and whose calls this line may answer. Left out: none.
+	PickupGroup string `yaml:"pickupGroup" json:"pickupGroup,omitempty"`
+	// Source that a party held or parked by this line hears. Left out: that of the device pool.
+	MusicOnHold string `yaml:"musicOnHold" json:"musicOnHold,omitempty"`
 }
 
 // Device is a phone, on a desk or in software.

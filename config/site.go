@@ -40,6 +40,12 @@ type Site struct {
 	RouteLists []RouteList `yaml:"routeLists" kind:"route-list"`
 	// Built-in test numbers: echo, tone, music.
 	Applets []Applet `yaml:"applets" kind:"applet"`
+	// Numbers that phones dial to use a feature: park, pickup, forwards.
+	FeatureCodes []FeatureCode `yaml:"featureCodes" kind:"feature-code"`
+	// Numbers at which calls can be parked.
+	ParkNumbers []ParkNumber `yaml:"parkNumbers" kind:"park-number"`
+	// Sets of lines that answer each other's calls.
+	PickupGroups []PickupGroup `yaml:"pickupGroups" kind:"pickup-group"`
 	// Sources of music on hold.
 	MusicOnHold []MusicOnHold `yaml:"musicOnHold" kind:"music-on-hold"`
 }
@@ -67,6 +73,9 @@ const (
 	KindRouteGroup              Kind = "route-group"
 	KindRouteList               Kind = "route-list"
 	KindApplet                  Kind = "applet"
+	KindFeatureCode             Kind = "feature-code"
+	KindParkNumber              Kind = "park-number"
+	KindPickupGroup             Kind = "pickup-group"
 	KindMusicOnHold             Kind = "music-on-hold"
 )
 

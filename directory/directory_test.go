@@ -173,7 +173,7 @@ func TestDefaultSite(t *testing.T) {
 	for _, name := range []string{"alice", "bob"} {
 		x, ok := d.Device(name)
 		if !ok || x.Security.DeviceSecurityMode != config.Encrypted || x.Security.Transport != config.TransportTLS || len(x.Appearances) != 1 ||
-			!slices.Equal(x.Appearances[0].SearchSpace, []string{"internal", "test", ""}) {
+			!slices.Equal(x.Appearances[0].SearchSpace, []string{"internal", "test", "features", ""}) {
 			t.Errorf("%s: %+v", name, x)
 		}
 	}

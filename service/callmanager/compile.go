@@ -34,6 +34,7 @@ func compile(st *site) call.Site {
 	for _, l := range st.config.RouteLists {
 		out.RouteLists = append(out.RouteLists, routeList(st.config, l))
 	}
+	out.Parks, out.PickupGroups = parks(st.config), pickupGroups(st.config)
 	for _, a := range st.config.Applets {
 		out.Applets = append(out.Applets, call.Applet{Name: a.Name, Driver: driverApplet})
 	}
@@ -41,7 +42,8 @@ func compile(st *site) call.Site {
 }
 
 func line(l *directory.Line) call.Line {
-	out := call.Line{ID: call.LineID{Number: plainNumber(l.Number), Partition: l.Partition}, Display: l.Display, Alerting: l.AlertingName, SearchSpace: l.CallingSearchSpace, NoAnswer: l.NoAnswerTimeout.D()}
+	out := call.Line{ID: call.LineID{Number: plainNumber(l.Number), Partition: l.Partition}, Display: l.Display, Alerting: l.AlertingName, SearchSpace: l.CallingSearchSpace,
+		NoAnswer: l.NoAnswerTimeout.D(), PickupGroup: l.PickupGroup, Music: musicNamed(l.MusicOnHold)}
 	for _, a := range l.Appearances {
 		out.Appearances = append(out.Appearances, call.Appearance{Device: a.Device.Name, Index: a.Index, BusyTrigger: a.BusyTrigger, MaxCalls: a.MaxCalls})
 	}
@@ -114,6 +116,7 @@ func plan(c *config.Site) dialplan.Rules {
 		transform(&t, p.Transform)
 		out.Patterns = append(out.Patterns, t)
 	}
+	out.Patterns = append(out.Patterns, featurePatterns(c)...)
 	return out
 }
 

@@ -110,9 +110,12 @@ func (s *Service) music(name string) media.Source {
 const defaultMusic = "default"
 
 // holdMusic is the engine's name for the source of a device pool.
-func holdMusic(pool config.DevicePool) string {
-	if pool.MusicOnHold == "" {
+func holdMusic(pool config.DevicePool) string { return musicNamed(pool.MusicOnHold) }
+
+// musicNamed is the engine's name for a source; "" stays "".
+func musicNamed(source string) string {
+	if source == "" {
 		return ""
 	}
-	return call.SourceMusic + ":" + pool.MusicOnHold
+	return call.SourceMusic + ":" + source
 }

@@ -1,0 +1,42 @@
+package callmanager
+
+import (
+	"strings"
+
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/dialplan"
+)
+
+// featurePatterns are the numbers that lead to features and park numbers. A code whose feature takes an argument stands for two
+// patterns: the code alone, and the code with something behind it.
+func featurePatterns(c *config.Site) (out []dialplan.Pattern) {
+	for _, f := range c.FeatureCodes {
+		p := dialplan.Pattern{Digits: f.Code, Partition: f.Partition, Kind: dialplan.ToFeature, To: f.Feature.String()}
+		out = append(out, p)
+		if f.Feature.TakesArgument() && !strings.ContainsAny(f.Code, ".!") {
+			p.Digits += ".!"
+			out = append(out, p)
+		}
+	}
+	for _, p := range c.ParkNumbers {
+		out = append(out, dialplan.Pattern{Digits: p.Pattern, Partition: p.Partition, Kind: dialplan.ToPark, To: p.Key()})
+	}
+	return out
+}
+
+func parks(c *config.Site) (out []call.ParkRange) {
+	for _, p := range c.ParkNumbers {
+		p = p.WithDefaults()
+		out = append(out, call.ParkRange{Name: p.Key(), Slots: p.Numbers(), Reminder: p.Reminder.D(), Directed: p.Directed,
+			Reversion: call.Forward{To: plainNumber(p.Reversion), SearchSpace: p.CallingSearchSpace}})
+	}
+	return out
+}
+
+func pickupGroups(c *config.Site) (out []call.PickupGroup) {
+	for _, g := range c.PickupGroups {
+		out = append(out, call.PickupGroup{Name: g.Name, Number: plainNumber(g.Number), Associated: g.Associated})
+	}
+	return out
+}
