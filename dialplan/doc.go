@@ -22,5 +22,19 @@
 // rules. Digit by digit (overlap), a match is final only when no longer
 // string could match anything, or when the winning pattern is urgent; en bloc (Query.Complete) it is final at once.
 //
+// # What comes before that
+//
+// An emergency pattern that matches completely wins over everything else: no closer pattern, blocked pattern, translation or
+// schedule keeps a caller from it, and for a device of ours neither does a search space. Of two, the one in the caller's search
+// space wins. What a translation makes of other digits counts as well.
+//
+// A partition with a Schedule is searched while that is open: time-of-day routing. The time and the caller's zone are part of the
+// query; the plan has no clock.
+//
+// # Numbers outside of routing
+//
+// A Transformation rewrites calling or called numbers for a trunk or device: calls are routed with +E.164 numbers, each trunk and each
+// display gets the form it understands.
+//
 // A Plan is compiled from Rules into one trie per partition. It is immutable and safe for concurrent use.
 package dialplan

@@ -174,10 +174,12 @@ func TestExplain(t *testing.T) {
 		got = append(got, s.Sentence)
 	}
 	want := []string{
-		`\+493055520XX in services (translation) matches +49305552001 and 100 of that length; is the closest match`,
-		`called is now "2001", calling "2002"; the search goes on in search space translated`,
-		`2001 in phones (directory-number) matches 2001 and 1 of that length; is the closest match`,
-		`called is now "2001", calling "2002"`,
+		`search space internal (emergency, phones, services) for "+49305552001"`,
+		`\+493055520XX in services (translation) matches: one of 100 numbers of that length; it is the closest match and wins`,
+		`called number "+49305552001" becomes "2001" (mask XXXX)`,
+		`the search goes on in search space translated`,
+		`search space translated (phones) for "2001"`,
+		`2001 in phones (directory-number) matches: the number itself; it is the closest match and wins`,
 		`match: the call goes to directory-number 2001 in phones as "2001"`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -316,7 +318,7 @@ func TestRouteAgainstOracle(t *testing.T) {
 		number := rapid.StringOfN(rapid.SampledFrom([]rune("0123*")), 1, 5, -1).Draw(t, "number")
 		space := rapid.SampledFrom([]string{"s", "r", "b", ""}).Draw(t, "space")
 		wantBest, wantMore := oracle(r, space, number)
-		best, more := plan.lookup([]string{space}, number, nil)
+		best, more := plan.lookup(&Query{}, []string{space}, number, nil)
 		if best != wantBest || more != wantMore {
 			t.Fatalf("%q in %q: pattern %d more %v, the oracle says %d %v\n%+v", number, space, best, more, wantBest, wantMore, r.Patterns)
 		}

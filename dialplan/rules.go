@@ -3,12 +3,19 @@ package dialplan
 import (
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // Rules are a dial plan as plain data. Compile makes a Plan of them.
 type Rules struct {
 	SearchSpaces []SearchSpace `json:"search_spaces,omitempty"`
 	Patterns     []Pattern     `json:"patterns,omitempty"`
+	// Schedules, and the partitions that have one: such a partition is searched only while its schedule is open.
+	Schedules  []Schedule  `json:"schedules,omitempty"`
+	Partitions []Partition `json:"partitions,omitempty"`
+	// CallingNumbers and CalledNumbers are transformations, see Plan.CallingNumber.
+	CallingNumbers []Transformation `json:"calling_numbers,omitempty"`
+	CalledNumbers  []Transformation `json:"called_numbers,omitempty"`
 }
 
 // A SearchSpace is an ordered list of partitions.
@@ -23,11 +30,18 @@ type Pattern struct {
 	Digits    string `json:"digits"`
 	Partition string `json:"partition,omitempty"`
 	Kind      Kind   `json:"kind"`
-	// To is the name of what the pattern leads to (for ToFeature that of the feature: "pickup"); a directory number leads to the
-	// line (Digits without backslashes, Partition) and leaves it empty.
-	To string `json:"to,omitempty"`
-	// Urgent ends digit collection on a match though longer strings could match (emergency numbers).
+	// To is the name of what the pattern leads to (for ToFeature that of the feature: "pickup"). A directory number leads to the line
+	// of its own Digits and Partition and leaves both fields empty; an alternate number of a line has the line's number here and
+	// its partition in ToPartition.
+	To          string `json:"to,omitempty"`
+	ToPartition string `json:"to_partition,omitempty"`
+	// Urgent ends digit collection on a match though longer strings could match.
 	Urgent bool `json:"urgent,omitempty"`
+	// Emergency makes the pattern win over everything else as soon as it matches: whatever other patterns say, whether or not its
+	// partition's schedule is open and, for a Query that says so, whatever the search spaces. Trunk and route list patterns only.
+	Emergency bool `json:"emergency,omitempty"`
+	// KeepNumber leaves the caller's external mask (Query.ExternalMask) unused.
+	KeepNumber bool `json:"keep_number,omitempty"`
 	// SearchSpace is where a translation goes on; empty keeps the caller's.
 	SearchSpace string `json:"search_space,omitempty"`
 	// Called and Calling rewrite the numbers on the way through.
@@ -84,6 +98,15 @@ type Query struct {
 	Calling      string
 	// Complete says that no more digits will come (en bloc dialling).
 	Complete bool
+	// ExternalMask makes the number the caller shows outside: trunk and route list patterns lay it over Calling before their own
+	// transformation.
+	ExternalMask string
+	// Emergency says that the caller reaches every emergency pattern, whatever the search spaces: a device of ours. Who comes in
+	// on a trunk reaches those its search space leads to.
+	Emergency bool
+	// At is when the call is made, for partitions with a schedule, and Zone where the caller is.
+	At   time.Time
+	Zone Zone
 }
 
 // An Outcome says how a query ended.

@@ -127,7 +127,7 @@ func (f *finder) arrive(n *node, w weight, loop bool, first int) {
 	if n.end < 0 {
 		return
 	}
-	f.why.candidate(n.end, w)
+	f.why.candidate(n.end, w, loop)
 	better := f.best < 0 || w.less(f.weight) || w == f.weight && (f.loop && !loop || f.loop == loop && int(f.best) != first && n.end < f.best)
 	if better {
 		f.best, f.weight, f.loop = n.end, w, loop
