@@ -80,7 +80,7 @@ func (c *Config) checkLines() (errs []error) {
 	}
 	for i := range c.site.Devices {
 		d := &c.site.Devices[i]
-		errs = append(errs, c.checkSpace("device "+d.Name, d.SearchSpace))
+		errs = append(errs, c.checkSpace("device "+d.Name, d.SearchSpace), c.checkSpace("device "+d.Name, d.CallingSpace))
 	}
 	return errs
 }
@@ -89,7 +89,10 @@ func (c *Config) checkTrunks() (errs []error) {
 	for i := range c.site.Trunks {
 		t := &c.site.Trunks[i]
 		errs = append(errs, c.checkSpace("trunk "+t.Name, t.SearchSpace))
-		errs = append(errs, checkTransforms("trunk "+t.Name, t.Called, t.Calling))
+		errs = append(errs, checkTransforms("trunk "+t.Name, t.Called, t.Calling, t.Incoming.Called, t.Incoming.Calling))
+		for _, space := range []string{t.CalledSpace, t.CallingSpace, t.Incoming.CalledSpace, t.Incoming.CallingSpace} {
+			errs = append(errs, c.checkSpace("trunk "+t.Name, space))
+		}
 	}
 	for i := range c.site.RouteLists {
 		r := &c.site.RouteLists[i]
@@ -126,7 +129,7 @@ func (c *Config) checkPlan() (errs []error) {
 		ok := true
 		switch p.Kind {
 		case dialplan.DirectoryNumber:
-			ok = c.lines[LineID{p.Line(), p.Partition}] != nil
+			ok = c.lines[lineID(p)] != nil
 		case dialplan.ToTrunk:
 			ok = c.trunks[p.To] != nil
 		case dialplan.ToRouteList:
@@ -143,6 +146,12 @@ func (c *Config) checkPlan() (errs []error) {
 		}
 	}
 	return errs
+}
+
+// lineID is the line that a directory number of the plan leads to.
+func lineID(p *dialplan.Pattern) LineID {
+	number, partition := p.Line()
+	return LineID{number, partition}
 }
 
 // Site is the plain data the configuration was compiled from; it must not be changed.

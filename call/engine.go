@@ -151,6 +151,7 @@ func (e *Engine) signal(driver string, s Signal) {
 		e.driverLost(s.Driver)
 		return
 	case Setup:
+		e.config.globalise(&s)
 		if l := e.arrive(driver, s); l != nil {
 			e.dispatch(l, s)
 		}
@@ -227,8 +228,11 @@ func (e *Engine) trunkOf(name string) *trunkState {
 	return t
 }
 
-// tell gives a command to the leg's driver.
+// tell gives a command to the leg's driver. Whoever it names is shown in the form that the device or trunk dials.
 func (e *Engine) tell(l *Leg, c Command) {
+	if space := e.config.callingSpace(l); space != "" {
+		c = e.config.retold(space, c)
+	}
 	l.noted(c)
 	e.out.Commands = append(e.out.Commands, Order{l.driver, c})
 }

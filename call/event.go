@@ -102,6 +102,8 @@ type View struct {
 	Answered time.Time    `json:"answered,omitzero"`
 	Parties  []*PartyView `json:"parties,omitempty"`
 	Mix      []Edge       `json:"mix,omitempty"`
+	// Emergency says that an emergency number was called.
+	Emergency bool `json:"emergency,omitempty"`
 	// Protection is how well the whole call is protected, and if not, where and why.
 	Protection Protection `json:"protection,omitzero"`
 	Ended      bool       `json:"ended,omitempty"`

@@ -74,7 +74,7 @@ func (basic) described(e *Engine, l *Leg, d Desc) {
 
 // setup routes a call that came in.
 func (basic) setup(e *Engine, l *Leg, s Setup) {
-	if l.party.line.IsZero() && e.config.trunks[l.trunk] == nil {
+	if l.party.line.IsZero() && e.config.trunks[l.trunk] == nil && !e.config.emergency(e.now, s) {
 		e.leave(l.party, CallRejected) // a device may only call from a line it has, and a trunk must be known
 		return
 	}
@@ -115,6 +115,9 @@ func (e *Engine) alertingIdentity(p *Party) Identity {
 // learn takes over what a trunk says about who is there.
 func (e *Engine) learn(p *Party, id Identity) {
 	if p.trunk != "" && id != (Identity{}) {
+		if t := e.config.trunks[p.trunk]; t != nil {
+			id.Number = e.config.incomingCalling(t, id.Number)
+		}
 		p.identity = id
 	}
 }
@@ -234,7 +237,7 @@ func (e *Engine) activate(l *Leg) {
 	l.party.changed()
 	if c.answered.IsZero() && len(c.talkers(l.party)) > 0 {
 		c.answered = e.now
-		if d := e.config.site.Policy.MaxDuration; d > 0 {
+		if d := e.config.site.Policy.MaxDuration; d > 0 && !c.emergency {
 			e.start(&c.duration, d)
 		}
 	}

@@ -28,7 +28,7 @@ func (callLimit) signal(e *Engine, l *Leg, s Signal) bool {
 	if most := e.config.maxCalls(l.device, l.party.line); most > 0 && e.carries(l.device, l.party.line) > most {
 		cause = CallRejected
 	}
-	if cause == CauseNone {
+	if cause == CauseNone || e.config.emergency(e.now, setup) {
 		return false
 	}
 	e.leave(l.party, cause)

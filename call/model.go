@@ -21,6 +21,8 @@ type Call struct {
 	mix      []Edge
 	view     *View // nil when the call has changed since it was made
 	ended    bool
+	// emergency: an emergency number was called, see feature_emergency.go.
+	emergency bool
 }
 
 // A Party is one line's part in a call: a line with its devices, or one call on a trunk or to an applet. The Call owns it.
@@ -160,7 +162,7 @@ func (c *Call) picture() *View {
 	block := &struct {
 		View
 		few [4]*PartyView
-	}{View: View{ID: c.id, GlobalID: c.globalID, Created: c.created, Answered: c.answered, Mix: c.mix, Ended: c.ended}}
+	}{View: View{ID: c.id, GlobalID: c.globalID, Created: c.created, Answered: c.answered, Mix: c.mix, Emergency: c.emergency, Ended: c.ended}}
 	v := &block.View
 	if len(c.parties) > 0 {
 		v.Parties = block.few[:0:len(block.few)]

@@ -15,6 +15,7 @@ type dialling struct {
 	redirecting []Redirection
 	hops        int
 	transferor  *Leg // the leg whose transfer this is
+	emergency   bool // nothing but the called party itself may keep the call from being made
 }
 
 // An offering is how a party is being reached: kept from the first Ring to the answer.
@@ -32,12 +33,16 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 	if cause := e.hopsLeft(&d); cause != CauseNone {
 		return cause
 	}
-	res := e.config.plan.Route(dialplan.Query{SearchSpaces: d.spaces, Called: d.called, Calling: d.calling.Number, Complete: true})
+	q := e.query(&d)
+	res := e.config.plan.Route(q)
 	if res.Outcome != dialplan.Match {
 		return routeCause(res)
 	}
 	if res.Pattern.Kind == dialplan.ToFeature {
 		return e.dialledCode(d, res)
+	}
+	if res.Pattern.Emergency {
+		return e.callEmergency(c, d, q)
 	}
 	d.calling.Number = res.Calling
 	if res.Presentation != dialplan.PresentationDefault {
@@ -47,7 +52,7 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 	p.offering.ring = timer{call: c, party: p}
 	switch res.Pattern.Kind {
 	case dialplan.DirectoryNumber:
-		return e.reachLine(c, p, e.config.lines[LineID{res.Pattern.Line(), res.Pattern.Partition}])
+		return e.reachLine(c, p, e.config.lines[lineID(res.Pattern)])
 	case dialplan.ToApplet:
 		return e.reachApplet(c, p, e.config.applets[res.Pattern.To])
 	case dialplan.ToTrunk:
@@ -61,6 +66,27 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 		e.dropParty(p, cause)
 	}
 	return cause
+}
+
+// query is what the dial plan is asked for a dialling.
+func (e *Engine) query(d *dialling) dialplan.Query {
+	device, trunk := d.from()
+	q := dialplan.Query{SearchSpaces: d.spaces, Called: d.called, Calling: d.calling.Number, Complete: true, ExternalMask: e.externalMask(d.caller),
+		Emergency: device != "", At: e.now}
+	q.Zone = e.config.place(device, trunk).Zone
+	return q
+}
+
+// from is the device or trunk on whose behalf a number is dialled: that of the transferor, else the caller's.
+func (d *dialling) from() (device, trunk string) {
+	l := d.transferor
+	if l == nil {
+		l = d.caller.wire()
+	}
+	if l == nil {
+		return "", d.caller.trunk
+	}
+	return l.device, l.trunk
 }
 
 // inTurn is the order in which the members are tried by this call: each group that takes turns begins one further than
@@ -90,6 +116,9 @@ func (e *Engine) inTurn(members []RouteMember) []RouteMember {
 func (o *offering) reroutes(cause Cause) bool {
 	if len(o.choices) == 0 {
 		return false
+	}
+	if o.emergency {
+		return cause != UserBusy && cause != CallerCancelled
 	}
 	if len(o.causes) > 0 {
 		return slices.Contains(o.causes, cause)
@@ -181,7 +210,7 @@ func (e *Engine) reachTrunk(c *Call, p *Party) Cause {
 		m := o.choices[0]
 		o.choices = o.choices[1:]
 		t := e.config.trunks[m.Trunk]
-		if t == nil || e.trunkOf(t.Name).down || t.MaxCalls > 0 && e.trunkOf(t.Name).legs >= t.MaxCalls {
+		if t == nil || !o.emergency && (e.trunkOf(t.Name).down || e.full(t)) {
 			continue
 		}
 		e.ringTrunk(c, p, t, m)
@@ -195,17 +224,16 @@ func (e *Engine) reachTrunk(c *Call, p *Party) Cause {
 
 func (e *Engine) ringTrunk(c *Call, p *Party, t *Trunk, m RouteMember) {
 	o := p.offering
-	called := t.Called.Apply(m.Called.Apply(p.called))
+	called, _ := e.config.plan.CalledNumber(t.CalledSpace, t.Called.Apply(m.Called.Apply(p.called)))
 	p.trunk, p.identity = t.Name, Identity{Number: p.called}
 	if p.call == nil {
 		e.addParty(c, p)
 	}
 	p.changed()
 	calling := o.calling
-	if mask := e.externalMask(o.caller); mask != "" {
-		calling.Number = dialplan.Transform{Mask: mask}.Apply(calling.Number)
-	}
 	calling.Number = t.Calling.Apply(m.Calling.Apply(calling.Number))
+	calling = e.config.shown(t.CallingSpace, calling)
+	calling.Restricted = calling.Restricted && !o.emergency
 	o.ring.kind = timerRoute
 	e.start(&o.ring, e.config.site.Policy.routeTimeout())
 	e.ringAs(p, &Leg{driver: t.Driver, trunk: t.Name, policy: t.Media}, Target{Trunk: t.Name, Called: called}, calling)
@@ -219,7 +247,13 @@ func (e *Engine) externalMask(p *Party) string {
 	return ""
 }
 
-func (e *Engine) ring(p *Party, l *Leg, to Target) { e.ringAs(p, l, to, p.offering.calling) }
+// ring starts a leg with the calling number as its device is shown it.
+func (e *Engine) ring(p *Party, l *Leg, to Target) {
+	e.ringAs(p, l, to, e.config.shown(e.config.callingSpace(l), p.offering.calling))
+}
+
+// full says whether a trunk carries as many calls as it may.
+func (e *Engine) full(t *Trunk) bool { return t.MaxCalls > 0 && e.trunkOf(t.Name).legs >= t.MaxCalls }
 
 // ringAs starts a leg. When the caller's offer does not suit it, the leg is not started and the offering remembers why.
 func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {

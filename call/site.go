@@ -224,6 +224,18 @@ type Device struct {
 	DoNotDisturb DNDOption `json:"do_not_disturb,omitempty"`
 	// Private hides its calls from those it shares lines with until SetPrivacy says otherwise.
 	Private bool `json:"private,omitempty"`
+	// CallingSpace is the transformation search space of the calling numbers that the device is shown; empty shows them as they are.
+	CallingSpace string `json:"calling_space,omitempty"`
+	Place        Place  `json:"place,omitzero"`
+}
+
+// A Place is what matters of where a device or trunk stands.
+type Place struct {
+	// Zone is the time zone of its clock, for partitions whose schedule has none of its own; none is UTC.
+	Zone dialplan.Zone `json:"zone,omitzero"`
+	// EmergencyNumber is the calling number of emergency calls from there: one that the emergency service can call back and knows the
+	// address of (emergency location identification number). Empty leaves the caller's own.
+	EmergencyNumber string `json:"emergency_number,omitempty"`
 }
 
 // A DNDOption is what do not disturb does.
@@ -259,12 +271,27 @@ type Trunk struct {
 	// Called and Calling transform the numbers of calls that go out.
 	Called  dialplan.Transform `json:"called,omitzero"`
 	Calling dialplan.Transform `json:"calling,omitzero"`
-	// MaxCalls limits concurrent calls in both directions, zero is no limit.
+	// CalledSpace and CallingSpace are transformation search spaces of calls that go out; they act after all other transformations.
+	CalledSpace  string `json:"called_space,omitempty"`
+	CallingSpace string `json:"calling_space,omitempty"`
+	// Incoming transforms the numbers of calls that come in, before anything else is done with them.
+	Incoming IncomingNumbers `json:"incoming,omitzero"`
+	Place    Place           `json:"place,omitzero"`
+	// MaxCalls limits concurrent calls in both directions, zero is no limit. Emergency calls go out nevertheless.
 	MaxCalls int `json:"max_calls,omitempty"`
 	// NoAnswer is how long a call may ring at the far end; zero takes Policy.NoAnswer.
 	NoAnswer time.Duration `json:"no_answer,omitempty"`
 	// Music is the source that a party held by the far end hears; empty takes Policy.Music.
 	Music string `json:"music,omitempty"`
+}
+
+// IncomingNumbers make what a peer sends into numbers of ours, by rule +E.164: first the transform, then the search space. The calling
+// one is also applied to the connected number of calls that go out.
+type IncomingNumbers struct {
+	Called       dialplan.Transform `json:"called,omitzero"`
+	Calling      dialplan.Transform `json:"calling,omitzero"`
+	CalledSpace  string             `json:"called_space,omitempty"`
+	CallingSpace string             `json:"calling_space,omitempty"`
 }
 
 // MediaPolicy says what media a device or trunk can and must do.

@@ -38,6 +38,7 @@ func office() Site {
 				{Digits: "8.!", Partition: "out", Kind: dialplan.ToTrunk, To: "eager", Called: dialplan.Transform{Discard: "predot"}},
 				{Digits: "0900!", Partition: "out", Kind: dialplan.Blocked},
 				{Digits: "*1", Partition: "phones", Kind: dialplan.ToApplet, To: "echo"},
+				{Digits: "112", Partition: "emergency", Kind: dialplan.ToRouteList, To: "out", Emergency: true},
 			},
 		},
 		Policy: Policy{NoAnswer: 20 * time.Second},
@@ -89,6 +90,7 @@ func variants() map[string]Site {
 		s.Plan.Patterns[1].Presentation = dialplan.PresentationRestricted
 	})
 	vary("features", func(s *Site) { withFeatures(s) })
+	dialVariants(vary)
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
 	return out
 }

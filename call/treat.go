@@ -9,7 +9,7 @@ func (l *Leg) sourceSecurity() Security { return orDefault(l.security, l.policy.
 // offered is what a leg's own offer amounts to under its policy: a device that must use SRTP does not get RTP by offering it.
 func offered(l *Leg) (Security, Cause) {
 	s := orDefault(l.desc.Security, l.policy.security())
-	if l.policy.security() != SRTP {
+	if l.policy.security() != SRTP || l.party.call.emergency {
 		return s, CauseNone
 	}
 	if s == RTP {
@@ -36,7 +36,7 @@ func (e *Engine) passOn(from, to *Leg) (Media, Cause) {
 		return Media{}, cause
 	}
 	security, convert := agree(have, to.policy.security())
-	if convert && e.config.site.Policy.Mixed == MixedRefuse {
+	if convert && e.config.site.Policy.Mixed == MixedRefuse && !from.party.call.emergency {
 		return Media{}, SecurityMismatch
 	}
 	m := Media{Kind: KindOffer, Ref: from.desc.Ref, Peer: from.id, Dir: SendRecv, Security: security}

@@ -148,7 +148,7 @@ func (w *walker) choose() move {
 func pick[T any](r *rand.Rand, from []T) T { return from[r.Intn(len(from))] }
 
 func (w *walker) setup(ids []LegID) move {
-	s := Setup{Leg: w.nextIn, Called: pick(w.rnd, []string{"2001", "2002", "2003", "2004", "2005", "2100", "2100", "0301", "0302", "7301", "8301", "*1", "9999"}), Desc: w.offer()}
+	s := Setup{Leg: w.nextIn, Called: pick(w.rnd, []string{"2001", "2002", "2003", "2004", "2005", "2100", "2100", "0301", "0302", "7301", "8301", "*1", "9999", "112"}), Desc: w.offer()}
 	w.nextIn += 2
 	driver := "sip"
 	if w.rnd.Intn(5) == 0 {
@@ -180,7 +180,7 @@ func (w *walker) request(ids []LegID) Input {
 	case 2:
 		in.Request = Resume{leg}
 	case 3:
-		in.Request = Redirect{leg, pick(w.rnd, []string{"2002", "2100", "9999"})}
+		in.Request = Redirect{leg, pick(w.rnd, []string{"2002", "2100", "9999", "112"})}
 	case 4:
 		in.Request = Drop{Leg: leg}
 		if w.rnd.Intn(2) == 0 {
@@ -237,7 +237,7 @@ func (w *walker) signal(id LegID, ids []LegID) Signal {
 	case 11:
 		return pick(w.rnd, []Signal{Digit{id, "5", 100}, Digit{id, "#", 0}})
 	case 12:
-		t := TransferAsked{Leg: id, To: pick(w.rnd, []string{"2001", "2002", "2003", "2100", "9999"})}
+		t := TransferAsked{Leg: id, To: pick(w.rnd, []string{"2001", "2002", "2003", "2100", "9999", "112"})}
 		if w.rnd.Intn(2) == 0 {
 			t.Replaces = pick(w.rnd, append(ids, 0))
 		}
@@ -388,6 +388,9 @@ func TestWalkReachesEverything(t *testing.T) {
 		if !seen[kind.String()] {
 			t.Errorf("no walk saw %s", kind)
 		}
+	}
+	if !seen[EmergencyCallMade.String()] {
+		t.Error("no walk made an emergency call")
 	}
 	for _, name := range []string{"Ring", "Alert", "Progress", "Answer", "Confirm", "Reoffer", "AnswerReoffer", "RejectReoffer", "Identify", "SendDigit", "TransferResult", "Release"} {
 		if !seen[name] {
