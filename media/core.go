@@ -6,18 +6,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/media/dtmf"
 	"github.com/locktone/locktone/media/flow"
-	"github.com/locktone/locktone/media/g711"
+	"github.com/locktone/locktone/media/g722"
 	"github.com/locktone/locktone/media/jitter"
 	"github.com/locktone/locktone/media/latch"
 	"github.com/locktone/locktone/media/rtpstat"
 	"github.com/locktone/locktone/media/tone"
-	"github.com/locktone/locktone/wire/sdp"
 	"github.com/locktone/locktone/wire/srtp"
 )
 
@@ -54,9 +52,13 @@ type core struct {
 	srMiddle   uint32    // middle 32 bits of its NTP time
 	nextReport time.Time
 
-	pcm    [FrameSize]int16
+	ears   ears
+	mouth  mouth
+	noise  noise
+	mixed  []int16 // in place of the source: what a mixer gives to be sent in this frame
+	pcm    [2 * FrameSize]int16
 	frame  [flow.MaxPacket + srtp.Overhead]byte
-	sample [flow.MaxPacket]int16
+	sample [2 * flow.MaxPacket]int16
 }
 
 func newCore(policy latch.Policy) (*core, error) {
@@ -115,6 +117,7 @@ func (c *core) receive(now time.Time, b []byte, from netip.AddrPort) {
 	}
 	if moved {
 		c.buffer.Reset()
+		c.ears.dec, c.noise.peak = g722.Decoder{}, 0
 	}
 	c.deliver(h, payload)
 }
@@ -125,27 +128,19 @@ func (c *core) deliver(h rtpstat.Header, payload []byte) {
 		if codec.PT != h.PT {
 			continue
 		}
-		switch law, ok := lawOf(codec); {
+		switch v := voiceOf(codec); {
 		case codec.IsEvent():
 			c.event(h, payload)
-		case ok && len(payload) <= len(c.sample):
-			pcm := c.sample[:len(payload)]
-			law.Decode(pcm, payload)
-			c.buffer.Write(h.Stamp, pcm)
+		case codec.Name == desc.ComfortNoise && len(payload) > 0:
+			c.noise.hear(payload)
+		case v != noVoice && 2*len(payload) <= len(c.sample):
+			c.noise.peak = 0
+			c.buffer.SetWide(v == wideband)
+			c.buffer.Write(h.Stamp, c.ears.decode(v, c.sample[:], payload))
 			c.endEvent(h.Stamp)
 		}
 		return
 	}
-}
-
-func lawOf(c sdp.Codec) (g711.Law, bool) {
-	switch {
-	case strings.EqualFold(c.Name, "PCMU"):
-		return g711.ULaw, true
-	case strings.EqualFold(c.Name, "PCMA"):
-		return g711.ALaw, true
-	}
-	return 0, false
 }
 
 func (c *core) event(h rtpstat.Header, payload []byte) {
@@ -178,18 +173,35 @@ func (c *core) digit(d dtmf.Digit) {
 // tick is called every 20 ms: it plays a frame out of the jitter buffer, and makes the packet to send, if any. The
 // results are valid until the next call.
 func (c *core) tick(now time.Time) (heard []int16, packet []byte, to netip.AddrPort) {
-	c.buffer.Read(c.pcm[:])
-	_ = c.detector.WritePCM(c.pcm[:])
+	heard = c.listen()
+	packet, to = c.speak(now)
+	return heard, packet, to
+}
+
+// listen is the receiving half of tick: a frame at the rate of the peer's codec.
+func (c *core) listen() []int16 {
+	wide := c.buffer.Wide()
+	heard := c.pcm[:frameSize(wide)]
+	if !c.buffer.Read(heard) && c.noise.peak > 0 {
+		c.noise.fill(heard)
+	}
+	c.detector.SetWide(wide)
+	_ = c.detector.WritePCM(heard)
+	return heard
+}
+
+// speak is the sending half.
+func (c *core) speak(now time.Time) (packet []byte, to netip.AddrPort) {
 	packet, to = c.send(now)
 	c.stamp += FrameSize
-	return c.pcm[:], packet, to
+	return packet, to
 }
 
 // send makes the next packet: a telephone event, or audio, or silence.
 func (c *core) send(now time.Time) ([]byte, netip.AddrPort) {
 	to := c.in.RTP.To()
-	law, ok := lawOf(c.n.Send)
-	if !c.active || !c.n.Direction.Sends() || !ok || !to.IsValid() || to.Port() == 0 {
+	v := voiceOf(c.n.Send)
+	if !c.active || !c.n.Direction.Sends() || v == noVoice || !to.IsValid() || to.Port() == 0 {
 		return nil, to
 	}
 	h := rtpstat.Header{PT: c.n.Send.PT, Seq: c.seq, Stamp: c.stamp, SSRC: c.ssrc}
@@ -201,7 +213,7 @@ func (c *core) send(now time.Time) ([]byte, netip.AddrPort) {
 	} else {
 		h.Marker, c.marker = c.marker, false
 		b = h.Append(b)[:12+FrameSize]
-		c.audio(law, b[12:])
+		c.audio(v, b[12:])
 	}
 	return c.protect(now, b), to
 }
@@ -224,16 +236,19 @@ func (c *core) digitsSent() {
 	c.onSent = nil
 }
 
-func (c *core) audio(law g711.Law, payload []byte) {
-	var pcm [FrameSize]int16
-	if c.source != nil {
-		n, err := c.source.ReadPCM(pcm[:])
-		clear(pcm[min(max(n, 0), FrameSize):])
-		if err != nil || n <= 0 {
+func (c *core) audio(v voice, payload []byte) {
+	frame := c.mixed
+	switch wide := v == wideband; {
+	case frame != nil && len(frame) == frameSize(wide):
+	case c.source != nil:
+		var over bool
+		if frame, over = c.mouth.read(c.source, wide); over {
 			c.play(nil, nil)
 		}
+	default:
+		frame = c.mouth.silence(wide)
 	}
-	law.Encode(payload, pcm[:])
+	c.mouth.encode(v, payload, frame)
 }
 
 // play replaces the source; whoever waited for the one before is told.

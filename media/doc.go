@@ -9,6 +9,9 @@
 //   - Stream: an RTP endpoint for applets and for the laboratory's phones: play, record, digits, evidence.
 //   - Evidence: what the receiving end can prove, and only that.
 //
+// A leg that is given the source "mix:ID" sits in a conference: it hears everybody who was given the same, and is heard by
+// them (package mixer). One goroutine serves a conference; each leg keeps its own keys and codec, G.722 or G.711.
+//
 // By default media goes direct between the endpoints and this package moves only descriptions. Where a profile asks for
 // it, or the two ends cannot meet (SRTP here, RTP there), the plane anchors: package relay forwards packets between two
 // of our ports, each with its own keys.

@@ -64,7 +64,7 @@ type Order struct {
 	Treatment Treatment
 	Ref       Ref           // the description passed on; zero with Anchored: an offer of our own (early offer)
 	Peer      LegID         // the leg on the far side (Anchored; also where Ref is zero)
-	Source    string        // with Sourced: "" (silence), "music", "music:NAME", "ringback", "busy", "tone:1000" (Hz)
+	Source    string        // with Sourced: "" (silence), "music", "music:NAME", "ringback", "busy", "tone:1000" (Hz), "mix:ID" (the conference), "mix:ID:warn"
 	Dir       sdp.Direction // at most this, from our point of view; SendRecv leaves the direction as it is
 	Security  Wish
 }
@@ -141,8 +141,10 @@ type Plane struct {
 	legs    map[LegID]*leg
 	refs    map[Ref]*entry
 	next    Ref
+	mixes   map[string]*conference
 	closing []*Stream // to be closed once mu is released
 	over    bool
+	wg      sync.WaitGroup // of conferences
 }
 
 // entry is one description received.
@@ -176,6 +178,8 @@ type leg struct {
 	portE  *desc.Endpoint
 	source *Stream // when it hears us
 	name   string  // of the source
+	at     string  // the conference it sits in
+	seat   *seat   // its place there, nil: in none
 }
 
 // way is how a leg's media goes.
@@ -218,7 +222,7 @@ func NewPlane(cfg PlaneConfig) *Plane {
 	if cfg.Keys == nil {
 		cfg.Keys = CryptoKeys{}
 	}
-	return &Plane{cfg: cfg, engine: cfg.Relay, legs: map[LegID]*leg{}, refs: map[Ref]*entry{}}
+	return &Plane{cfg: cfg, engine: cfg.Relay, legs: map[LegID]*leg{}, refs: map[Ref]*entry{}, mixes: map[string]*conference{}}
 }
 
 // AddLeg makes a leg known. To call it again changes its profile from the next exchange on.
@@ -265,6 +269,7 @@ func (p *Plane) releasePort(l *leg) {
 
 func (p *Plane) releaseSource(l *leg) {
 	if l.source != nil {
+		p.leave(l)
 		p.closing = append(p.closing, l.source)
 		l.source = nil
 	}
@@ -296,6 +301,7 @@ func (p *Plane) Close() {
 	p.engine = nil
 	p.mu.Unlock()
 	p.closeStreams()
+	p.wg.Wait()
 	if engine != nil {
 		_ = engine.Close()
 	}

@@ -167,7 +167,7 @@ func step(s *site, rnd *rand.Rand, id LegID, phones map[LegID]*desc.Endpoint, te
 		}
 	case 2, 3, 4:
 		o := Order{Treatment: Treatment(rnd.IntN(4)), Ref: Ref(rnd.IntN(int(s.p.next) + 2)), Peer: LegID(rnd.IntN(5)), Dir: sdp.Direction(rnd.IntN(4)), Security: Wish(rnd.IntN(4))}
-		o.Source = []string{"", "music", "tone:400", "busy"}[rnd.IntN(4)]
+		o.Source = []string{"", "music", "tone:400", "busy", "mix:1", "mix:2:warn", "mix:2"}[rnd.IntN(7)]
 		text, kind, err := s.p.Make(id, o)
 		if err != nil {
 			return

@@ -115,8 +115,7 @@ func (p *Plane) putAnswer(l *leg, s *sdp.Session) (*entry, error) {
 	l.was, l.done = out, nil
 	p.agreed(l, out.s, e, out.how, out.peer)
 	if out.how == waySourced {
-		l.name = out.name
-		l.source.Start(p.newSource(out.name))
+		p.begin(l, out.name)
 	}
 	return e, nil
 }

@@ -49,14 +49,22 @@ func (p *Plane) makeSourced(l *leg, o Order, g desc.Guard) (*sdp.Session, error)
 			return s, nil
 		}
 	}
+	if err := p.seatFor(l, o.Source); err != nil {
+		return nil, err
+	}
 	if err := p.openSource(l, g); err != nil {
 		return nil, err
 	}
-	dir := sdp.SendOnly
-	if o.Source == "" {
+	_, _, conference := mixOf(o.Source)
+	dir, codecs := sdp.SendOnly, desc.Narrowband()
+	switch {
+	case o.Source == "":
 		dir = sdp.RecvOnly
+	case conference:
+		dir, codecs = sdp.SendRecv, desc.Wideband()
 	}
 	l.source.SetDirection(dir & o.Dir)
+	l.source.setCodecs(g.Only(codecs))
 	s, err := p.negotiate(l, streamEnd{l.source}, waySourced, 0, nil)
 	switch {
 	case err != nil && l.how != waySourced:
@@ -64,8 +72,7 @@ func (p *Plane) makeSourced(l *leg, o Order, g desc.Guard) (*sdp.Session, error)
 	case err == nil && l.out != nil:
 		l.out.name = o.Source
 	case err == nil:
-		l.name = o.Source
-		l.source.Start(p.newSource(o.Source))
+		p.begin(l, o.Source)
 	}
 	return s, err
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/locktone/locktone/media/rtpport"
 )
 
-// Rate is the sampling rate of all PCM here, Hz: 16 bit linear, one channel.
+// Rate is the sampling rate of all PCM here whose source or sink does not say otherwise (Rated), Hz: 16 bit linear, one channel.
 const Rate = 8000
 
-// FrameTime is the length of a frame; FrameSize its number of samples.
+// FrameTime is the length of a frame; FrameSize its number of samples at Rate.
 const (
 	FrameTime = 20 * time.Millisecond
 	FrameSize = 160

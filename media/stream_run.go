@@ -24,6 +24,7 @@ type Stream struct {
 	addr   netip.AddrPort
 	pair   *rtpport.Pair
 	done   chan struct{}
+	turn   chan struct{} // seat has changed
 	digits chan Digit
 	wg     sync.WaitGroup
 
@@ -31,6 +32,7 @@ type Stream struct {
 	e    *desc.Endpoint
 	core *core
 	sink Sink
+	seat bool // a mixer ticks in place of pace
 	over bool
 }
 
@@ -71,7 +73,7 @@ func OpenStream(cfg StreamConfig) (*Stream, error) {
 func startStream(cfg StreamConfig, core *core, pair *rtpport.Pair) *Stream {
 	cfg.Caps.Conn, cfg.Caps.Port, cfg.Caps.RTCPPort = sdp.ConnOf(cfg.Announce), pair.Port(), 0
 	s := &Stream{addr: netip.AddrPortFrom(cfg.Announce, pair.Port()), pair: pair, core: core,
-		done: make(chan struct{}), digits: make(chan Digit, 64), e: desc.NewEndpoint(cfg.Caps, sessionID(), cfg.Keys)}
+		done: make(chan struct{}), turn: make(chan struct{}, 1), digits: make(chan Digit, 64), e: desc.NewEndpoint(cfg.Caps, sessionID(), cfg.Keys)}
 	core.onDigit = func(d Digit) {
 		select {
 		case s.digits <- d:
@@ -125,6 +127,13 @@ func (s *Stream) pace() {
 		select {
 		case <-s.done:
 			return
+		case <-s.turn:
+			if s.seated() {
+				ticker.Stop()
+				continue
+			}
+			ticker.Reset(FrameTime)
+			next = time.Now()
 		case now := <-ticker.C:
 			if now.Sub(next) > maxBehind*FrameTime {
 				next = now
@@ -139,19 +148,31 @@ func (s *Stream) pace() {
 // frame is one tick: the sink is written outside the lock, because it is somebody else's code.
 func (s *Stream) frame(now time.Time) {
 	s.mu.Lock()
-	heard, packet, to := s.core.tick(now)
+	if s.seat {
+		s.mu.Unlock()
+		return
+	}
+	heard := s.core.listen()
 	sink := s.sink
-	report, rtcpTo := s.core.report(now)
-	if packet != nil {
-		_, _ = s.pair.RTP.WriteToUDPAddrPort(packet, to) // what the network loses, the peer's report says
+	if sink != nil {
+		heard = s.core.ears.as(isWide(sink), heard)
 	}
+	s.speak(now)
 	s.mu.Unlock()
-	if report != nil {
-		_, _ = s.pair.RTCP.WriteToUDPAddrPort(report, rtcpTo)
-	}
 	// heard is written again by the next tick only, which this goroutine makes.
 	if sink != nil && sink.WritePCM(heard) != nil {
 		s.stopSink(sink)
+	}
+}
+
+// speak sends what is due. The lock is held.
+func (s *Stream) speak(now time.Time) {
+	packet, to := s.core.speak(now)
+	if packet != nil {
+		_, _ = s.pair.RTP.WriteToUDPAddrPort(packet, to) // what the network loses, the peer's report says
+	}
+	if report, to := s.core.report(now); report != nil {
+		_, _ = s.pair.RTCP.WriteToUDPAddrPort(report, to)
 	}
 }
 
@@ -262,6 +283,13 @@ func (s *Stream) SetDirection(d sdp.Direction) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.e.SetDirection(d)
+}
+
+// setCodecs changes what the next Offer or Answer speaks.
+func (s *Stream) setCodecs(cs []sdp.Codec) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.e.SetCodecs(cs, 0)
 }
 
 // Rekey makes the next Offer or Answer bring new keys.

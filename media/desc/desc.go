@@ -46,6 +46,25 @@ func G711() []sdp.Codec {
 	}
 }
 
+// Names of codecs beside those of G.711.
+const (
+	G722         = "G722"
+	ComfortNoise = "CN"
+)
+
+// Wideband is the list of everything that streams of ours speak, the best sound first: G.722, then G.711, telephone-event
+// and comfort noise. RFC 3551, 6: static payload types 9 and 13; the clock rate of G.722 is written 8,000 (4.5.2).
+func Wideband() []sdp.Codec {
+	return append(append([]sdp.Codec{{PT: 9, Name: G722, Rate: 8000}}, G711()...), sdp.Codec{PT: 13, Name: ComfortNoise, Rate: 8000})
+}
+
+// Narrowband is Wideband with G.711 first and without comfort noise: for music and tones of 3.4 kHz, which gain nothing by
+// more, and where the peer has nothing to say.
+func Narrowband() []sdp.Codec {
+	g711 := G711()
+	return append(g711[:2:2], sdp.Codec{PT: 9, Name: G722, Rate: 8000}, g711[2])
+}
+
 func (c Caps) codecs() []sdp.Codec {
 	if len(c.Codecs) == 0 {
 		return G711()

@@ -261,7 +261,7 @@ func hasVoice(cs []sdp.Codec) bool {
 	return slices.ContainsFunc(cs, isVoice)
 }
 
-func isVoice(c sdp.Codec) bool { return !c.IsEvent() && c.Name != "CN" }
+func isVoice(c sdp.Codec) bool { return !c.IsEvent() && c.Name != ComfortNoise }
 
 func names(cs []sdp.Codec) string {
 	if len(cs) == 0 {

@@ -26,9 +26,14 @@ func (g Guard) allow(m *sdp.Media) {
 	if len(g.Codecs) == 0 || len(m.Codecs) == 0 {
 		return
 	}
-	m.SetCodecs(slices.DeleteFunc(slices.Clone(m.Codecs), func(c sdp.Codec) bool {
-		return !c.IsEvent() && !slices.ContainsFunc(g.Codecs, func(n string) bool { return strings.EqualFold(n, c.Name) })
-	}))
+	m.SetCodecs(g.Only(m.Codecs))
+}
+
+// Only is a list of codecs without those the guard does not let pass.
+func (g Guard) Only(cs []sdp.Codec) []sdp.Codec {
+	return slices.DeleteFunc(slices.Clone(cs), func(c sdp.Codec) bool {
+		return len(g.Codecs) > 0 && !c.IsEvent() && !slices.ContainsFunc(g.Codecs, func(n string) bool { return strings.EqualFold(n, c.Name) })
+	})
 }
 
 // allowKeys keeps the crypto attributes the guard lets pass.

@@ -9,9 +9,12 @@
 //	 too late |<- delay (60 ms) ->      | too far: start again
 //
 // What is missing when its time comes is concealed: the last 20 ms repeat, fading to silence over 60 ms.
+//
+// A wideband buffer holds two samples for every unit of the timestamp: G.722 has 16,000 samples a second and a clock of
+// 8,000 Hz (RFC 3551, 4.5.2).
 package jitter
 
-// Sizes in samples of 8,000 Hz.
+// Sizes in units of the timestamp, 8,000 a second.
 const (
 	size  = 1 << 13 // a second
 	delay = 480     // between the first packet and playing it: three packets of 20 ms
@@ -23,15 +26,16 @@ const (
 
 // Buffer is a jitter buffer. The zero value is ready.
 type Buffer struct {
-	pcm     [size]int16
-	have    [size]bool
+	pcm     [2 * size]int16
+	have    [2 * size]bool
+	wide    bool
 	started bool
-	play    uint32 // timestamp of the next sample to give
-	newest  uint32 // timestamp after the newest sample
+	play    uint32 // place of the next sample to give: its timestamp, doubled in a wideband buffer
+	newest  uint32 // place after the newest sample
 	late    int    // packets too late in succession
 	deep    int    // reads in succession that found the buffer too deep
 	missing int    // samples concealed since the last real one
-	last    [loop]int16
+	last    [2 * loop]int16
 	lastPos int
 
 	Late      uint64 // packets that came too late to be played
@@ -41,19 +45,44 @@ type Buffer struct {
 
 // Reset forgets everything but the counts: another source is sending.
 func (b *Buffer) Reset() {
-	late, concealed, restarts := b.Late, b.Concealed, b.Restarts
-	*b = Buffer{Late: late, Concealed: concealed, Restarts: restarts}
+	*b = Buffer{wide: b.wide, Late: b.Late, Concealed: b.Concealed, Restarts: b.Restarts}
 }
+
+// SetWide says how many samples there are for a unit of the timestamp from the next packet on: two or one. A change
+// forgets what is in the buffer.
+func (b *Buffer) SetWide(wide bool) {
+	if wide != b.wide {
+		b.Reset()
+		b.wide = wide
+	}
+}
+
+// Wide reports whether samples are those of 16,000 a second.
+func (b *Buffer) Wide() bool { return b.wide }
+
+// n is a number of samples, given in units of the timestamp.
+func (b *Buffer) n(units int) int {
+	if b.wide {
+		return 2 * units
+	}
+	return units
+}
+
+// at is the index of a place.
+func (b *Buffer) at(place uint32) uint32 { return place % uint32(b.n(size)) }
 
 // Write puts a packet's samples in their place.
 func (b *Buffer) Write(stamp uint32, pcm []int16) {
 	if len(pcm) == 0 || len(pcm) > size/2 {
 		return
 	}
+	if b.wide {
+		stamp *= 2
+	}
 	ahead := int32(stamp - b.play)
-	if !b.started || ahead > size-int32(len(pcm)) || ahead < -size {
+	if most := int32(b.n(size)); !b.started || ahead > most-int32(len(pcm)) || ahead < -most {
 		b.restart(stamp)
-		ahead = delay
+		ahead = int32(b.n(delay))
 	}
 	if ahead < 0 {
 		b.tooLate()
@@ -61,7 +90,7 @@ func (b *Buffer) Write(stamp uint32, pcm []int16) {
 	}
 	b.late = 0
 	for i, v := range pcm {
-		at := (stamp + uint32(i)) % size
+		at := b.at(stamp + uint32(i))
 		b.pcm[at], b.have[at] = v, true
 	}
 	if end := stamp + uint32(len(pcm)); int32(end-b.newest) > 0 {
@@ -75,16 +104,16 @@ func (b *Buffer) restart(stamp uint32) {
 	}
 	clear(b.have[:])
 	if !b.started {
-		b.missing = fade // nothing to repeat yet
+		b.missing = b.n(fade) // nothing to repeat yet
 	}
-	b.started, b.play, b.newest = true, stamp-delay, stamp
+	b.started, b.play, b.newest = true, stamp-uint32(b.n(delay)), stamp
 }
 
 // tooLate lengthens the buffer once several packets in succession came too late: the network has become slower.
 func (b *Buffer) tooLate() {
 	b.Late++
 	if b.late++; b.late >= 2 {
-		b.play -= step
+		b.play -= uint32(b.n(step))
 		b.late = 0
 	}
 }
@@ -97,11 +126,11 @@ func (b *Buffer) Read(dst []int16) (voice bool) {
 	}
 	b.shorten()
 	for i := range dst {
-		at := b.play % size
+		at := b.at(b.play)
 		if b.have[at] {
 			dst[i], voice = b.pcm[at], true
 			b.have[at], b.missing = false, 0
-			b.last[b.lastPos%loop] = dst[i]
+			b.last[b.lastPos%b.n(loop)] = dst[i]
 			b.lastPos++
 		} else {
 			dst[i] = b.conceal()
@@ -113,25 +142,26 @@ func (b *Buffer) Read(dst []int16) (voice bool) {
 
 // shorten skips 20 ms when the buffer has been too deep for a second: the sender's clock is faster than ours.
 func (b *Buffer) shorten() {
-	if int32(b.newest-b.play) <= slack {
+	if int32(b.newest-b.play) <= int32(b.n(slack)) {
 		b.deep = 0
 		return
 	}
 	if b.deep++; b.deep < 50 {
 		return
 	}
-	for range step {
-		b.have[b.play%size] = false
+	for range b.n(step) {
+		b.have[b.at(b.play)] = false
 		b.play++
 	}
 }
 
 func (b *Buffer) conceal() int16 {
 	b.missing++
-	if b.missing > fade {
+	all := b.n(fade)
+	if b.missing > all {
 		return 0
 	}
 	b.Concealed++
-	v := int(b.last[(b.lastPos+b.missing-1)%loop])
-	return int16(v * (fade - b.missing) / fade)
+	v := int(b.last[(b.lastPos+b.missing-1)%b.n(loop)])
+	return int16(v * (all - b.missing) / all)
 }
