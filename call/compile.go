@@ -19,6 +19,8 @@ type Config struct {
 	applets map[string]*Applet
 	parks   map[string]*ParkRange
 	pickups map[string]*PickupGroup
+	hunts   map[string]*Hunt
+	members map[LineID]bool  // lines that are in a hunt group
 	first   map[string]*Line // device -> the line of its first appearance
 }
 
@@ -30,8 +32,8 @@ func (s Site) Compile() (*Config, error) {
 		site: s, plan: plan,
 		lines: make(map[LineID]*Line, len(s.Lines)), devices: make(map[string]*Device, len(s.Devices)),
 		trunks: make(map[string]*Trunk, len(s.Trunks)), lists: make(map[string]*RouteList, len(s.RouteLists)),
-		applets: make(map[string]*Applet, len(s.Applets)), first: make(map[string]*Line, len(s.Devices)),
 		parks: make(map[string]*ParkRange, len(s.Parks)), pickups: make(map[string]*PickupGroup, len(s.PickupGroups)),
+		applets: make(map[string]*Applet, len(s.Applets)), first: make(map[string]*Line, len(s.Devices)), hunts: make(map[string]*Hunt, len(s.Hunts)), members: map[LineID]bool{},
 	}
 	errs = append(errs, index("device", c.devices, s.Devices, func(d *Device) string { return d.Name })...)
 	errs = append(errs, index("trunk", c.trunks, s.Trunks, func(t *Trunk) string { return t.Name })...)
@@ -40,7 +42,9 @@ func (s Site) Compile() (*Config, error) {
 	errs = append(errs, index("park range", c.parks, s.Parks, func(p *ParkRange) string { return p.Name })...)
 	errs = append(errs, index("pickup group", c.pickups, s.PickupGroups, func(g *PickupGroup) string { return g.Name })...)
 	errs = append(errs, index("line", c.lines, s.Lines, func(l *Line) LineID { return l.ID })...)
+	errs = append(errs, index("hunt pilot", c.hunts, s.Hunts, func(h *Hunt) string { return h.Name })...)
 	errs = append(errs, c.checkLines()...)
+	errs = append(errs, c.checkHunts()...)
 	errs = append(errs, c.checkTrunks()...)
 	if plan != nil {
 		errs = append(errs, c.checkPlan()...)
@@ -69,6 +73,9 @@ func (c *Config) checkLines() (errs []error) {
 	for i := range c.site.Lines {
 		l := &c.site.Lines[i]
 		errs = append(errs, c.checkSpace("line "+l.ID.String(), l.SearchSpace))
+		for kind, f := range l.Forwards {
+			errs = append(errs, c.checkForward("line "+l.ID.String()+", forward "+ForwardKind(kind).String(), f, l.Voicemail))
+		}
 		for _, a := range l.Appearances {
 			if c.devices[a.Device] == nil {
 				errs = append(errs, fmt.Errorf("call: line %s appears on device %q, which does not exist", l.ID, a.Device))
@@ -83,6 +90,31 @@ func (c *Config) checkLines() (errs []error) {
 		errs = append(errs, c.checkSpace("device "+d.Name, d.SearchSpace), c.checkSpace("device "+d.Name, d.CallingSpace))
 	}
 	return errs
+}
+
+// checkHunts sees that every member of a hunt group is there, and notes them.
+func (c *Config) checkHunts() (errs []error) {
+	for i := range c.site.Hunts {
+		h := &c.site.Hunts[i]
+		errs = append(errs, c.checkForward("hunt pilot "+h.Name, h.Final, h.Final.To))
+		for _, g := range h.Groups {
+			for _, id := range g.Lines {
+				if c.lines[id] == nil {
+					errs = append(errs, fmt.Errorf("call: hunt pilot %s, group %s: there is no line %s", h.Name, g.Name, id))
+				}
+				c.members[id] = true
+			}
+		}
+	}
+	return errs
+}
+
+// checkForward sees that a forward has what it needs.
+func (c *Config) checkForward(what string, f Forward, mailbox string) error {
+	if f.Voicemail && mailbox == "" {
+		return fmt.Errorf("call: %s leads to voicemail, whose number is not known", what)
+	}
+	return c.checkSpace(what, f.SearchSpace)
 }
 
 func (c *Config) checkTrunks() (errs []error) {
@@ -140,6 +172,8 @@ func (c *Config) checkPlan() (errs []error) {
 			ok = c.parks[p.To] != nil
 		case dialplan.ToFeature:
 			ok = isFeature(p.To)
+		case dialplan.ToHunt:
+			ok = c.hunts[p.To] != nil
 		}
 		if !ok {
 			errs = append(errs, fmt.Errorf("call: pattern %q in partition %q leads to %s %q, which does not exist", p.Digits, p.Partition, p.Kind, p.To))

@@ -38,6 +38,8 @@ type Engine struct {
 	calls   map[CallID]*Call
 	legs    map[LegID]*Leg // legs on the wire
 	devices map[string]*deviceState
+	lines   map[LineID]*lineState // those with something set, and members of hunt groups
+	hunted  map[string]LineID     // by hunt group: who had its last call
 	trunks  map[string]*trunkState
 	turns   map[string]int // calls a group of a route list has had, by its name
 
@@ -60,6 +62,8 @@ type Engine struct {
 type deviceState struct {
 	up   bool
 	legs []*Leg
+	// What its user has set; privateSet says that private counts, else the configuration does.
+	dnd, huntOut, privateSet, private bool
 }
 
 type trunkState struct {
@@ -75,6 +79,8 @@ func New() *Engine {
 		calls:   map[CallID]*Call{},
 		legs:    map[LegID]*Leg{},
 		devices: map[string]*deviceState{},
+		lines:   map[LineID]*lineState{},
+		hunted:  map[string]LineID{},
 		trunks:  map[string]*trunkState{},
 		turns:   map[string]int{},
 	}
@@ -89,6 +95,7 @@ func (e *Engine) Step(now time.Time, in Input) Output {
 	switch {
 	case in.Config != nil:
 		e.config = in.Config
+		e.forgetLines()
 	case in.Signal != nil:
 		e.signal(in.Driver, in.Signal)
 	case in.Request != nil:
@@ -297,6 +304,7 @@ func (e *Engine) addLeg(p *Party, l *Leg) {
 // forget takes a leg that leaves the wire out of the engine's books.
 func (e *Engine) forget(l *Leg) {
 	delete(e.legs, l.id)
+	e.noteIdle(l)
 	if l.device != "" {
 		d := e.device(l.device)
 		d.legs = slices.DeleteFunc(d.legs, func(x *Leg) bool { return x == l })

@@ -105,6 +105,9 @@ func (basic) alerting(e *Engine, l *Leg, s Alerting) {
 
 // alertingIdentity is who a caller is told that it rings at.
 func (e *Engine) alertingIdentity(p *Party) Identity {
+	if p.offering != nil && p.offering.hunt != nil {
+		return p.offering.hunt.identity // who of the group it is shows when somebody has answered
+	}
 	id := p.identity
 	if line := e.config.lines[p.line]; line != nil {
 		id.Display = orDefault(line.Alerting, id.Display)
@@ -146,9 +149,14 @@ func (basic) progressing(e *Engine, l *Leg, d Desc) {
 		return
 	}
 	others := 0
-	for _, o := range l.party.legs {
-		if o != l && o.onWire() {
-			others++
+	for _, p := range from.party.call.parties {
+		if p.offering == nil || p.offering.caller != from.party {
+			continue
+		}
+		for _, o := range p.legs {
+			if o != l && o.onWire() {
+				others++
+			}
 		}
 	}
 	if d.Kind != KindAnswer || from.oa != theyOffered || from.early != 0 || l.oa != weOffered || others > 0 {

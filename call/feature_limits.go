@@ -37,7 +37,7 @@ func (callLimit) signal(e *Engine, l *Leg, s Signal) bool {
 
 // hopsLeft takes one hop off a dialling.
 func (e *Engine) hopsLeft(d *dialling) Cause {
-	if len(d.redirecting) > e.config.site.Policy.maxRedirections() {
+	if redirections(d.redirecting) > e.config.site.Policy.maxRedirections() {
 		return LoopDetected
 	}
 	if d.hops = min(d.hops, e.config.site.Policy.maxHops()) - 1; d.hops < 0 {

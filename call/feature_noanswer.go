@@ -12,6 +12,7 @@ func (noAnswer) expired(e *Engine, t *timer) bool {
 			e.drop(l, NoAnswer, true)
 		}
 	}
+	t.party.offering.timedOut = true
 	e.fail(t.party, telling(t.party.offering.cause, NoAnswer))
 	return true
 }

@@ -62,7 +62,7 @@ func (transfer) blind(e *Engine, l, other *Leg, to string) Cause {
 	c := l.party.call
 	e.tell(l, TransferResult{Leg: l.id, Status: 100})
 	return e.route(c, dialling{caller: other.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk), called: to,
-		calling: other.party.identity, redirecting: []Redirection{{l.party.identity, RedirectTransferred}},
+		calling: other.party.identity, redirecting: []Redirection{{From: l.party.identity, Reason: RedirectTransferred}},
 		hops: e.config.site.Policy.maxHops(), transferor: l})
 }
 

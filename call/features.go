@@ -17,12 +17,14 @@ type feature interface {
 //
 //   - loops and limits first, so that nothing else is done for a call that must not be made;
 //   - duration before all others that own timers: it ends everything;
+//   - the hunt before the forwards: members of a group are asked for the group, their own forwards do not act;
+//   - forwards before the transfer: who is transferred to a line that cannot take the call is forwarded like every caller;
 //   - transfer before hold and basic: a transferor that leaves is not the end of a call;
 //   - failover before redirection: a trunk that fails is no answer of the called line;
 //   - the shared line before basic: the other devices are set aside before the answer goes to the caller.
 var features = [...]feature{
-	hopLimit{}, callLimit{}, durationLimit{}, codes{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{},
-	retries{}, makeCall{}, dropping{}, measuring{}, basic{},
+	hopLimit{}, callLimit{}, durationLimit{}, settings{}, codes{}, hunting{}, forwarding{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{},
+	failover{}, noAnswer{}, redirection{}, retries{}, makeCall{}, dropping{}, measuring{}, basic{},
 }
 
 // abstain takes nothing; a feature embeds it for the inputs it has no say in.

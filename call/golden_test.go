@@ -160,12 +160,21 @@ func scriptValue(key, value string) any {
 	case "leg", "replaces", "hops", "millis", "party", "call":
 		n, _ := strconv.Atoi(strings.TrimLeft(value, "lpc"))
 		return n
-	case "no_hops", "up", "unresolved":
+	case "no_hops", "up", "unresolved", "on", "voicemail":
 		return value == "true"
 	case "cause":
 		return strings.ReplaceAll(value, "-", " ")
 	case "calling", "connected":
 		return map[string]any{"number": value}
+	case "redirecting": // number/reason or number/reasonxCOUNT, the newest last
+		var list []any
+		for _, r := range strings.Split(value, ",") {
+			number, reason, _ := strings.Cut(r, "/")
+			reason, times, _ := strings.Cut(reason, "x")
+			count, _ := strconv.Atoi(times)
+			list = append(list, map[string]any{"from": map[string]any{"number": number}, "reason": reason, "count": count})
+		}
+		return list
 	case "line":
 		return map[string]any{"number": value, "partition": "phones"}
 	case "desc":

@@ -85,6 +85,9 @@ func (k *checker) event(c *Call, ev Event) {
 		k.fault("7: event %d after %d", ev.Seq, k.lastSeq)
 	}
 	k.lastSeq = ev.Seq
+	if c == nil {
+		return // about a line or a device
+	}
 	b, _ := json.Marshal(ev.View)
 	k.seen = append(k.seen, seenView{ev.View, b})
 	fresh := *c
@@ -227,6 +230,9 @@ func (k *checker) books() {
 			}
 			if p.stay != nil && p.stay.timer.running() {
 				timers++
+			}
+			if o := p.offering; o != nil && (!slices.Contains(c.parties, o.caller) || o.hunt != nil && o.hunt.caller != o.caller) {
+				k.fault("8: party %s is reached for somebody who is not in the call", p.id)
 			}
 			if !p.alive() {
 				k.fault("9: party %s has no leg on the wire", p.id)

@@ -67,6 +67,8 @@ type Leg struct {
 	why      string   // a sentence for its Release
 	quality  *Quality // nil: not measured
 	history  history
+	quiet    bool // asked not to ring aloud
+	auto     bool // asked to answer by itself
 }
 
 // onWire says whether a driver has the leg: commands may be sent to it.

@@ -2,6 +2,7 @@ package call
 
 import (
 	"slices"
+	"time"
 
 	"github.com/locktone/locktone/dialplan"
 )
@@ -14,17 +15,22 @@ type dialling struct {
 	calling     Identity
 	redirecting []Redirection
 	hops        int
-	transferor  *Leg // the leg whose transfer this is
-	emergency   bool // nothing but the called party itself may keep the call from being made
+	transferor  *Leg     // the leg whose transfer this is
+	emergency   bool     // nothing but the called party itself may keep the call from being made
+	through     []LineID // lines and hunt pilots that have sent the call on
+	mailbox     bool     // it goes to a mailbox, which is told the diversions as it knows them
 }
 
 // An offering is how a party is being reached: kept from the first Ring to the answer.
 type offering struct {
 	dialling
-	choices []RouteMember // route list members not tried yet
-	causes  []Cause       // of the route list: these lead to the next choice; empty: those of the network
-	cause   Cause         // the most telling failure so far
-	ring    timer
+	choices  []RouteMember // route list members not tried yet
+	causes   []Cause       // of the route list: these lead to the next choice; empty: those of the network
+	cause    Cause         // the most telling failure so far
+	ring     timer
+	hunt     *hunt // the hunt that the party is a member of
+	rang     bool  // a phone has said that it rings
+	timedOut bool  // it has rung long enough
 }
 
 // route looks the number up and starts to ring what it leads to. The cause is CauseNone when a party was added that is being
@@ -60,6 +66,8 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 	case dialplan.ToRouteList:
 		list := e.config.lists[res.Pattern.To]
 		p.offering.choices, p.offering.causes = e.inTurn(list.Members), list.Causes
+	case dialplan.ToHunt:
+		return e.reachHunt(c, d, res)
 	}
 	cause := e.reachTrunk(c, p)
 	if cause != CauseNone && p.call != nil {
@@ -136,29 +144,35 @@ func routeCause(res dialplan.Result) Cause {
 	return UnallocatedNumber
 }
 
-// reachLine rings every appearance of a line that can be rung.
+// reachLine rings every appearance of a line that can be rung, or goes where the line's forwards say.
 func (e *Engine) reachLine(c *Call, p *Party, line *Line) Cause {
 	p.line, p.identity = line.ID, Identity{Number: line.ID.Number, Display: line.Display}
-	var ready []*Device
-	cause := SubscriberAbsent
-	for _, a := range line.Appearances {
-		switch d := e.config.devices[a.Device]; {
-		case a.Silent || !e.device(a.Device).up || e.callingDevice(p, a.Device):
-		case e.carries(a.Device, line.ID) >= orDefault(a.BusyTrigger, 2):
-			cause = UserBusy
-		default:
-			ready = append(ready, d)
-		}
+	d := p.offering.dialling
+	if f := e.forwardOf(line, ForwardAll); e.follows(d, line, ForwardAll, f) {
+		return e.forward(c, p, line, ForwardAll, f)
 	}
-	if len(ready) == 0 {
-		return cause
+	ready, cause := e.readyFor(d.caller, line)
+	if cause == CauseNone {
+		return e.ringLine(c, p, line, ready, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer()))
 	}
+	kind := ForwardUnregistered
+	if cause == UserBusy {
+		kind = ForwardBusy
+	}
+	if f := e.forwardOf(line, kind); e.follows(d, line, kind, f) && e.forward(c, p, line, kind, f) == CauseNone {
+		return CauseNone
+	}
+	return cause
+}
+
+// ringLine rings phones of a line, for so long.
+func (e *Engine) ringLine(c *Call, p *Party, line *Line, ready []readiness, longest time.Duration) Cause {
 	e.addParty(c, p)
 	p.offering.ring.kind = timerNoAnswer
-	e.start(&p.offering.ring, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer()))
-	for _, d := range ready {
-		e.ring(p, &Leg{driver: d.Driver, device: d.Name, policy: d.Media},
-			Target{Device: d.Name, Line: line.ID, Called: p.called})
+	e.start(&p.offering.ring, longest)
+	for _, r := range ready {
+		e.ring(p, &Leg{driver: r.device.Driver, device: r.device.Name, policy: r.device.Media, quiet: r.quiet, auto: r.auto},
+			Target{Device: r.device.Name, Line: line.ID, Called: p.called})
 	}
 	return e.rung(p)
 }
@@ -171,16 +185,6 @@ func (e *Engine) rung(p *Party) Cause {
 	cause := p.offering.cause
 	e.dropParty(p, cause)
 	return cause
-}
-
-// callingDevice says whether the device is the one that calls: its own appearance of the line does not ring.
-func (e *Engine) callingDevice(p *Party, device string) bool {
-	for _, l := range p.offering.caller.legs {
-		if l.device == device && l.onWire() {
-			return true
-		}
-	}
-	return false
 }
 
 // carries is how many calls a device has on a line.
@@ -269,8 +273,8 @@ func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
 		l.oa = weAsked
 	}
 	p.changed()
-	e.tell(l, Ring{Leg: l.id, Call: p.call.id, Target: to, Calling: calling, Called: Identity{Number: to.Called, Display: p.identity.Display},
-		Redirecting: o.redirecting, Hops: o.hops, Media: m, GlobalID: p.call.globalID})
+	e.tell(l, Ring{Leg: l.id, Call: p.call.id, Target: to, Calling: calling, Called: Identity{Number: to.Called, Display: o.display(p)},
+		Redirecting: o.redirecting, Hops: o.hops, Media: m, GlobalID: p.call.globalID, AutoAnswer: l.auto, Quiet: l.quiet})
 	e.emit(LegRinging, p.call, p, l, CauseNone)
 }
 

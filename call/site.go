@@ -48,8 +48,10 @@ type Line struct {
 	PickupGroup string `json:"pickup_group,omitempty"`
 	// Music is the source that a party held by this line hears; empty takes the device's.
 	Music string `json:"music,omitempty"`
-	// AutoAnswer has the line's phones answer by themselves.
+	// AutoAnswer has the line's phones answer by themselves when somebody of this site calls.
 	AutoAnswer bool `json:"auto_answer,omitempty"`
+	// AutoAnswerOutside has them do so for callers on trunks too: whoever has the number can listen in.
+	AutoAnswerOutside bool `json:"auto_answer_outside,omitempty"`
 }
 
 // A ForwardKind says which calls a forward is for.

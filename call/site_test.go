@@ -1,6 +1,7 @@
 package call
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -92,5 +93,56 @@ func variants() map[string]Site {
 	vary("features", func(s *Site) { withFeatures(s) })
 	dialVariants(vary)
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
+	vary("forwards", forwards)
+	vary("forwards_lost", func(s *Site) { s.Lines[2].Forwards = Forwards{ForwardAll: {To: "2999"}} })
+	vary("hunts", hunts)
 	return out
+}
+
+// forwards: everybody has a mailbox at 7999, Carol's under the number 93. Bob's calls go to Carol when he is busy, to
+// his mailbox when he does not answer, to Mixed when he has no phone. The front desk's go to Bob when it does not answer.
+func forwards(s *Site) {
+	for i := range s.Lines {
+		s.Lines[i].Voicemail = "7999"
+	}
+	s.Lines[1].Forwards = Forwards{ForwardBusy: {To: "2003"}, ForwardNoAnswer: {Voicemail: true, SearchSpace: "all"}, ForwardUnregistered: {To: "2005"}}
+	s.Lines[2].Mailbox = "93"
+	s.Lines[5].Forwards = Forwards{ForwardNoAnswer: {To: "2002"}}
+	s.Lines[1].Appearances[0].BusyTrigger = 1
+	s.Lines[4].AutoAnswer = true
+	s.Devices[4].DoNotDisturb = DNDSilence
+	mailboxes(s)
+}
+
+// hunts: pilots 2500 (Bob, Carol, then the desks), 2501 (in turn: Alice, Bob, Carol), 2502 (who was idle longest), 2503 (all at once, the
+// shared desk line among them), 2504 (Bob alone, then the mailbox of the pilot). Bob's own calls are forwarded, which must not matter.
+func hunts(s *Site) {
+	id := func(numbers ...string) (out []LineID) {
+		for _, n := range numbers {
+			out = append(out, LineID{n, "phones"})
+		}
+		return out
+	}
+	s.Hunts = []Hunt{
+		{Name: "sales", Display: "Sales", Longest: 45 * time.Second, Groups: []HuntGroup{{Name: "first", Lines: id("2002", "2003")},
+			{Name: "second", Lines: id("2100"), NoAnswer: 30 * time.Second}}},
+		{Name: "turns", Groups: []HuntGroup{{Name: "turns", Order: HuntCircular, Lines: id("2001", "2002", "2003")}}},
+		{Name: "idle", Groups: []HuntGroup{{Name: "idle", Order: HuntLongestIdle, Lines: id("2001", "2002", "2003")}}},
+		{Name: "all", Display: "Everybody", Groups: []HuntGroup{{Name: "all", Order: HuntBroadcast, Lines: id("2002", "2003", "2100")}}},
+		{Name: "night", Groups: []HuntGroup{{Name: "night", Lines: id("2002")}}, Final: Forward{To: "7999", Voicemail: true, SearchSpace: "all"}},
+	}
+	for i, h := range s.Hunts {
+		s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: "250" + strconv.Itoa(i), Partition: "phones", Kind: dialplan.ToHunt, To: h.Name})
+	}
+	s.Lines[1].Forwards = Forwards{ForwardAll: {To: "2001"}, ForwardBusy: {To: "2001"}, ForwardNoAnswer: {To: "2001"}}
+	s.Lines[1].Appearances[0].BusyTrigger = 1
+	mailboxes(s)
+}
+
+// mailboxes are reached by the number 7999, over the trunk south.
+func mailboxes(s *Site) {
+	is := func(p dialplan.Pattern) bool { return p.Digits == "7999" }
+	if !slices.ContainsFunc(s.Plan.Patterns, is) {
+		s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: "7999", Partition: "out", Kind: dialplan.ToTrunk, To: "south"})
+	}
 }

@@ -154,6 +154,9 @@ func (l line) redirecting(list []Redirection) line {
 			l = append(l, ',')
 		}
 		l = append(append(append(l, r.From.String()...), '/'), r.Reason.String()...)
+		if r.Count > 1 {
+			l = strconv.AppendInt(append(l, 'x'), int64(r.Count), 10)
+		}
 	}
 	return l
 }
@@ -285,7 +288,7 @@ func (l line) service(r Request) line {
 	case Pickup:
 		return l.str("device", r.Device).appearance(r.Line).str("group", r.Group).str("ringing", r.Ringing)
 	case SetForward:
-		return l.appearance(r.Line).str("kind", r.Kind.String()).str("to", r.To).str("search_space", r.SearchSpace)
+		return l.appearance(r.Line).str("kind", r.Kind.String()).str("to", r.To).flag("voicemail", r.Voicemail).str("search_space", r.SearchSpace)
 	case SetDoNotDisturb:
 		return l.str("device", r.Device).flag("on", r.On)
 	case SetPrivacy:
@@ -340,7 +343,11 @@ func (ev Event) String() string { return string(ev.appendText(nil)) }
 
 func (ev *Event) appendText(b []byte) []byte {
 	l := line(append(append(b, ev.Kind.String()...), ' '))
-	l = strconv.AppendUint(append(l, 'c'), uint64(ev.Call), 10)
+	if l = append(l, 'c'); ev.Call == 0 {
+		l = l[:len(l)-2]
+	} else {
+		l = strconv.AppendUint(l, uint64(ev.Call), 10)
+	}
 	if ev.Party != 0 {
 		l = strconv.AppendUint(append(l, " p"...), uint64(ev.Party), 10)
 	}
@@ -348,11 +355,25 @@ func (ev *Event) appendText(b []byte) []byte {
 		l = strconv.AppendUint(append(l, " l"...), uint64(ev.Leg), 10)
 	}
 	l = l.cause(ev.Cause).id("other", 'c', uint64(ev.Other)).str("digit", ev.Digit).str("slot", ev.Slot)
-	l = l.str("device", ev.Device).appearance(ev.Line).str("why", ev.Why)
+	l = l.str("device", ev.Device).appearance(ev.Line).str("why", ev.Why).settings(ev.Settings)
 	if ev.Kind == MixChanged && ev.View != nil {
 		l = append(append(l, ' '), mixText(ev.View.Mix)...)
 	}
 	return l
+}
+
+func (l line) settings(s *Settings) line {
+	if s == nil {
+		return l
+	}
+	for _, f := range s.Forwards {
+		to := orDefault(f.To, "off")
+		if f.Voicemail {
+			to = "voicemail"
+		}
+		l = l.str("forward-"+f.Kind.String(), to).str("search_space", f.SearchSpace)
+	}
+	return l.flag("do_not_disturb", s.DoNotDisturb).flag("privacy", s.Privacy).flag("hunt_out", s.HuntOut)
 }
 
 func mixText(mix []Edge) string {
