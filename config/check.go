@@ -37,10 +37,12 @@ func (c *checker) check() {
 	c.trunkProfiles()
 	c.trunks()
 	c.partitions()
+	c.schedules()
 	c.lines()
 	c.devices()
 	c.users()
 	c.patterns()
+	c.transformations()
 	c.routes()
 	c.applets()
 }
@@ -179,7 +181,7 @@ func (c *checker) number(path, v string) {
 	}
 }
 
-var patternShape = regexp.MustCompile(`^(\\\+)?([0-9A-DX*#!]|\[\^?[0-9*#-]+\])+$`)
+var patternShape = regexp.MustCompile(`^(\\\+|[0-9A-DX*#!]|\[\^?[0-9*#-]+\])+$`)
 
 func (c *checker) pattern(path, v string) {
 	switch flat := strings.Replace(v, ".", "", 1); {
@@ -194,7 +196,7 @@ func (c *checker) pattern(path, v string) {
 	case strings.Contains(v, "@"):
 		c.at(path, "the wildcard @ is not offered", "spell out the numbers of your numbering plan, for instance 0.[1-9]X!")
 	case !patternShape.MatchString(flat):
-		c.at(path, fmt.Sprintf("%q is not a pattern", v), `expected 0-9, *, #, X, sets as [2-9] or [^2-9], ! and one dot; \+ at the beginning`)
+		c.at(path, fmt.Sprintf("%q is not a pattern", v), `expected 0-9, *, #, X, sets as [2-9] or [^2-9], ! and one dot; \+ for the plus sign`)
 	case strings.Count(v, "!") > 1 || strings.Contains(v, "!") && strings.TrimSuffix(v[strings.Index(v, "!")+1:], "#") != "":
 		c.at(path, fmt.Sprintf("%q goes on after !", v), "expected ! at the end, or followed by # alone")
 	}

@@ -14,6 +14,11 @@ func (c *checker) patterns() {
 	for _, l := range c.site.Lines {
 		claimed[l.Key()] = "a line"
 	}
+	for i, l := range c.site.Lines {
+		for j, n := range l.AlternateDigits() {
+			c.claim(claimed, fmt.Sprintf("lines[%d].alternateNumbers[%d]", i, j), n, l.AlternatesIn(), "an alternate number of a line")
+		}
+	}
 	for i, a := range c.site.Applets {
 		if a.Number != "" {
 			c.claim(claimed, fmt.Sprintf("applets[%d].number", i), a.Number, a.Partition, "an applet")
@@ -28,6 +33,9 @@ func (c *checker) patterns() {
 		c.ref(path+".applet", KindApplet, p.Applet, false)
 		if n := given(p.Trunk != "", p.RouteList != "", p.Applet != "", p.Block); n != 1 {
 			c.at(path, fmt.Sprintf("%d of trunk, routeList, applet and block are given", n), "expected exactly one: where calls to this pattern go")
+		}
+		if p.Emergency && p.Trunk == "" && p.RouteList == "" {
+			c.at(path+".emergency", "emergency calls leave by a trunk", "expected trunk or routeList")
 		}
 		c.transform(path, p.Pattern, p.Transform)
 		c.claim(claimed, path+".pattern", p.Pattern, p.Partition, "a route pattern")
@@ -84,6 +92,7 @@ func (c *checker) routes() {
 				c.at(fmt.Sprintf("%s.failoverCauses[%d]", path, i), fmt.Sprintf("%d is not a cause", cause), "expected a Q.850 value from 1 to 127")
 			}
 		}
+		c.routeDetails(path, l)
 	})
 }
 

@@ -70,11 +70,19 @@ func (c *checker) pools() {
 	eachOf(c, "devicePools", c.site.DevicePools, func(p DevicePool) string { return p.Name }, func(path string, p DevicePool) {
 		c.ref(path+".callManagerGroup", KindCallManagerGroup, p.CallManagerGroup, true)
 		c.ref(path+".musicOnHold", KindMusicOnHold, p.MusicOnHold, false)
-		if _, err := time.LoadLocation(p.TimeZone); err != nil {
-			c.at(path+".timeZone", fmt.Sprintf("%q is not a time zone", p.TimeZone), "expected a name of the IANA list, such as Europe/Berlin")
+		c.ref(path+".callingTransformationSearchSpace", KindCallingSearchSpace, p.CallingTransformationSearchSpace, false)
+		c.zone(path+".timeZone", p.TimeZone)
+		if p.EmergencyCallerNumber != "" {
+			c.number(path+".emergencyCallerNumber", p.EmergencyCallerNumber)
 		}
 	})
 	eachOf(c, "musicOnHold", c.site.MusicOnHold, func(m MusicOnHold) string { return m.Name }, func(string, MusicOnHold) {})
+}
+
+func (c *checker) zone(path, name string) {
+	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
+		c.at(path, fmt.Sprintf("%q is not a time zone", name), "expected a name of the IANA list, such as Europe/Berlin")
+	}
 }
 
 // transport refuses a transport that contradicts the security mode.
@@ -218,6 +226,8 @@ func (c *checker) trunks() {
 		c.ref(path+".sipProfile", KindSIPProfile, t.SIPProfile, false)
 		c.ref(path+".devicePool", KindDevicePool, t.DevicePool, true)
 		c.ref(path+".callingSearchSpace", KindCallingSearchSpace, t.CallingSearchSpace, false)
+		c.trunkNumbers(path+".incoming", t.Incoming)
+		c.trunkNumbers(path+".outgoing", t.Outgoing)
 		c.domain(path+".localDomain", t.LocalDomain)
 		c.within(path+".maxCalls", t.MaxCalls, 1, 100000)
 		p, known := profiles[t.SecurityProfile]
@@ -256,7 +266,13 @@ func (c *checker) destinations(path string, t SIPTrunk, p SIPTrunkSecurityProfil
 }
 
 func (c *checker) partitions() {
-	eachOf(c, "partitions", c.site.Partitions, func(p Partition) string { return p.Name }, func(string, Partition) {})
+	eachOf(c, "partitions", c.site.Partitions, func(p Partition) string { return p.Name }, func(path string, p Partition) {
+		c.ref(path+".schedule", KindSchedule, p.Schedule, false)
+		c.zone(path+".timeZone", p.TimeZone)
+		if p.TimeZone != "" && p.Schedule == "" {
+			c.at(path+".timeZone", "has no effect", "set schedule as well, or remove it")
+		}
+	})
 	eachOf(c, "callingSearchSpaces", c.site.CallingSearchSpaces, func(s CallingSearchSpace) string { return s.Name }, func(path string, s CallingSearchSpace) {
 		c.refs(path+".partitions", KindPartition, s.Partitions, true)
 	})
@@ -271,6 +287,11 @@ func (c *checker) lines() {
 		c.ref(path+".partition", KindPartition, l.Partition, false)
 		c.ref(path+".callingSearchSpace", KindCallingSearchSpace, l.CallingSearchSpace, false)
 		c.between(path+".noAnswerTimeout", l.NoAnswerTimeout, time.Second, 10*time.Minute)
+		c.mask(path+".externalMask", l.ExternalMask)
+		c.ref(path+".alternatePartition", KindPartition, l.AlternatePartition, false)
+		for j, n := range l.AlternateNumbers {
+			c.mask(fmt.Sprintf("%s.alternateNumbers[%d]", path, j), n)
+		}
 		c.ref(path+".pickupGroup", KindPickupGroup, l.PickupGroup, false)
 		c.ref(path+".musicOnHold", KindMusicOnHold, l.MusicOnHold, false)
 	}
@@ -291,6 +312,7 @@ func (c *checker) devices() {
 		c.ref(path+".phoneSecurityProfile", KindPhoneSecurityProfile, d.PhoneSecurityProfile, false)
 		c.ref(path+".sipProfile", KindSIPProfile, d.SIPProfile, false)
 		c.ref(path+".callingSearchSpace", KindCallingSearchSpace, d.CallingSearchSpace, false)
+		c.ref(path+".callingTransformationSearchSpace", KindCallingSearchSpace, d.CallingTransformationSearchSpace, false)
 		c.ref(path+".owner", KindUser, d.Owner, false)
 		digest := profiles[d.PhoneSecurityProfile].DigestAuthentication
 		c.ref(path+".digestUser", KindUser, d.DigestUser, digest)

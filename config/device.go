@@ -14,6 +14,13 @@ type Line struct {
 	AlertingName string `yaml:"alertingName" json:"alertingName,omitempty"`
 	// Name shown to the other side of a call.
 	Display string `yaml:"display" json:"display,omitempty"`
+	// Number the line has outside, as a mask: X is a digit of the line's own number. Shown to trunks for calls of the line:
+	// +49301234XXXX. Left out: the number inside.
+	ExternalMask string `yaml:"externalMask" json:"externalMask,omitempty"`
+	// Further numbers that reach the line, as masks: +49301234XXXX, or digits.
+	AlternateNumbers []string `yaml:"alternateNumbers" json:"alternateNumbers,omitempty"`
+	// Partition of the alternate numbers. Left out: that of the line.
+	AlternatePartition string `yaml:"alternatePartition" json:"alternatePartition,omitempty"`
 	// How long the line rings before the caller is told nobody answers. Default: 60s.
 	NoAnswerTimeout Duration `yaml:"noAnswerTimeout" json:"noAnswerTimeout,omitempty"`
 	// Pickup group that may answer this line's calls, and whose calls this line may answer. Left out: none.
@@ -42,6 +49,9 @@ type Device struct {
 	SIPProfile string `yaml:"sipProfile" json:"sipProfile,omitempty"`
 	// Calling search space of calls from this device; searched after the line's.
 	CallingSearchSpace string `yaml:"callingSearchSpace" json:"callingSearchSpace,omitempty"`
+	// Calling search space of the calling transformations that decide how the phone is shown numbers. What it is shown it should
+	// be able to dial. Left out: the device pool's.
+	CallingTransformationSearchSpace string `yaml:"callingTransformationSearchSpace" json:"callingTransformationSearchSpace,omitempty"`
 	// User who owns the device. Takes effect with CTI and self care.
 	Owner string `yaml:"owner" json:"owner,omitempty"`
 	// User whose digest credentials the device shows, where its profile asks for them.

@@ -115,3 +115,21 @@ func (MusicOnHold) Kind() Kind { return KindMusicOnHold }
 
 // Key is the name.
 func (e MusicOnHold) Key() string { return e.Name }
+
+// Kind implements Entity.
+func (Schedule) Kind() Kind { return KindSchedule }
+
+// Key is the name.
+func (e Schedule) Key() string { return e.Name }
+
+// Kind implements Entity.
+func (CallingTransformation) Kind() Kind { return KindCallingTransformation }
+
+// Key is "pattern/partition".
+func (e CallingTransformation) Key() string { return e.Pattern + "/" + e.Partition }
+
+// Kind implements Entity.
+func (CalledTransformation) Kind() Kind { return KindCalledTransformation }
+
+// Key is "pattern/partition".
+func (e CalledTransformation) Key() string { return e.Pattern + "/" + e.Partition }

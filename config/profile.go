@@ -163,6 +163,11 @@ type SIPTrunk struct {
 	MediaAnchor MediaAnchor `yaml:"mediaAnchor" json:"mediaAnchor,omitempty"`
 	// Calling search space of calls that come in.
 	CallingSearchSpace string `yaml:"callingSearchSpace" json:"callingSearchSpace,omitempty"`
+	// What becomes of the numbers of calls that come in, before anything else: by rule they are made +E.164. The calling part is
+	// also applied to the number of who answers a call that goes out.
+	Incoming TrunkNumbers `yaml:"incoming" json:"incoming,omitzero"`
+	// What becomes of the numbers of calls that go out, after everything else: the form the peer wants.
+	Outgoing TrunkNumbers `yaml:"outgoing" json:"outgoing,omitzero"`
 	// SIP trunk security profile.
 	SecurityProfile string `yaml:"securityProfile" json:"securityProfile"`
 	// SIP profile: timers, OPTIONS ping, early offer. Left out: the defaults.

@@ -24,6 +24,8 @@ type Site struct {
 	Partitions []Partition `yaml:"partitions" kind:"partition"`
 	// Ordered lists of partitions a caller may reach.
 	CallingSearchSpaces []CallingSearchSpace `yaml:"callingSearchSpaces" kind:"calling-search-space"`
+	// When partitions are searched: time-of-day routing.
+	Schedules []Schedule `yaml:"schedules" kind:"schedule"`
 	// Directory numbers.
 	Lines []Line `yaml:"lines" kind:"line"`
 	// Phones.
@@ -34,6 +36,10 @@ type Site struct {
 	RoutePatterns []RoutePattern `yaml:"routePatterns" kind:"route-pattern"`
 	// Dialled patterns that become another number and are looked up again.
 	TranslationPatterns []TranslationPattern `yaml:"translationPatterns" kind:"translation-pattern"`
+	// What becomes of calling numbers where a trunk or phone looks for it.
+	CallingTransformations []CallingTransformation `yaml:"callingTransformations" kind:"calling-transformation"`
+	// What becomes of called numbers where a trunk looks for it.
+	CalledTransformations []CalledTransformation `yaml:"calledTransformations" kind:"called-transformation"`
 	// Sets of trunks tried in order or in turn.
 	RouteGroups []RouteGroup `yaml:"routeGroups" kind:"route-group"`
 	// Ordered lists of route groups, with failover.
@@ -65,11 +71,14 @@ const (
 	KindSIPTrunk                Kind = "sip-trunk"
 	KindPartition               Kind = "partition"
 	KindCallingSearchSpace      Kind = "calling-search-space"
+	KindSchedule                Kind = "schedule"
 	KindLine                    Kind = "line"
 	KindDevice                  Kind = "device"
 	KindUser                    Kind = "user"
 	KindRoutePattern            Kind = "route-pattern"
 	KindTranslationPattern      Kind = "translation-pattern"
+	KindCallingTransformation   Kind = "calling-transformation"
+	KindCalledTransformation    Kind = "called-transformation"
 	KindRouteGroup              Kind = "route-group"
 	KindRouteList               Kind = "route-list"
 	KindApplet                  Kind = "applet"
@@ -164,8 +173,14 @@ type DevicePool struct {
 	CallManagerGroup string `yaml:"callManagerGroup" json:"callManagerGroup"`
 	// Source that a party held by one of the pool's devices or trunks hears. Left out: the one named default, else a built-in melody.
 	MusicOnHold string `yaml:"musicOnHold" json:"musicOnHold,omitempty"`
-	// Zone of the pool's clocks, as the IANA names them: Europe/Berlin. Shown by desk phones. Default: UTC.
+	// Zone of the pool's clocks, as the IANA names them: Europe/Berlin. Shown by desk phones; schedules of partitions without a zone
+	// of their own go by the caller's. Default: UTC.
 	TimeZone string `yaml:"timeZone" json:"timeZone,omitempty"`
+	// Calling number of emergency calls from the pool's phones and trunks: one that the emergency service can call back and knows the
+	// address of. It goes through the transformations of the trunk, and is never withheld. Left out: the caller's own.
+	EmergencyCallerNumber string `yaml:"emergencyCallerNumber" json:"emergencyCallerNumber,omitempty"`
+	// Calling search space of the calling transformations that decide how the pool's phones are shown numbers. Left out: as they are.
+	CallingTransformationSearchSpace string `yaml:"callingTransformationSearchSpace" json:"callingTransformationSearchSpace,omitempty"`
 }
 
 // Partition is a set of numbers that can be reached together.
@@ -174,6 +189,10 @@ type Partition struct {
 	Name string `yaml:"name" json:"name"`
 	// For people.
 	Description string `yaml:"description" json:"description,omitempty"`
+	// Schedule: the partition is searched while it is open. Emergency patterns are found at any time. Left out: always.
+	Schedule string `yaml:"schedule" json:"schedule,omitempty"`
+	// Zone of the schedule's clock, as the IANA names it. Left out: that of the caller's device pool.
+	TimeZone string `yaml:"timeZone" json:"timeZone,omitempty"`
 }
 
 // CallingSearchSpace lists the partitions a caller may reach. Numbers without

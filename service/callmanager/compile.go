@@ -1,6 +1,7 @@
 package callmanager
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/locktone/locktone/call"
@@ -26,6 +27,7 @@ func compile(st *site) call.Site {
 	}
 	for _, d := range st.Devices() {
 		out.Devices = append(out.Devices, call.Device{Name: d.Name, Driver: driverSIP, SearchSpace: d.CallingSearchSpace, Music: holdMusic(d.Pool),
+			CallingSpace: cmp.Or(d.CallingTransformationSearchSpace, d.Pool.CallingTransformationSearchSpace), Place: place(d.Pool),
 			Media: mediaPolicy(d.Security.DeviceSecurityMode, d.SIP)})
 	}
 	for _, t := range st.Trunks() {
@@ -43,7 +45,7 @@ func compile(st *site) call.Site {
 
 func line(l *directory.Line) call.Line {
 	out := call.Line{ID: call.LineID{Number: plainNumber(l.Number), Partition: l.Partition}, Display: l.Display, Alerting: l.AlertingName, SearchSpace: l.CallingSearchSpace,
-		NoAnswer: l.NoAnswerTimeout.D(), PickupGroup: l.PickupGroup, Music: musicNamed(l.MusicOnHold)}
+		NoAnswer: l.NoAnswerTimeout.D(), ExternalMask: l.ExternalMask, PickupGroup: l.PickupGroup, Music: musicNamed(l.MusicOnHold)}
 	for _, a := range l.Appearances {
 		out.Appearances = append(out.Appearances, call.Appearance{Device: a.Device.Name, Index: a.Index, BusyTrigger: a.BusyTrigger, MaxCalls: a.MaxCalls})
 	}
@@ -66,7 +68,9 @@ func trunkOf(t *directory.Trunk) call.Trunk {
 		media.SRTP = call.SRTPOrRTP
 	}
 	return call.Trunk{Name: t.Name, Driver: driverSIP, SearchSpace: t.CallingSearchSpace, Media: media, MaxCalls: t.MaxCalls,
-		NoAnswer: t.SIP.Timers.InviteExpires.D(), Music: holdMusic(t.Pool)}
+		NoAnswer: t.SIP.Timers.InviteExpires.D(), Music: holdMusic(t.Pool), Place: place(t.Pool), Incoming: incoming(t.Incoming),
+		Called: calledChange(t.Outgoing.NumberChange), Calling: callingChange(t.Outgoing.NumberChange),
+		CalledSpace: t.Outgoing.CalledTransformationSearchSpace, CallingSpace: t.Outgoing.CallingTransformationSearchSpace}
 }
 
 // routeList flattens groups into the order in which trunks are tried.
@@ -84,8 +88,14 @@ func routeList(c *config.Site, l config.RouteList) call.RouteList {
 		if c.RouteGroups[at].Distribution == config.Circular {
 			turns = name
 		}
+		var change config.NumberChange
+		for _, d := range l.Details {
+			if d.Group == name {
+				change = d.NumberChange
+			}
+		}
 		for _, t := range c.RouteGroups[at].Trunks {
-			out.Members = append(out.Members, call.RouteMember{Trunk: t, Turns: turns})
+			out.Members = append(out.Members, call.RouteMember{Trunk: t, Turns: turns, Called: calledChange(change), Calling: callingChange(change)})
 		}
 	}
 	return out
@@ -93,12 +103,16 @@ func routeList(c *config.Site, l config.RouteList) call.RouteList {
 
 // plan lists every number and pattern that can be dialled.
 func plan(c *config.Site) dialplan.Rules {
-	var out dialplan.Rules
+	out := timesAndNumbers(c)
 	for _, s := range c.CallingSearchSpaces {
 		out.SearchSpaces = append(out.SearchSpaces, dialplan.SearchSpace{Name: s.Name, Partitions: s.Partitions})
 	}
 	for _, l := range c.Lines {
 		out.Patterns = append(out.Patterns, dialplan.Pattern{Digits: l.Number, Partition: l.Partition, Kind: dialplan.DirectoryNumber})
+		for _, digits := range l.AlternateDigits() {
+			out.Patterns = append(out.Patterns, dialplan.Pattern{Digits: digits, Partition: l.AlternatesIn(), Kind: dialplan.DirectoryNumber,
+				To: l.Number, ToPartition: l.Partition})
+		}
 	}
 	for _, a := range c.Applets {
 		if a.Number != "" {
@@ -121,7 +135,7 @@ func plan(c *config.Site) dialplan.Rules {
 }
 
 func routePattern(p config.RoutePattern) dialplan.Pattern {
-	out := dialplan.Pattern{Digits: p.Pattern, Partition: p.Partition, Urgent: p.Urgent}
+	out := dialplan.Pattern{Digits: p.Pattern, Partition: p.Partition, Urgent: p.Urgent, Emergency: p.Emergency, KeepNumber: p.IgnoreExternalMask}
 	switch {
 	case p.Block:
 		out.Kind = dialplan.Blocked
@@ -137,20 +151,7 @@ func routePattern(p config.RoutePattern) dialplan.Pattern {
 }
 
 func transform(p *dialplan.Pattern, t config.Transform) {
-	p.Called = dialplan.Transform{Mask: t.CalledMask, Prefix: t.Prefix}
-	switch t.Discard {
-	case config.DiscardPreDot:
-		p.Called.Discard = "predot"
-	case config.DiscardTrailingPound:
-		p.Called.Discard = "pound"
-	case config.DiscardPreDotTrailingPound:
-		p.Called.Discard = "predot pound"
-	}
+	p.Called = dialplan.Transform{Discard: discard(t.Discard), Mask: t.CalledMask, Prefix: t.Prefix}
 	p.Calling = dialplan.Transform{Mask: t.CallingMask, Prefix: t.CallingPrefix}
-	switch t.CallingPresentation {
-	case config.PresentationAllowed:
-		p.Presentation = dialplan.PresentationAllowed
-	case config.PresentationRestricted:
-		p.Presentation = dialplan.PresentationRestricted
-	}
+	p.Presentation = presentation(t.CallingPresentation)
 }
