@@ -248,6 +248,7 @@ func (p Policy) noAnswer() time.Duration     { return orDefault(p.NoAnswer, 180*
 func (p Policy) routeTimeout() time.Duration { return orDefault(p.RouteTimeout, 6*time.Second) }
 func (p Policy) maxHops() int                { return orDefault(p.MaxHops, 70) }
 func (p Policy) maxRedirections() int        { return orDefault(p.MaxRedirections, 12) }
+func (p Policy) maxReminders() int           { return orDefault(p.MaxReminders, 10) }
 func (p Policy) music() string               { return orDefault(p.Music, SourceMusic) }
 
 func orDefault[T comparable](v, def T) T {

@@ -53,6 +53,9 @@ func (e *Engine) dropParty(p *Party, cause Cause) {
 	c.parties = slices.Delete(c.parties, at, at+1)
 	p.changed()
 	e.emit(PartyDropped, c, p, nil, cause)
+	if p.offering != nil {
+		e.remindLater(p.offering.caller)
+	}
 	for i := 0; i < len(c.parties); i++ {
 		if q := c.parties[i]; q.offering != nil && q.offering.caller == p {
 			e.dropParty(q, CallerCancelled)

@@ -41,6 +41,7 @@ type Engine struct {
 	lines   map[LineID]*lineState // those with something set, and members of hunt groups
 	hunted  map[string]LineID     // by hunt group: who had its last call
 	trunks  map[string]*trunkState
+	slots   map[slot]*Party
 	turns   map[string]int // calls a group of a route list has had, by its name
 
 	lastCall  CallID
@@ -49,6 +50,8 @@ type Engine struct {
 	lastEvent uint64
 	timerSeq  uint64
 	timers    timers
+
+	touched []*Call // other calls that the input under way has changed, to be settled at its end
 
 	// now and out belong to the Step that runs; out's slices are scratch space.
 	now     time.Time
@@ -82,6 +85,7 @@ func New() *Engine {
 		lines:   map[LineID]*lineState{},
 		hunted:  map[string]LineID{},
 		trunks:  map[string]*trunkState{},
+		slots:   map[slot]*Party{},
 		turns:   map[string]int{},
 	}
 }
@@ -102,8 +106,17 @@ func (e *Engine) Step(now time.Time, in Input) Output {
 		e.out.Reply, e.trigger.by = &Reply{ID: in.RequestID}, ReleasedByApplication
 		e.request(in.Request, e.out.Reply)
 	}
+	for i := 0; i < len(e.touched); i++ {
+		e.settle(e.touched[i])
+	}
+	clear(e.touched)
+	e.touched = e.touched[:0]
 	return e.deliver()
 }
+
+// touch has the media of a call settled when the input under way is done: for features that change another call than the one
+// the input is about.
+func (e *Engine) touch(c *Call) { e.touched = append(e.touched, c) }
 
 // deliver copies what the Step has gathered out of the engine's scratch space.
 func (e *Engine) deliver() Output {

@@ -28,9 +28,10 @@ type Done struct {
 // codeOf is the code of a feature by its name in the dial plan; nil for one that has none (yet).
 func codeOf(feature string) featureCode {
 	switch feature {
-	default:
-		return nil
+	case FeaturePark:
+		return parkCode
 	}
+	return nil
 }
 
 // A stay is why a party may be alone in its call: it hears that a feature was done, or waits at a park number.
@@ -38,6 +39,7 @@ type stay struct {
 	source string   // what it hears
 	shows  Identity // who its display says it is connected with
 	timer  timer
+	park   *parking // it waits at a park number
 }
 
 // confirmationTime is how long whoever dialled a feature hears that it was done.
@@ -47,12 +49,14 @@ const confirmationTime = 1500 * time.Millisecond
 func (e *Engine) dialledCode(d dialling, res dialplan.Result) Cause {
 	l := d.caller.wire()
 	switch {
-	case l == nil || l.device == "":
-		return e.refused(l, CallRejected, "feature codes are for the phones of this site")
+	case d.transferor != nil && res.Pattern.To == FeaturePark:
+		return e.parkTransferred(d, res.Rest)
 	case d.transferor != nil:
 		return e.refused(d.transferor, FacilityRejected, "a call cannot be transferred to the feature "+res.Pattern.To)
+	case l == nil || l.device == "":
+		return e.refused(l, CallRejected, "feature codes are for the phones of this site")
 	case len(d.redirecting) > 0:
-		return CallRejected
+		return e.refused(l, CallRejected, "calls cannot be forwarded to a feature code")
 	}
 	code := codeOf(res.Pattern.To)
 	if code == nil {
@@ -100,6 +104,9 @@ func (e *Engine) endStay(p *Party) {
 		return
 	}
 	e.stop(&p.stay.timer)
+	if k := p.stay.park; k != nil {
+		delete(e.slots, k.slot)
+	}
 	p.stay = nil
 	p.changed()
 }

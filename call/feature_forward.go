@@ -61,7 +61,7 @@ func (e *Engine) mayForward(line *Line, f Forward) (Cause, string) {
 // forwardable says whether a forward may lead to what was found: a feature code would act for a line whose user is not there, and the
 // emergency service would hear people who never asked for it.
 func forwardable(res dialplan.Result) bool {
-	return res.Pattern.Kind != dialplan.ToFeature && !res.Pattern.Emergency
+	return res.Pattern.Kind != dialplan.ToFeature && res.Pattern.Kind != dialplan.ToPark && !res.Pattern.Emergency
 }
 
 // lineIn is the line, or the hunt pilot as if it were one, that a number leads to; zero for anything else.
@@ -170,7 +170,7 @@ func (forwarding) signal(_ *Engine, l *Leg, s Signal) bool {
 
 func (forwarding) failed(e *Engine, p *Party, cause Cause) bool {
 	o, line := p.offering, e.config.lines[p.line]
-	if line == nil || o.hunt != nil || p.dial != "" {
+	if line == nil || o.hunt != nil || p.dial != "" || o.reminder {
 		return false
 	}
 	kind, acts := o.forwards(cause)

@@ -45,7 +45,7 @@ func (e *Engine) redirect(p *Party, to string) Cause {
 	case cause == CauseNone:
 	case d.transferor != nil && d.transferor.onWire():
 		e.tell(d.transferor, TransferResult{Leg: d.transferor.id, Status: cause.SIP(), Final: true})
-	case d.caller.alive():
+	case d.caller.alive() && d.caller.stay == nil:
 		e.leave(d.caller, cause)
 	}
 	return cause

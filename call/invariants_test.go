@@ -228,8 +228,16 @@ func (k *checker) books() {
 			if p.offering != nil && p.offering.ring.running() {
 				timers++
 			}
-			if p.stay != nil && p.stay.timer.running() {
-				timers++
+			if s := p.stay; s != nil {
+				if s.timer.running() {
+					timers++
+				}
+				if s.park != nil && e.slots[s.park.slot] != p {
+					k.fault("8: %s is parked at %v, and the books do not know it", p.id, s.park.slot)
+				}
+				if !s.timer.running() && len(c.parties) < 2 {
+					k.fault("9: %s waits for nothing", p.id)
+				}
 			}
 			if o := p.offering; o != nil && (!slices.Contains(c.parties, o.caller) || o.hunt != nil && o.hunt.caller != o.caller) {
 				k.fault("8: party %s is reached for somebody who is not in the call", p.id)
@@ -247,6 +255,11 @@ func (k *checker) books() {
 					trunk[l.trunk]++
 				}
 			}
+		}
+	}
+	for at, p := range e.slots {
+		if p.stay == nil || p.stay.park == nil || p.stay.park.slot != at || e.calls[p.call.id] != p.call {
+			k.fault("8: %s is parked at %v, and does not know it", p.id, at)
 		}
 	}
 	k.compare(inCall, parties, device, trunk)

@@ -189,6 +189,9 @@ func (p *Party) picture() *PartyView {
 		one [1]LegView
 	}{PartyView: PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Held: p.held}}
 	v := &block.PartyView
+	if p.stay != nil && p.stay.park != nil {
+		v.Slot = p.stay.park.slot.number
+	}
 	if v.Legs = block.one[:0]; len(p.legs) > len(block.one) {
 		v.Legs = make([]LegView, 0, len(p.legs))
 	}

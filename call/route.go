@@ -19,6 +19,7 @@ type dialling struct {
 	emergency   bool     // nothing but the called party itself may keep the call from being made
 	through     []LineID // lines and hunt pilots that have sent the call on
 	mailbox     bool     // it goes to a mailbox, which is told the diversions as it knows them
+	reminder    bool     // whoever parked the caller is reminded: forwards do not count
 }
 
 // An offering is how a party is being reached: kept from the first Ring to the answer.
@@ -46,6 +47,9 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 	}
 	if res.Pattern.Kind == dialplan.ToFeature {
 		return e.dialledCode(d, res)
+	}
+	if res.Pattern.Kind == dialplan.ToPark {
+		return e.dialledPark(d, slot{res.Pattern.To, res.Called})
 	}
 	if res.Pattern.Emergency {
 		return e.callEmergency(c, d, q)

@@ -345,6 +345,8 @@ type Policy struct {
 	MaxHops int `json:"max_hops,omitempty"`
 	// MaxRedirections limits diversions and transfers behind one another; zero means 12.
 	MaxRedirections int `json:"max_redirections,omitempty"`
+	// MaxReminders is how often somebody is reminded of a parked call before it is released; zero means 10.
+	MaxReminders int `json:"max_reminders,omitempty"`
 	// Music is the source a held party hears; empty means SourceMusic.
 	Music string `json:"music,omitempty"`
 	// MaxDuration ends a call that long after its first answer; zero means never.

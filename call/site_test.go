@@ -58,9 +58,28 @@ func office() Site {
 // withFeatures gives the office a code for every feature: *10 and up, in the order of FeatureNames, each also with an argument.
 func withFeatures(s *Site) {
 	for i, name := range FeatureNames() {
-		code := "*" + strconv.Itoa(10+i)
+		code := "*" + strconv.Itoa(10+i) // *11 park, *12 pickup, *13 group-pickup, *15 take-over
 		s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: code, Partition: "phones", Kind: dialplan.ToFeature, To: name},
 			dialplan.Pattern{Digits: code + ".!", Partition: "phones", Kind: dialplan.ToFeature, To: name})
+	}
+}
+
+// withParks gives the office park numbers: 7001 and 7002, 7050 for directed parking, 7090 that reverts to Carol; groups to pick up:
+// sales with Alice, Bob and the front desk, and staff with Carol, who may answer for sales.
+func withParks(s *Site) {
+	for _, r := range []ParkRange{{Name: "some", Slots: []string{"7001", "7002"}}, {Name: "directed", Slots: []string{"7050"}, Directed: true},
+		{Name: "reverting", Slots: []string{"7090"}, Directed: true, Reminder: 30 * time.Second, Reversion: Forward{To: "2003"}}} {
+		s.Parks = append(s.Parks, r)
+		for _, n := range r.Slots {
+			s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: n, Partition: "phones", Kind: dialplan.ToPark, To: r.Name})
+		}
+	}
+	s.PickupGroups = []PickupGroup{{Name: "sales", Number: "1"}, {Name: "staff", Associated: []string{"sales"}}}
+	for i, group := range []string{"sales", "sales", "staff", "", "", "sales"} {
+		s.Lines[i].PickupGroup = group
+	}
+	for i := range s.Devices {
+		s.Lines[min(i, len(s.Lines)-1)].Appearances[0].BusyTrigger = 4
 	}
 }
 
@@ -90,7 +109,7 @@ func variants() map[string]Site {
 		s.Lines[1].Alerting, s.Lines[1].Appearances[0].BusyTrigger = "Bob, upstairs", 1
 		s.Plan.Patterns[1].Presentation = dialplan.PresentationRestricted
 	})
-	vary("features", func(s *Site) { withFeatures(s) })
+	vary("features", func(s *Site) { withFeatures(s); withParks(s) })
 	dialVariants(vary)
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
 	vary("forwards", forwards)

@@ -71,3 +71,26 @@ func (e *Engine) passBack(from, to *Leg, t Treatment) (Media, Cause) {
 	}
 	return m, CauseNone
 }
+
+// suits says whether two legs can talk to one another at all: SecurityMismatch where one must have SRTP, the other RTP, and the
+// policy has no conversion. It is asked before anybody is dropped for the sake of a new connection.
+func (e *Engine) suits(a, b *Leg) Cause {
+	if _, convert := agree(a.capable(), b.capable()); convert && e.config.site.Policy.Mixed == MixedRefuse {
+		return SecurityMismatch
+	}
+	return CauseNone
+}
+
+// capable is what the far end of a leg is known to take: what it has offered, or what its answer shows, within its policy.
+func (l *Leg) capable() Security {
+	switch s := l.policy.security(); {
+	case s != SRTPOrRTP:
+		return s
+	case l.desc.Kind == KindOffer && l.desc.Security != SecurityUnknown:
+		return l.desc.Security
+	case l.desc.Kind == KindAnswer && l.desc.Security == RTP && l.told.Security == SRTPOrRTP:
+		return RTP // it was offered both
+	default:
+		return s
+	}
+}

@@ -1,0 +1,341 @@
+package call
+
+import (
+	"slices"
+	"time"
+
+	"github.com/locktone/locktone/dialplan"
+)
+
+// parks let a call wait at a park number: the party that was parked hears music, alone in its call, until somebody dials the
+// number. If nobody does, whoever parked it is rung again (or the range's reversion), as often as the policy allows.
+type parks struct{ abstain }
+
+// A slot is a park number of a range.
+type slot struct{ park, number string }
+
+// A parking is where a party waits and who is reminded of it.
+type parking struct {
+	slot      slot
+	line      LineID // of whoever parked it; zero for a trunk
+	device    string
+	reminders int
+}
+
+// park leaves the party at the other end of l at the wanted number, or at a free one, and takes l out of the call. Why says in a
+// sentence why not.
+func (e *Engine) park(l *Leg, wanted string) (at slot, cause Cause, why string) {
+	q, cause, why := e.parkable(l)
+	if cause != CauseNone {
+		return slot{}, cause, why
+	}
+	if at, cause, why = e.freeSlot(l, wanted); cause != CauseNone {
+		return slot{}, cause, why
+	}
+	e.parkAt(q, at, l)
+	e.dropParty(l.party, NormalClearing)
+	return at, CauseNone, ""
+}
+
+// parkable is the one party that l talks to.
+func (e *Engine) parkable(l *Leg) (*Party, Cause, string) {
+	c := l.party.call
+	others := c.talkers(l.party)
+	switch {
+	case !l.active() || len(others) == 0:
+		return nil, NoSuchCall, "there is nobody at the other end to be parked"
+	case len(c.parties) > 2:
+		return nil, FacilityRejected, "a call can be parked when it has one other party and nobody else is being called"
+	case c.emergency:
+		return nil, FacilityRejected, "an emergency call cannot be parked"
+	}
+	return others[0].party, CauseNone, ""
+}
+
+// parkAt has a party wait at a slot; by is the leg that parks it.
+func (e *Engine) parkAt(q *Party, at slot, by *Leg) {
+	shows := Identity{Number: at.number, Display: "Parked"}
+	e.stayAlone(q, &stay{source: e.musicOf(by), shows: shows, park: &parking{slot: at, line: by.party.line, device: by.device}}, e.config.reminder(at))
+	e.slots[at] = q
+	e.touch(q.call)
+	e.emit(Parked, q.call, q, nil, CauseNone)
+	e.out.Events[len(e.out.Events)-1].Slot = at.number
+	if l := q.activeLeg(); l != nil && l.device != "" { // park numbers mean nothing to the outside
+		e.tell(l, Identify{l.id, shows})
+	}
+}
+
+// reminder is how long a call waits at a slot before somebody is reminded.
+func (c *Config) reminder(at slot) time.Duration {
+	if r := c.parks[at.park]; r != nil {
+		return orDefault(r.Reminder, time.Minute)
+	}
+	return time.Minute // the range was taken out of the configuration
+}
+
+// freeSlot is the wanted park number, or the first free one, that the device or trunk of l may dial.
+func (e *Engine) freeSlot(l *Leg, wanted string) (at slot, cause Cause, why string) {
+	if wanted != "" {
+		at, ok := e.reaches(l, wanted)
+		switch {
+		case !ok:
+			return slot{}, UnallocatedNumber, wanted + " is no park number that can be dialled here"
+		case e.slots[at] != nil:
+			return slot{}, UserBusy, "a call is parked at " + wanted + " already"
+		}
+		return at, CauseNone, ""
+	}
+	reached := false
+	for i := range e.config.site.Parks {
+		r := &e.config.site.Parks[i]
+		if r.Directed {
+			continue
+		}
+		for _, n := range r.Slots {
+			if reached && e.slots[slot{r.Name, n}] != nil {
+				continue
+			}
+			if at, ok := e.reaches(l, n); ok && at.park == r.Name {
+				if reached = true; e.slots[at] == nil {
+					return at, CauseNone, ""
+				}
+			}
+		}
+	}
+	if reached {
+		return slot{}, UserBusy, "every park number is taken"
+	}
+	return slot{}, UnallocatedNumber, "there is no park number that can be dialled here"
+}
+
+// reaches looks a park number up for a leg.
+func (e *Engine) reaches(l *Leg, number string) (slot, bool) {
+	d := dialling{caller: l.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk), called: number, calling: l.party.identity}
+	res := e.config.plan.Route(e.query(&d))
+	if res.Outcome != dialplan.Match || res.Pattern.Kind != dialplan.ToPark || !e.config.hasSlot(slot{res.Pattern.To, res.Called}) {
+		return slot{}, false
+	}
+	return slot{res.Pattern.To, res.Called}, true
+}
+
+func (c *Config) hasSlot(at slot) bool {
+	r := c.parks[at.park]
+	return r != nil && slices.Contains(r.Slots, at.number)
+}
+
+// parkCode parks what the device has on hold; the argument is the park number.
+func parkCode(e *Engine, l *Leg, arg string) (Done, Cause) {
+	held := e.heldBy(l)
+	if held == nil {
+		return Done{Why: "this phone has no call on hold that could be parked"}, NoSuchCall
+	}
+	at, cause, why := e.park(held, arg)
+	return Done{Display: "Parked at " + at.number, Why: why}, cause
+}
+
+// heldBy is the newest call the device of l has besides l: one on hold before one that is not.
+func (e *Engine) heldBy(l *Leg) *Leg {
+	var found *Leg
+	for _, o := range e.device(l.device).legs {
+		if o != l && o.active() && o.party.call != l.party.call && len(o.party.call.talkers(o.party)) > 0 &&
+			(found == nil || o.party.held || !found.party.held) {
+			found = o
+		}
+	}
+	return found
+}
+
+// parkTransferred parks the party that is being transferred to the park code or to a park number; wanted may be empty.
+func (e *Engine) parkTransferred(d dialling, wanted string) Cause {
+	by := d.transferor
+	if len(d.redirecting) > 1 {
+		return e.refused(by, CallRejected, "calls cannot be forwarded to a park number")
+	}
+	if _, cause, why := e.parkable(by); cause != CauseNone {
+		return e.refused(by, cause, why)
+	}
+	at, cause, why := e.freeSlot(by, wanted)
+	if cause != CauseNone {
+		return e.refused(by, cause, why)
+	}
+	e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true, Why: "Parked at " + at.number})
+	e.transferred(d.caller.call, by.party, nil)
+	e.parkAt(d.caller, at, by)
+	e.dropParty(by.party, NormalClearing)
+	return CauseNone
+}
+
+// dialledPark is a call to a park number: it fetches who waits there. A transfer parks there, and so does a device that dials a free
+// number of a directed range while it has a call on hold.
+func (e *Engine) dialledPark(d dialling, at slot) Cause {
+	l := d.caller.wire()
+	switch {
+	case d.transferor != nil:
+		return e.parkTransferred(d, d.called)
+	case l == nil || l.device == "":
+		return e.refused(l, CallRejected, "parked calls are fetched by the phones of this site")
+	case len(d.redirecting) > 0:
+		return e.refused(l, CallRejected, "calls cannot be forwarded to a park number")
+	case e.slots[at] != nil:
+		return e.retrieve(l, e.slots[at])
+	}
+	r := e.config.parks[at.park]
+	held := e.heldBy(l)
+	if r == nil || !r.Directed || held == nil {
+		return e.refused(l, UnallocatedNumber, "nobody is parked at "+at.number)
+	}
+	if _, cause, why := e.park(held, d.called); cause != CauseNone {
+		return e.refused(l, cause, why)
+	}
+	e.confirm(l, Identity{Number: d.called, Display: "Parked at " + at.number})
+	return CauseNone
+}
+
+// retrieve connects a leg with the party that is parked; its own call is over.
+func (e *Engine) retrieve(l *Leg, q *Party) Cause {
+	w := q.activeLeg()
+	switch {
+	case w == nil || w.device == l.device:
+		return e.refused(l, NoSuchCall, "nobody else is parked there")
+	case e.suits(l, w) != CauseNone:
+		return e.refused(l, SecurityMismatch, "the parked call and this phone cannot agree on how media is protected")
+	}
+	e.unpark(q)
+	e.callOff(q)
+	e.joinCall(l, q.call)
+	e.tell(w, Identify{w.id, l.party.identity})
+	return CauseNone
+}
+
+// unpark ends the waiting of a party.
+func (e *Engine) unpark(q *Party) {
+	at := q.stay.park.slot
+	e.endStay(q)
+	e.emit(Retrieved, q.call, q, nil, CauseNone)
+	e.out.Events[len(e.out.Events)-1].Slot = at.number
+}
+
+// callOff ends the ringing of everybody who is being called for a party.
+func (e *Engine) callOff(q *Party) {
+	for i := 0; i < len(q.call.parties); i++ {
+		if o := q.call.parties[i].offering; o != nil && o.caller == q {
+			e.dropParty(q.call.parties[i], PickedUpElsewhere)
+			i = -1
+		}
+	}
+}
+
+// joinCall moves the party of a leg that waits for its answer, or is alone, into another call; its own call is over.
+func (e *Engine) joinCall(l *Leg, to *Call) {
+	own := l.party.call
+	e.move(l.party, to)
+	e.hangUp(own, NormalClearing)
+	if l.active() {
+		e.tell(l, Identify{l.id, e.connected(l)})
+	}
+}
+
+// expired: a party has waited long enough for somebody to be reminded, or for good.
+func (parks) expired(e *Engine, t *timer) bool {
+	if t.kind != timerStay || t.party.stay == nil || t.party.stay.park == nil {
+		return false
+	}
+	q, k := t.party, t.party.stay.park
+	if k.reminders++; k.reminders > e.config.site.Policy.maxReminders() {
+		if w := q.activeLeg(); w != nil {
+			w.why = "nobody has fetched the call from " + k.slot.number
+		}
+		e.leave(q, NoAnswer)
+		return true
+	}
+	if e.remind(q, k) != CauseNone {
+		e.remindLater(q)
+	}
+	return true
+}
+
+// remind rings whoever parked the party, or where the range reverts to. Forwards of the parker's line do not count: it is the
+// parker who is reminded, not whoever answers for them.
+func (e *Engine) remind(q *Party, k *parking) Cause {
+	d := dialling{caller: q, called: k.line.Number, calling: q.identity, hops: e.config.site.Policy.maxHops() - 1,
+		redirecting: []Redirection{{From: Identity{Number: k.slot.number, Display: "Parked call"}, Reason: RedirectNoAnswer}}}
+	if r := e.config.parks[k.slot.park]; r != nil && r.Reversion.To != "" {
+		d.called = r.Reversion.To
+		if d.spaces = e.config.SearchSpaces(k.device, k.line, ""); r.Reversion.SearchSpace != "" {
+			d.spaces = []string{r.Reversion.SearchSpace}
+		}
+		return e.route(q.call, d)
+	}
+	d.reminder = true
+	line := e.config.lines[k.line]
+	if line == nil {
+		return SubscriberAbsent // parked from outside: there is nobody to be reminded
+	}
+	p := &Party{called: k.line.Number, offering: &offering{dialling: d}}
+	p.offering.ring = timer{call: q.call, party: p}
+	ready, cause := e.readyFor(q, line)
+	if cause != CauseNone {
+		return cause
+	}
+	p.line, p.identity = line.ID, Identity{Number: line.ID.Number, Display: line.Display}
+	return e.ringLine(q.call, p, line, ready, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer()))
+}
+
+// remindLater starts the time until the next reminder, for a party that is still parked while nobody rings for it.
+func (e *Engine) remindLater(q *Party) {
+	if q.stay == nil || q.stay.park == nil || q.stay.timer.running() {
+		return
+	}
+	for _, p := range q.call.parties {
+		if p.offering != nil && p.offering.caller == q {
+			return
+		}
+	}
+	e.start(&q.stay.timer, e.config.reminder(q.stay.park.slot))
+}
+
+// signal: whoever was reminded answers.
+func (parks) signal(e *Engine, l *Leg, s Signal) bool {
+	a, ok := s.(Answered)
+	if !ok || !l.ringing() || l.party.offering == nil || a.Desc.Kind == KindNone && l.oa != stable {
+		return false
+	}
+	if q := l.party.offering.caller; q.stay != nil && q.stay.park != nil {
+		e.unpark(q)
+		if w := q.activeLeg(); w != nil {
+			e.tell(w, Identify{w.id, l.party.identity})
+		}
+	}
+	return false
+}
+
+// reminders come last of those that deal with failure: nobody takes the reminder, and the party goes on waiting.
+type reminders struct{ abstain }
+
+func (reminders) failed(e *Engine, p *Party, cause Cause) bool {
+	if q := p.offering.caller; q == nil || q.stay == nil || q.stay.park == nil {
+		return false
+	}
+	e.dropParty(p, cause)
+	return true
+}
+
+func (parks) request(e *Engine, r Request, reply *Reply) bool {
+	k, ok := r.(Park)
+	if !ok {
+		return false
+	}
+	l := e.legs[k.Leg]
+	if l == nil {
+		reply.Cause, reply.Why = NoSuchCall, "there is no leg "+k.Leg.String()
+		return true
+	}
+	c := l.party.call
+	at, cause, why := e.park(l, k.Slot)
+	reply.Cause, reply.Why = cause, why
+	if cause == CauseNone {
+		reply.Call, reply.Leg, reply.Slot = c.id, k.Leg, at.number
+	}
+	e.settle(c)
+	return true
+}

@@ -1,0 +1,31 @@
+package call
+
+// number is a number of the walks' site: lines, trunks, an applet, feature codes, park numbers, an emergency number, nothing.
+func (w *walker) number() string {
+	if w.rnd.Intn(5) > 0 {
+		return pick(w.rnd, []string{"2001", "2002", "2003", "2004", "2005", "2100", "2100", "0301", "0302", "7301", "8301", "*1", "9999", "112",
+			"2500", "2501", "2502", "2503", "2504", "7999"})
+	}
+	return pick(w.rnd, []string{"*11", "*11", "*117002", "*12", "*12", "*122100", "*122002", "*131", "*15", "7001", "7001", "7002", "7050", "7090"})
+}
+
+// service makes up a request of a supplementary service.
+func (w *walker) service(leg LegID, ids []LegID) Request {
+	switch w.rnd.Intn(6) {
+	case 0:
+		return Park{leg, pick(w.rnd, []string{"", "7002", "7090", "2001"})}
+	case 1:
+		return Retrieve{Device: pick(w.rnd, phones), Slot: pick(w.rnd, []string{"7001", "7002", "7090"})}
+	case 2:
+		return Pickup{Device: pick(w.rnd, phones), Group: pick(w.rnd, []string{"", "", "sales"}), Ringing: pick(w.rnd, []string{"", "", "2001", "2100"})}
+	case 3:
+		return TakeOver{Device: pick(w.rnd, phones)}
+	case 4:
+		return Transfer{Leg: leg, To: w.number()}
+	}
+	with := leg
+	if len(ids) > 0 {
+		with = pick(w.rnd, ids)
+	}
+	return Transfer{Leg: leg, With: with}
+}
