@@ -31,7 +31,7 @@ func codeOf(feature string) featureCode {
 	case FeaturePark:
 		return parkCode
 	}
-	return nil
+	return settingCode(feature)
 }
 
 // A stay is why a party may be alone in its call: it hears that a feature was done, or waits at a park number.

@@ -20,8 +20,11 @@ func (e *Engine) forwardOf(line *Line, kind ForwardKind) Forward {
 	if s := e.lines[line.ID]; s != nil && s.set[kind] {
 		f = s.forwards[kind]
 	}
-	if f.Voicemail {
+	switch {
+	case f.Voicemail:
 		f.To = line.Voicemail
+	case f.To != "" && f.To == line.Voicemail:
+		f.Voicemail = true
 	}
 	return f
 }

@@ -160,3 +160,84 @@ func (e *Engine) report(ev Event) {
 		e.audit(nil, ev)
 	}
 }
+
+// settingCode is the code of a feature of this file, nil for another's.
+func settingCode(feature string) featureCode {
+	switch feature {
+	case FeatureForwardAll:
+		return forwardCode(ForwardAll)
+	case FeatureForwardBusy:
+		return forwardCode(ForwardBusy)
+	case FeatureForwardNoAnswer:
+		return forwardCode(ForwardNoAnswer)
+	case FeatureForwardUnregistered:
+		return forwardCode(ForwardUnregistered)
+	case FeatureForwardOff:
+		return forwardOff
+	case FeatureDoNotDisturb:
+		return toggleDoNotDisturb
+	case FeatureHuntLogin:
+		return toggleHuntLogin
+	case FeatureVoicemail:
+		return callMailbox
+	}
+	return nil
+}
+
+// forwardCode makes a forward of the line that dials to the number behind the code; without one it ends it.
+func forwardCode(kind ForwardKind) featureCode {
+	return func(e *Engine, l *Leg, arg string) (Done, Cause) {
+		cause, why := e.setForward(SetForward{Line: l.party.line, Kind: kind, Forward: Forward{To: arg}})
+		switch {
+		case cause != CauseNone:
+			return Done{Why: why}, cause
+		case arg == "":
+			return Done{Display: "Forward " + kind.String() + " off"}, CauseNone
+		}
+		return Done{Display: "Forwarded to " + arg}, CauseNone
+	}
+}
+
+func forwardOff(e *Engine, l *Leg, _ string) (Done, Cause) {
+	for kind := range ForwardKind(len(Forwards{})) {
+		if cause, why := e.setForward(SetForward{Line: l.party.line, Kind: kind}); cause != CauseNone {
+			return Done{Why: why}, cause
+		}
+	}
+	return Done{Display: "Forward off"}, CauseNone
+}
+
+func toggleDoNotDisturb(e *Engine, l *Leg, _ string) (Done, Cause) {
+	on := !e.device(l.device).dnd
+	cause, why := e.setDevice(l.device, func(d *deviceState) { d.dnd = on })
+	return Done{Display: onOff("Do not disturb ", on), Why: why}, cause
+}
+
+func toggleHuntLogin(e *Engine, l *Leg, _ string) (Done, Cause) {
+	out := !e.device(l.device).huntOut
+	cause, why := e.setDevice(l.device, func(d *deviceState) { d.huntOut = out })
+	if out {
+		return Done{Display: "Logged out of hunting", Why: why}, cause
+	}
+	return Done{Display: "Logged in to hunting", Why: why}, cause
+}
+
+func onOff(what string, on bool) string {
+	if on {
+		return what + "on"
+	}
+	return what + "off"
+}
+
+// callMailbox calls the mailbox system, which knows whose mailbox it is by who calls.
+func callMailbox(e *Engine, l *Leg, _ string) (Done, Cause) {
+	p, line := l.party, e.config.lines[l.party.line]
+	if line == nil || line.Voicemail == "" {
+		return Done{Why: "line " + p.line.Number + " has no mailbox"}, FacilityRejected
+	}
+	calling := p.identity
+	calling.Number = orDefault(line.Mailbox, calling.Number)
+	cause := e.route(p.call, dialling{caller: p, spaces: e.config.SearchSpaces(l.device, p.line, ""), called: line.Voicemail, calling: calling,
+		mailbox: true, hops: e.config.site.Policy.maxHops()})
+	return Done{Taken: true}, cause
+}

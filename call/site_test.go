@@ -114,6 +114,12 @@ func variants() map[string]Site {
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
 	vary("forwards", forwards)
 	vary("forwards_lost", func(s *Site) { s.Lines[2].Forwards = Forwards{ForwardAll: {To: "2999"}} })
+	vary("forwards_emergency", func(s *Site) {
+		forwards(s)
+		withFeatures(s)
+		s.Lines[1].Forwards[ForwardAll].To = "112"
+	})
+	vary("forward_codes", func(s *Site) { forwards(s); withFeatures(s) })
 	vary("hunts", hunts)
 	return out
 }
