@@ -157,6 +157,9 @@ func (c Cause) String() string {
 	return "cause " + strconv.Itoa(int(c))
 }
 
+// Named says whether the cause has a name of its own; there are few of these, and a peer can say any number.
+func (c Cause) Named() bool { return c == CauseNone || c.row() != nil }
+
 // SIP is the status with which an INVITE that fails for this cause is refused. RFC 3398, 8.2.6.1: a cause without a row of
 // its own is treated like the default of its class.
 func (c Cause) SIP() int {

@@ -259,7 +259,7 @@ func (e *Engine) tell(l *Leg, c Command) {
 
 // emit reports an event about a call; p and l may be nil.
 func (e *Engine) emit(kind EventKind, c *Call, p *Party, l *Leg, cause Cause) {
-	markOf(kind).mark(c, p, l)
+	MarkOf(kind).mark(c, p, l)
 	e.lastEvent++
 	ev := Event{Seq: e.lastEvent, At: e.now, Kind: kind, Call: c.id, Cause: cause, View: c.picture()}
 	if p != nil {

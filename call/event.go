@@ -84,6 +84,9 @@ var eventNames = [...]string{"none", "CallCreated", "PartyAdded", "PartyMoved", 
 
 func (k EventKind) String() string { return enumName(eventNames[:], int(k)) }
 
+// Known says whether k is one of the events above; they are numbered from one without gaps.
+func (k EventKind) Known() bool { return int(k) < len(eventNames) }
+
 // MarshalText writes the name.
 func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 

@@ -185,8 +185,8 @@ func (m *Mark) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// markOf is the feature an event is the sign of, zero for none.
-func markOf(k EventKind) Mark {
+// MarkOf is the feature an event is the sign of, zero for none.
+func MarkOf(k EventKind) Mark {
 	switch k {
 	case PartyHeld:
 		return MarkHold

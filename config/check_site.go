@@ -15,6 +15,7 @@ func (c *checker) cluster() {
 		c.name("cluster.name", cl.Name)
 	}
 	c.domain("cluster.domain", cl.Domain)
+	c.within("cluster.callRecordRetention", cl.CallRecordRetention, 1, 36500)
 }
 
 func (c *checker) nodes() {

@@ -9,6 +9,7 @@ import (
 func (c Cluster) WithDefaults() Cluster {
 	c.Name = cmp.Or(c.Name, "locktone")
 	c.Domain = cmp.Or(c.Domain, "locktone.test")
+	c.CallRecordRetention = cmp.Or(c.CallRecordRetention, 400)
 	return c
 }
 

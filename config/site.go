@@ -111,6 +111,9 @@ type Cluster struct {
 	// Digest of the signatures on trust lists and configuration files. SHA-1 is for phones and tools that read nothing
 	// better; listed by `show exceptions`. A change publishes new lists.
 	FileSignature FileSignature `yaml:"fileSignature" json:"fileSignature,omitempty"`
+	// Days for which records of calls are kept; older ones are removed, a few at a time. Records say who talked to whom and when: keep
+	// them no longer than the purpose they are kept for allows. Default: 400, a year and a month.
+	CallRecordRetention int `yaml:"callRecordRetention" json:"callRecordRetention,omitempty"`
 }
 
 // Node is a machine of the cluster.

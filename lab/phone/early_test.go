@@ -10,7 +10,9 @@ import (
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/lab/phone/phonetest"
 	"github.com/locktone/locktone/leg/sipleg"
+	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/wire/sip/dialog"
+	"github.com/locktone/locktone/wire/sip/transport"
 )
 
 // Early media: what the called phone says before it answers is heard, with plain and with reliable responses.
@@ -84,6 +86,8 @@ func (w *watched) LegOpened(leg call.LegID, callID, globalID, device, trunk stri
 	defer w.mu.Unlock()
 	w.opened[leg] = append(w.opened[leg], callID, globalID, device, trunk)
 }
+
+func (w *watched) LegEnded(call.LegID, media.LegMedia, *transport.Flow) {}
 
 func (w *watched) LegClosed(leg call.LegID, callID string) {
 	w.mu.Lock()

@@ -119,8 +119,11 @@ func metric(s *lab.Site, name string) (float64, error) {
 	}
 	for _, f := range families {
 		if f.GetName() == name {
-			m := f.GetMetric()[0]
-			return m.GetGauge().GetValue() + m.GetCounter().GetValue(), nil
+			sum := 0.0
+			for _, m := range f.GetMetric() { // of all its labels
+				sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+			return sum, nil
 		}
 	}
 	return 0, errors.New("no metric " + name)

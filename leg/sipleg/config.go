@@ -111,6 +111,9 @@ type Config struct {
 type Observer interface {
 	// LegOpened reports the Call-ID of a leg, and the device or trunk it belongs to.
 	LegOpened(leg call.LegID, callID, globalID, device, trunk string)
+	// LegEnded reports how the media of a leg went last and the connection it was signalled on, nil where there was none; it comes
+	// when the leg is over for the engine, before the media plane forgets it.
+	LegEnded(leg call.LegID, m media.LegMedia, on *transport.Flow)
 	// LegClosed reports that the dialog of a leg is over.
 	LegClosed(leg call.LegID, callID string)
 }

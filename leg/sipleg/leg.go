@@ -178,6 +178,10 @@ func (l *leg) released(c call.Cause, toNumber string) {
 func (l *leg) freeMedia() {
 	if l.state != legOver {
 		l.state = legOver
+		if obs := l.drv.cfg.Observer; obs != nil {
+			m, _ := l.drv.cfg.Plane.Show(media.LegID(l.id))
+			obs.LegEnded(l.id, m, l.to.Flow)
+		}
 		l.drv.cfg.Plane.RemoveLeg(media.LegID(l.id))
 	}
 }

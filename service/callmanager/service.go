@@ -59,6 +59,8 @@ type Store interface {
 	Site(ctx context.Context) (store.Snapshot, error)
 	Watch(ctx context.Context) <-chan store.Snapshot
 	AppendCalls(ctx context.Context, records ...store.CallRecord) error
+	AppendLegs(ctx context.Context, records ...store.LegRecord) error
+	PruneCalls(ctx context.Context, before time.Time, limit int) (removed int64, err error)
 }
 
 // Service is a running call manager. Its tables have locks of their own; everything about one call happens on the shard
@@ -87,6 +89,8 @@ type Service struct {
 	owners   owners
 	rejected rejections
 	failures failures
+	ends     legEnds
+	meters   *meters
 	clients  dialConfigs
 	nonces   nonces
 	sweeper  chan struct{} // capacity 1: the earliest expiry may have changed
@@ -100,7 +104,7 @@ type Service struct {
 
 // Start starts a call manager with the configuration that is in the store. It returns when it listens.
 func Start(ctx context.Context, cfg Config) (*Service, error) {
-	s := &Service{cfg: cfg, now: cfg.Now, identity: cfg.Identity, sweeper: make(chan struct{}, 1)}
+	s := &Service{cfg: cfg, now: cfg.Now, identity: cfg.Identity, sweeper: make(chan struct{}, 1), meters: newMeters()}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -133,6 +137,7 @@ func (s *Service) start(ctx context.Context) error {
 	s.run(func() { s.follow(changes) })
 	s.run(s.sweep)
 	s.run(s.recordCalls)
+	s.run(s.pruneRecords)
 	return nil
 }
 

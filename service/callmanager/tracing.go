@@ -1,6 +1,7 @@
 package callmanager
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
+	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/sip"
@@ -97,6 +99,7 @@ func (w wireTrace) Closed(f *transport.Flow, at time.Time, err error) {
 // Refused implements transport.Observer.
 func (w wireTrace) Refused(h transport.HandshakeFailure) {
 	x := w.s.failures.add(h)
+	w.s.meters.refused(&h)
 	w.s.cfg.Trace.Record(trace.Record{Time: h.At, Service: Name, Kind: trace.KindTLSFailed, Level: trace.Error, Peer: h.Policy, Net: "tls", Remote: h.Remote,
 		Summary: x.last, Fields: []trace.Field{{Name: "phase", Value: h.Phase}, {Name: "subject", Value: x.subject}}})
 }
@@ -157,6 +160,10 @@ var _ live.Recorder = engineTrace{}
 
 // Record implements live.Recorder.
 func (e engineTrace) Record(r live.Record) {
+	e.s.meters.stepped(&r)
+	if m, ok := r.Input.Signal.(call.Measured); ok { // also what comes when the engine has let go of the leg
+		e.s.ends.measured(r.At, m)
+	}
 	t := e.s.cfg.Trace
 	if !t.Enabled(Name, "", "", trace.Info) {
 		return
@@ -260,6 +267,17 @@ func (l legTrace) LegOpened(leg call.LegID, callID, globalID, device, trunk stri
 	if globalID != "" {
 		l.s.cfg.Trace.Link(Name, globalID, callID)
 	}
+}
+
+// LegEnded implements sipleg.Observer.
+func (l legTrace) LegEnded(leg call.LegID, m media.LegMedia, on *transport.Flow) {
+	cipher := ""
+	if on != nil {
+		if state := on.TLS(); state != nil {
+			cipher = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
+		}
+	}
+	l.s.ends.add(l.s.now(), leg, cipher, m)
 }
 
 // LegClosed implements sipleg.Observer.
