@@ -52,6 +52,9 @@ type core struct {
 	srMiddle   uint32    // middle 32 bits of its NTP time
 	nextReport time.Time
 
+	watch    watch
+	nextLook time.Time
+
 	ears   ears
 	mouth  mouth
 	noise  noise
@@ -96,6 +99,7 @@ func (c *core) apply(now time.Time, n desc.Stream) error {
 		c.marker = true
 	}
 	c.n, c.active = n, true
+	c.watch.restart(now)
 	if c.nextReport.IsZero() {
 		c.nextReport = now.Add(reportInterval / 2)
 	}
@@ -194,6 +198,10 @@ func (c *core) listen() []int16 {
 func (c *core) speak(now time.Time) (packet []byte, to netip.AddrPort) {
 	packet, to = c.send(now)
 	c.stamp += FrameSize
+	if c.active && !now.Before(c.nextLook) {
+		c.nextLook = now.Add(lookEvery)
+		c.watch.look(now, view{n: c.n, in: c.in.Counters(), stray: c.in.Stray()})
+	}
 	return packet, to
 }
 
@@ -298,7 +306,8 @@ func (c *core) end() {
 
 // evidence is everything but what is heard, which takes a millisecond to find out: the caller asks a copy of the detector.
 func (c *core) evidence() Evidence {
-	e := Evidence{Codec: c.n.Send.Name, Suite: c.in.Key().Suite, Rx: c.in.Counters(), Tx: c.out.Counters()}
+	proof, why := c.watch.proof()
+	e := Evidence{Proof: proof, Why: why, Codec: c.n.Send.Name, Suite: c.in.Key().Suite, Rx: c.in.Counters(), Tx: c.out.Counters()}
 	if to := c.in.RTP.To(); to.IsValid() {
 		e.Remote = to.String()
 	}

@@ -18,6 +18,8 @@ type Evidence struct {
 	Tx       Counters  `json:"tx"`
 	ToneHz   float64   `json:"tone_hz"`    // frequency heard over the last second, 0: none
 	LevelDBm float64   `json:"level_dbm0"` // level heard over the last second, -99: silence
+	Proof    Proof     `json:"proof"`      // what the last packets showed
+	Why      string    `json:"why,omitempty"`
 }
 
 // Counters are of one direction of one stream since it was opened.

@@ -125,6 +125,9 @@ type PlaneConfig struct {
 	// Music gives the site's music by the name of its source ("music:NAME"; "" is the default one), from its beginning. It must
 	// answer from memory. Nil, or a nil Source: the built-in melody.
 	Music func(name string) Source
+	// Watch is told within two seconds, from a goroutine of the plane, what the packets of a leg show, whenever that changes: of
+	// every leg whose media comes by here. It may call the plane. Nil watches nothing.
+	Watch func(Report)
 }
 
 // Plane is a node's table of session descriptions and what hangs on them. It is safe for concurrent use. It owns every
@@ -144,7 +147,8 @@ type Plane struct {
 	mixes   map[string]*conference
 	closing []*Stream // to be closed once mu is released
 	over    bool
-	wg      sync.WaitGroup // of conferences
+	ended   chan struct{}  // closed by Close
+	wg      sync.WaitGroup // of conferences and the watch
 }
 
 // entry is one description received.
@@ -180,6 +184,10 @@ type leg struct {
 	name   string  // of the source
 	at     string  // the conference it sits in
 	seat   *seat   // its place there, nil: in none
+
+	watch   watch // of port
+	told    Proof // what was reported last
+	toldWhy string
 }
 
 // way is how a leg's media goes.
@@ -222,7 +230,11 @@ func NewPlane(cfg PlaneConfig) *Plane {
 	if cfg.Keys == nil {
 		cfg.Keys = CryptoKeys{}
 	}
-	return &Plane{cfg: cfg, engine: cfg.Relay, legs: map[LegID]*leg{}, refs: map[Ref]*entry{}, mixes: map[string]*conference{}}
+	p := &Plane{cfg: cfg, engine: cfg.Relay, legs: map[LegID]*leg{}, refs: map[Ref]*entry{}, mixes: map[string]*conference{}, ended: make(chan struct{})}
+	if cfg.Watch != nil {
+		p.wg.Go(p.watching)
+	}
+	return p
 }
 
 // AddLeg makes a leg known. To call it again changes its profile from the next exchange on.
@@ -263,7 +275,7 @@ func (p *Plane) release(l *leg) {
 func (p *Plane) releasePort(l *leg) {
 	if l.port != nil {
 		l.port.Close()
-		l.port, l.portE = nil, nil
+		l.port, l.portE, l.watch = nil, nil, watch{}
 	}
 }
 
@@ -293,6 +305,9 @@ func (p *Plane) Close() {
 		p.release(l)
 		delete(p.legs, id)
 	}
+	if !p.over {
+		close(p.ended)
+	}
 	p.over = true
 	engine := p.engine
 	if !p.own {
@@ -319,7 +334,7 @@ func (p *Plane) Evidence(id LegID) (e Evidence, ok bool) {
 		p.mu.Unlock()
 		return e, false
 	}
-	how, port, source := l.how, l.port, l.source
+	how, port, source, told, toldWhy := l.how, l.port, l.source, l.told, l.toldWhy
 	p.mu.Unlock()
 	switch {
 	case how == wayAnchored && port != nil:
@@ -328,6 +343,7 @@ func (p *Plane) Evidence(id LegID) (e Evidence, ok bool) {
 			e.Remote = to.String()
 		}
 		e.Rx, e.Tx = port.Counters()
+		e.Proof, e.Why = told, toldWhy
 		return e, true
 	case how == waySourced && source != nil:
 		return source.Evidence(), true

@@ -225,7 +225,9 @@ func (p *Plane) setPort(l *leg) error {
 	if !ok {
 		return nil
 	}
-	return l.port.Set(time.Now(), side(n))
+	now := time.Now()
+	l.watch.restart(now)
+	return l.port.Set(now, side(n))
 }
 
 func side(n desc.Stream) relay.Side {

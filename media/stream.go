@@ -44,4 +44,7 @@ type StreamConfig struct {
 	Ports    *rtpport.Range // zero: rtpport.Default()
 	Latching relay.Latching // for plain RTP
 	Keys     desc.KeySource // nil: crypto/rand
+	// Watch is told within two seconds what the packets received show, whenever that changes; Report.Leg is zero. It must not
+	// block nor close the stream. Nil: nobody is told, Evidence has it all the same.
+	Watch func(Report)
 }

@@ -26,13 +26,15 @@ type Stream struct {
 	done   chan struct{}
 	turn   chan struct{} // seat has changed
 	digits chan Digit
+	watch  func(Report)
 	wg     sync.WaitGroup
 
 	mu   sync.Mutex // everything below
 	e    *desc.Endpoint
 	core *core
 	sink Sink
-	seat bool // a mixer ticks in place of pace
+	told Report // what Watch was told last
+	seat bool   // a mixer ticks in place of pace
 	over bool
 }
 
@@ -73,7 +75,7 @@ func OpenStream(cfg StreamConfig) (*Stream, error) {
 func startStream(cfg StreamConfig, core *core, pair *rtpport.Pair) *Stream {
 	cfg.Caps.Conn, cfg.Caps.Port, cfg.Caps.RTCPPort = sdp.ConnOf(cfg.Announce), pair.Port(), 0
 	s := &Stream{addr: netip.AddrPortFrom(cfg.Announce, pair.Port()), pair: pair, core: core,
-		done: make(chan struct{}), turn: make(chan struct{}, 1), digits: make(chan Digit, 64), e: desc.NewEndpoint(cfg.Caps, sessionID(), cfg.Keys)}
+		watch: cfg.Watch, done: make(chan struct{}), turn: make(chan struct{}, 1), digits: make(chan Digit, 64), e: desc.NewEndpoint(cfg.Caps, sessionID(), cfg.Keys)}
 	core.onDigit = func(d Digit) {
 		select {
 		case s.digits <- d:
@@ -158,7 +160,11 @@ func (s *Stream) frame(now time.Time) {
 		heard = s.core.ears.as(isWide(sink), heard)
 	}
 	s.speak(now)
+	news, report := s.news()
 	s.mu.Unlock()
+	if news {
+		s.watch(report)
+	}
 	// heard is written again by the next tick only, which this goroutine makes.
 	if sink != nil && sink.WritePCM(heard) != nil {
 		s.stopSink(sink)
@@ -174,6 +180,20 @@ func (s *Stream) speak(now time.Time) {
 	if report, to := s.core.report(now); report != nil {
 		_, _ = s.pair.RTCP.WriteToUDPAddrPort(report, to)
 	}
+}
+
+// news is what Watch has not been told yet. The lock is held.
+func (s *Stream) news() (bool, Report) {
+	if s.watch == nil {
+		return false, Report{}
+	}
+	proof, why := s.core.watch.proof()
+	r := Report{Proof: proof, Why: why}
+	if r == s.told {
+		return false, r
+	}
+	s.told = r
+	return true, r
 }
 
 func (s *Stream) stopSink(sink Sink) {
@@ -378,6 +398,13 @@ func (s *Stream) Evidence() Evidence {
 	e.Local = s.addr.String()
 	e.ToneHz, e.LevelDBm = heard.Result() // outside the lock: packets do not wait for it
 	return e
+}
+
+// proof is what the last packets showed; Evidence has it too, at greater cost.
+func (s *Stream) proof() (Proof, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core.watch.proof()
 }
 
 // Addr is our RTP address and port as announced.

@@ -109,6 +109,9 @@ func (p *Phone) newCall(callID string) (*Call, error) {
 	}
 	c := &Call{p: p, callID: callID, ses: dialog.New(p.session()), stream: s}
 	s.Record(&c.ear)
+	if p.cfg.Misbehave.PlainMedia || p.cfg.Misbehave.Mute {
+		s.SetDirection(sdp.RecvOnly)
+	}
 	go c.hear()
 	return c, nil
 }
@@ -355,9 +358,9 @@ func (c *Call) take(answer []byte) error {
 // describe answers an offer, or makes one where the peer sent none.
 func (c *Call) describe(offer []byte) ([]byte, error) {
 	if offer == nil {
-		return c.stream.Offer()
+		return c.makeOffer()
 	}
-	return c.stream.Answer(offer)
+	return c.makeAnswer(offer)
 }
 
 func (c *Call) answered(o dialog.Output) {
@@ -365,7 +368,7 @@ func (c *Call) answered(o dialog.Output) {
 	switch {
 	case o.Offer:
 		var answer []byte
-		if answer, err = c.stream.Answer(o.Body); err == nil {
+		if answer, err = c.makeAnswer(o.Body); err == nil {
 			c.step(dialog.Answer{Body: answer})
 		}
 	case o.Body != nil:
@@ -501,7 +504,7 @@ func (c *Call) dial(number string) {
 		Headers: c.headers,
 	}
 	if !c.p.cfg.LateOffer {
-		offer, err := c.stream.Offer()
+		offer, err := c.makeOffer()
 		if err != nil {
 			c.set(func() { c.state, c.status, c.warning = Ended, 500, err.Error() })
 			return
@@ -531,7 +534,7 @@ func (c *Call) hold(on bool) {
 		d = sdp.SendOnly
 	}
 	c.stream.SetDirection(d)
-	offer, err := c.stream.Offer()
+	offer, err := c.makeOffer()
 	if err != nil {
 		c.set(func() { c.failed, c.warning = 500, err.Error() })
 		return

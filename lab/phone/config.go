@@ -61,7 +61,9 @@ type Config struct {
 // Misbehave is what a bad phone does. The zero value behaves.
 type Misbehave struct {
 	PlainMedia bool // sends plain RTP although SRTP was agreed
-	Silent     bool // sends no media at all
+	WrongKey   bool // describes other keys than it uses
+	Silent     bool // says nothing: its packets are silence
+	Mute       bool // sends no packet, though its description says that it sends
 	NeverAck   bool // never acknowledges a 2xx
 	Vanish     bool // Hangup says nothing: the phone is simply gone
 }

@@ -193,7 +193,11 @@ func (d *Driver) ring(r call.Ring) {
 		d.signal(call.Released{Leg: r.Leg, Cause: call.ResourceUnavailable})
 		return
 	}
-	stream, err := media.OpenStream(d.cfg.Stream)
+	cfg := d.cfg.Stream
+	cfg.Watch = func(p media.Report) {
+		d.signal(call.Heard{Leg: r.Leg, Proof: call.Proof(p.Proof), Why: p.Why})
+	}
+	stream, err := media.OpenStream(cfg)
 	if err != nil {
 		d.signal(call.Released{Leg: r.Leg, Cause: call.ResourceUnavailable})
 		return

@@ -61,17 +61,27 @@ type rig struct {
 	plane    *table
 	commands chan call.Command
 	signals  chan call.Signal
+	proofs   chan call.Heard
 	driver   *Driver
 	phone    *media.Stream
 	heard    *ear
 }
 
-func (r *rig) Signal(s call.Signal) error    { r.signals <- s; return nil }
+// Signal keeps what was heard of packets apart: it comes when it comes.
+func (r *rig) Signal(s call.Signal) error {
+	if h, ok := s.(call.Heard); ok {
+		r.proofs <- h
+	} else {
+		r.signals <- s
+	}
+	return nil
+}
+
 func (r *rig) Commands() <-chan call.Command { return r.commands }
 
 func open(t *testing.T, cfg Config) *rig {
 	t.Helper()
-	r := &rig{t: t, plane: &table{legs: map[media.LegID]bool{}}, commands: make(chan call.Command, 16), signals: make(chan call.Signal, 64)}
+	r := &rig{t: t, plane: &table{legs: map[media.LegID]bool{}}, commands: make(chan call.Command, 16), signals: make(chan call.Signal, 64), proofs: make(chan call.Heard, 64)}
 	cfg.Engine, cfg.Plane = r, r.plane
 	r.driver = Start(cfg)
 	t.Cleanup(r.driver.Close)
@@ -189,6 +199,9 @@ func TestEcho(t *testing.T) {
 	r.up(2, "echo")
 	r.phone.Start(tone.NewSine(700, -10))
 	r.hears(700)
+	if h := <-r.proofs; h != (call.Heard{Leg: 2, Proof: call.ProofAuthenticated}) {
+		t.Errorf("%+v", h)
+	}
 	r.phone.Start(nil)
 	done, err := r.phone.SendDigits("5#")
 	if err != nil {

@@ -139,6 +139,14 @@ func (d *Driver) replaced(r sip.Replaces) (call.LegID, bool) {
 	return l.id, true
 }
 
+// CallID is the Call-ID of a leg's dialog, "" when it is over or another driver's.
+func (d *Driver) CallID(id call.LegID) string {
+	if l := d.leg(id); l != nil {
+		return l.callID
+	}
+	return ""
+}
+
 // Legs is the number of dialogs the driver has.
 func (d *Driver) Legs() int {
 	d.mu.RLock()

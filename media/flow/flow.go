@@ -47,6 +47,7 @@ type Inbound struct {
 	account   rtpstat.Source
 	count     rtpstat.Counters
 	rate      int
+	stray     netip.AddrPort // of the last packet that was dropped
 }
 
 // former is a key the peer had before.
@@ -131,6 +132,7 @@ func (i *Inbound) Packet(now time.Time, b []byte, from netip.AddrPort) (clear []
 		var v srtp.Verdict
 		if clear, v = i.unprotect(now, b, (*srtp.Receiver).RTP); v != srtp.Accepted {
 			i.drop(v, b)
+			i.stray = from
 			return nil, h, nil, false, false
 		}
 	}
@@ -143,6 +145,7 @@ func (i *Inbound) Packet(now time.Time, b []byte, from netip.AddrPort) (clear []
 		i.RTP.Authenticated(from)
 	} else if !i.RTP.Plain(from) {
 		i.count.WrongSource++
+		i.stray = from
 		return nil, h, nil, false, false
 	}
 	i.count.Packets++
@@ -216,6 +219,9 @@ func (i *Inbound) drop(v srtp.Verdict, b []byte) {
 
 // Garbled counts a packet whose payload made no sense.
 func (i *Inbound) Garbled() { i.count.Malformed++ }
+
+// Stray is where the last RTP packet that was dropped came from.
+func (i *Inbound) Stray() netip.AddrPort { return i.stray }
 
 // Report makes a reception report block (RFC 3550, 6.4.1); ok is false when nothing was received.
 func (i *Inbound) Report() (r rtpstat.Report, ok bool) { return i.account.Report() }

@@ -135,6 +135,13 @@ func (p *Port) Counters() (in, out rtpstat.Counters) {
 	return in, out
 }
 
+// Heard is the account of what came from the peer, and where the last packet that was dropped came from.
+func (p *Port) Heard() (in rtpstat.Counters, stray netip.AddrPort) {
+	p.rx.Lock()
+	defer p.rx.Unlock()
+	return p.in.Counters(), p.in.Stray()
+}
+
 // Remote is where packets go now.
 func (p *Port) Remote() netip.AddrPort {
 	if t := p.to.Load(); t != nil {

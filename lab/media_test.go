@@ -1,0 +1,81 @@
+package lab_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/lab"
+	"github.com/locktone/locktone/lab/phone"
+	"github.com/locktone/locktone/trace"
+)
+
+// TestTroubleOfMediaIsNamed: in a whole site whose media goes through it, a phone that makes its packets with another key than
+// it says, sends no SRTP, or sends nothing is named within about two seconds, with the reason, in the trace of the call.
+func TestTroubleOfMediaIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		name string
+		bad  phone.Misbehave
+		why  string
+	}{
+		{"wrong key", phone.Misbehave{WrongKey: true}, "none with a valid tag"},
+		{"plain RTP", phone.Misbehave{PlainMedia: true}, "plain RTP though SRTP was agreed"},
+		{"one way", phone.Misbehave{Mute: true}, "nothing arrives from 127.0.0.1:"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config.Default("n1")
+			for i := range cfg.SIPProfiles {
+				cfg.SIPProfiles[i].MediaAnchor = config.AnchorAlways
+			}
+			s := must(lab.Start(within(t, time.Minute), lab.Options{Config: cfg}))(t)
+			t.Cleanup(func() { _ = s.Close(within(t, 20*time.Second)) })
+			ctx := within(t, 30*time.Second)
+			bob := must(s.Registered(ctx, "bob", "1002"))(t)
+			alice := must(s.Phone(ctx, "alice", "1001", func(c *phone.Config) { c.Misbehave = x.bad }))(t)
+			for _, p := range []*phone.Phone{alice, bob} {
+				t.Cleanup(func() { _ = p.Close(within(t, 10*time.Second)) })
+			}
+			if err := alice.WaitRegistered(ctx); err != nil {
+				t.Fatal(err)
+			}
+			tail := s.Trace.Tail(trace.Filter{Kinds: []trace.Kind{trace.KindMedia}}, 100)
+			defer tail.Close()
+			ca := must(alice.Dial(ctx, "1002"))(t)
+			cb := <-bob.Incoming()
+			if err := cb.Answer(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := ca.WaitAnswered(ctx); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			ca.Tone(440)
+			cb.Tone(1000)
+			r := trouble(ctx, t, tail)
+			if took := time.Since(began); took > 4*time.Second { // two, and what a busy machine takes
+				t.Errorf("it took %v", took)
+			}
+			if !strings.Contains(r.Summary, x.why) || r.SIPCallID == "" {
+				t.Errorf("%q, not %q", r.Summary, x.why)
+			}
+		})
+	}
+}
+
+// trouble is the first record of media that names one.
+func trouble(ctx context.Context, t *testing.T, tail *trace.Tail) trace.Record {
+	t.Helper()
+	for {
+		r, err := tail.Next(ctx)
+		if err != nil {
+			t.Fatal("no trouble was named:", err)
+		}
+		if r.Level == trace.Error {
+			return r
+		}
+	}
+}
