@@ -265,6 +265,9 @@ func (e *Engine) answerSource(l *Leg, w feed) {
 	e.sendAnswer(l, Media{Kind: KindAnswer, Treatment: Source, Ref: l.desc.Ref, Source: w.source, Dir: sourceDirection(w.source), Security: security})
 	l.hears = w
 	l.protect(security, false)
+	if l.replaces != nil { // it has its place, though nobody talks to it: the far end holds
+		e.replaced(l)
+	}
 }
 
 func sourceDirection(source string) Direction {
@@ -347,6 +350,9 @@ func (e *Engine) land(f flight) {
 		l.hears = f.want
 		l.protect(l.desc.Security, false)
 		l.party.call.tries = 0
+		if l.replaces != nil {
+			e.replaced(l)
+		}
 		return
 	}
 	m, cause := e.passBack(f.from, l, f.treatment)

@@ -30,6 +30,12 @@ func codeOf(feature string) featureCode {
 	switch feature {
 	case FeaturePark:
 		return parkCode
+	case FeaturePickup:
+		return func(e *Engine, l *Leg, arg string) (Done, Cause) { return e.pickup(l, Pickup{Ringing: arg}) }
+	case FeatureGroupPickup:
+		return groupPickupCode
+	case FeatureTakeOver:
+		return func(e *Engine, l *Leg, _ string) (Done, Cause) { return e.takeOver(l) }
 	}
 	return settingCode(feature)
 }

@@ -9,29 +9,41 @@ func (makeCall) request(e *Engine, r Request, reply *Reply) bool {
 	if !ok {
 		return false
 	}
-	d, line := e.config.devices[m.Device], e.config.lineOf(m.Device, m.Line)
+	e.ringFirst(m.Device, m.Line, wish{called: m.Called}, reply)
+	return true
+}
+
+// A wish is what is to be done once a device that was rung for it has answered: a number to be called, or a request.
+type wish struct {
+	called string
+	then   Request // TakeOver or Pickup; nil calls the number
+	auto   bool    // the device is asked to answer by itself
+}
+
+// ringFirst rings a device so that it can have a call of its own.
+func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
+	d, line := e.config.devices[device], e.config.lineOf(device, id)
 	switch {
 	case d == nil || line == nil:
-		reply.Cause, reply.Why = InvalidNumberFormat, "device "+m.Device+" does not exist or does not have that line"
-		return true
-	case !e.device(m.Device).up:
-		reply.Cause, reply.Why = SubscriberAbsent, "device "+m.Device+" is not registered"
-		return true
+		reply.Cause, reply.Why = InvalidNumberFormat, "device "+device+" does not exist or does not have that line"
+		return
+	case !e.device(device).up:
+		reply.Cause, reply.Why = SubscriberAbsent, "device "+device+" is not registered"
+		return
 	}
 	c := e.newCall("")
-	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, dial: m.Called}
-	p.offering = &offering{dialling: dialling{caller: p, calling: Identity{Number: m.Called}, called: line.ID.Number, hops: e.config.site.Policy.maxHops()}}
+	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, dial: w.called, then: w.then}
+	p.offering = &offering{dialling: dialling{caller: p, calling: Identity{Number: w.called}, called: line.ID.Number, hops: e.config.site.Policy.maxHops()}}
 	p.offering.ring = timer{kind: timerNoAnswer, call: c, party: p}
 	e.addParty(c, p)
-	l := &Leg{driver: d.Driver, device: d.Name, policy: d.Media, state: LegOffering, oa: weOffered}
+	l := &Leg{driver: d.Driver, device: d.Name, policy: d.Media, state: LegOffering, oa: weOffered, auto: w.auto}
 	e.addLeg(p, l)
 	l.told = Media{Kind: KindOffer, Treatment: Source, Source: SourceRingback, Dir: SendRecv, Security: l.sourceSecurity()}
 	e.tell(l, Ring{Leg: l.id, Call: c.id, Target: Target{Device: d.Name, Line: line.ID, Called: line.ID.Number},
-		Calling: Identity{Number: m.Called}, Called: p.identity, Hops: p.offering.hops, Media: l.told})
+		Calling: Identity{Number: w.called}, Called: p.identity, Hops: p.offering.hops, Media: l.told, AutoAnswer: w.auto})
 	e.emit(LegRinging, c, p, l, CauseNone)
 	e.start(&p.offering.ring, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer()))
 	reply.Call, reply.Leg = c.id, l.id
-	return true
 }
 
 func (makeCall) signal(e *Engine, l *Leg, s Signal) bool {
@@ -41,14 +53,26 @@ func (makeCall) signal(e *Engine, l *Leg, s Signal) bool {
 		return false
 	}
 	basic{}.answered(e, l, a)
-	called := p.dial
-	p.dial = ""
-	cause := e.route(p.call, dialling{caller: p, spaces: e.config.SearchSpaces(l.device, p.line, ""), called: called,
-		calling: p.identity, hops: e.config.site.Policy.maxHops()})
-	if cause != CauseNone {
+	w := wish{called: p.dial, then: p.then}
+	p.dial, p.then = "", nil
+	if cause := e.fulfil(l, w); cause != CauseNone {
 		e.leave(p, cause)
 	}
 	return true
+}
+
+// fulfil does what a device was rung for.
+func (e *Engine) fulfil(l *Leg, w wish) Cause {
+	switch r := w.then.(type) {
+	case Pickup:
+		done, cause := e.pickup(l, r)
+		return e.refused(l, cause, done.Why)
+	case TakeOver:
+		done, cause := e.takeOver(l)
+		return e.refused(l, cause, done.Why)
+	}
+	return e.route(l.party.call, dialling{caller: l.party, spaces: e.config.SearchSpaces(l.device, l.party.line, ""), called: w.called,
+		calling: l.party.identity, hops: e.config.site.Policy.maxHops()})
 }
 
 // failed: the device that was to make the call does not answer.

@@ -147,36 +147,3 @@ func (transfer) failed(e *Engine, p *Party, cause Cause) bool {
 	e.dropParty(p, cause)
 	return true
 }
-
-// replacing takes an INVITE with Replaces (RFC 3891): the new leg takes the place of an active one, and the party at the other
-// end is re-offered. The old leg is released once the new one is answered.
-type replacing struct{ abstain }
-
-func (replacing) signal(e *Engine, l *Leg, s Signal) bool {
-	setup, ok := s.(Setup)
-	if !ok || setup.Replaces == 0 {
-		return false
-	}
-	old := e.legs[setup.Replaces]
-	if old == nil || !old.active() || old.party.call != l.party.call || len(old.party.call.talkers(old.party)) == 0 {
-		e.leave(l.party, NoSuchCall) // RFC 3891, 3: 481 when the dialog is not there
-		return true
-	}
-	l.replaces = old
-	return true
-}
-
-// replaced: the new leg has been answered.
-func (e *Engine) replaced(l *Leg) {
-	old := l.replaces
-	l.replaces = nil
-	if !old.onWire() {
-		return
-	}
-	c := l.party.call
-	e.transferred(c, old.party, nil)
-	e.leave(old.party, NormalClearing) // who was to be taken over may have gone in the meantime
-	for _, o := range c.talkers(l.party) {
-		e.tell(o, Identify{o.id, l.party.identity})
-	}
-}

@@ -23,7 +23,7 @@ type feature interface {
 //   - failover before redirection: a trunk that fails is no answer of the called line;
 //   - the shared line before basic: the other devices are set aside before the answer goes to the caller.
 var features = [...]feature{
-	hopLimit{}, callLimit{}, durationLimit{}, settings{}, parks{}, codes{}, hunting{}, forwarding{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{},
+	hopLimit{}, callLimit{}, durationLimit{}, settings{}, parks{}, pickups{}, takeOvers{}, codes{}, hunting{}, forwarding{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{},
 	failover{}, noAnswer{}, redirection{}, retries{}, makeCall{}, dropping{}, measuring{}, reminders{}, basic{},
 }
 

@@ -37,6 +37,7 @@ type Party struct {
 	legs     []*Leg
 	offering *offering // how it is being reached; nil for a party that came in, and once it has answered
 	dial     string    // MakeCall: what to dial when the device has answered
+	then     Request   // what to do instead of dialling
 	stay     *stay     // why it may be alone in its call, nil for everybody else
 	view     *PartyView
 }

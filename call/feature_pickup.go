@@ -1,0 +1,163 @@
+package call
+
+import "slices"
+
+// pickups let a phone answer a call that rings elsewhere: the one that has rung longest in its pickup group or an associated one, in a
+// group it names, or at a number. Whoever picks up takes the place of the called party; what rang falls silent, with the note that the
+// call was answered elsewhere.
+type pickups struct{ abstain }
+
+// pickup has a leg, which waits for its answer or is active, take a ringing call.
+func (e *Engine) pickup(l *Leg, r Pickup) (Done, Cause) {
+	groups, cause, why := e.pickupGroups(l, r)
+	if cause != CauseNone {
+		return Done{Why: why}, cause
+	}
+	for _, g := range groups {
+		p := e.longestRinging(l, func(p *Party) bool {
+			return e.groupOf(p.line) == g && (r.Ringing == "" || p.line.Number == r.Ringing || p.called == r.Ringing)
+		})
+		if p != nil {
+			return e.takeRinging(l, p)
+		}
+	}
+	if r.Ringing != "" {
+		own := func(p *Party) bool { return p.line.Number == r.Ringing && e.config.lineOf(l.device, p.line) != nil }
+		if p := e.longestRinging(l, own); p != nil {
+			return e.takeRinging(l, p)
+		}
+		return Done{Why: "nothing rings at " + r.Ringing + " that this phone may answer"}, UnallocatedNumber
+	}
+	if len(groups) == 0 {
+		return Done{Why: "line " + l.party.line.Number + " is in no pickup group"}, UserNotInGroup
+	}
+	return Done{Why: "nothing rings in pickup group " + groups[0]}, UnallocatedNumber
+}
+
+// groupPickupCode answers a call of the group whose number is the argument.
+func groupPickupCode(e *Engine, l *Leg, arg string) (Done, Cause) {
+	if arg == "" {
+		return Done{Why: "dial the number of the pickup group behind the code"}, InvalidNumberFormat
+	}
+	return e.pickup(l, Pickup{Group: arg})
+}
+
+// pickupGroups are the groups whose calls are asked for: the one named, or that of the line and those associated with it.
+func (e *Engine) pickupGroups(l *Leg, r Pickup) (groups []string, cause Cause, why string) {
+	own := e.ownGroups(l)
+	if r.Group == "" {
+		return own, CauseNone, ""
+	}
+	for i := range e.config.site.PickupGroups {
+		g := &e.config.site.PickupGroups[i]
+		if g.Number != "" && g.Number == r.Group || g.Name == r.Group && (g.Number != "" || slices.Contains(own, g.Name)) {
+			return []string{g.Name}, CauseNone, ""
+		}
+	}
+	return nil, UserNotInGroup, "there is no pickup group " + r.Group + " that this phone may answer for"
+}
+
+// ownGroups are the group of the leg's line and those associated with it.
+func (e *Engine) ownGroups(l *Leg) []string {
+	g := e.config.pickups[e.groupOf(l.party.line)]
+	if g == nil {
+		return nil
+	}
+	return append([]string{g.Name}, g.Associated...)
+}
+
+func (e *Engine) groupOf(id LineID) string {
+	if line := e.config.lines[id]; line != nil {
+		return line.PickupGroup
+	}
+	return ""
+}
+
+// longestRinging is the party that has rung longest of those that l could answer. Parties are numbered as they begin to ring, so that the
+// order of the calls does not matter.
+func (e *Engine) longestRinging(l *Leg, fits func(*Party) bool) (found *Party) {
+	for _, c := range e.calls {
+		for _, p := range c.parties {
+			if e.canPick(l, p) && fits(p) && (found == nil || p.id < found.id) {
+				found = p
+			}
+		}
+	}
+	return found
+}
+
+// canPick says whether a party rings for somebody else than the user of l.
+func (e *Engine) canPick(l *Leg, p *Party) bool {
+	return !p.line.IsZero() && p.dial == "" && p.offering != nil && p.ringing() && p.offering.caller.wire() != nil && !calls(p.offering.caller, l.device)
+}
+
+// pickupLeg answers the call of a leg that rings, for somebody who may: a member of its pickup group, or who shares the line.
+func (e *Engine) pickupLeg(l, ringing *Leg) (Done, Cause) {
+	p := ringing.party
+	switch {
+	case !e.canPick(l, p):
+		return Done{Why: "that call cannot be picked up"}, NoSuchCall
+	case !slices.Contains(e.ownGroups(l), orDefault(e.groupOf(p.line), "\x00")) && e.config.lineOf(l.device, p.line) == nil:
+		return Done{Why: "this phone may not answer for " + p.line.Number}, UserNotInGroup
+	}
+	return e.takeRinging(l, p)
+}
+
+// takeRinging puts a leg in the place of a party that rings.
+func (e *Engine) takeRinging(l *Leg, p *Party) (Done, Cause) {
+	q, c, by := p.offering.caller, p.call, transferor(p)
+	caller := q.wire()
+	if _, cause := offered(l); cause != CauseNone && l.oa == theyOffered {
+		return Done{Why: unsuited}, cause
+	}
+	if e.suits(l, caller) != CauseNone {
+		return Done{Why: unsuited}, SecurityMismatch
+	}
+	if q.stay != nil && q.stay.park != nil {
+		e.unpark(q)
+	}
+	e.callOff(q)
+	e.joinCall(l, c)
+	e.emit(PickedUp, c, l.party, l, CauseNone)
+	if by != nil {
+		e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true})
+		e.transferred(c, by.party, nil)
+		e.dropParty(by.party, NormalClearing)
+	}
+	if caller.state == LegWaiting {
+		e.connectWaiting(caller, l)
+	} else {
+		e.tell(caller, Identify{caller.id, l.party.identity})
+	}
+	e.touch(c)
+	return Done{Taken: true}, CauseNone
+}
+
+// connectWaiting lets a caller that waits for its answer talk to a leg that was not rung for it. Where both have made an offer, the
+// second leg is answered by us first: the offer of the caller then goes to it like any other.
+func (e *Engine) connectWaiting(caller, l *Leg) {
+	quiet := feed{kind: feedSource, source: SourceSilence}
+	switch {
+	case caller.early != 0: // it has an answer already, and takes no other (RFC 3261, 13.2.1)
+		caller.hears = feed{}
+		e.sendAnswer(caller, Media{})
+	case l.state != LegWaiting:
+	case l.oa == theyAsked && caller.oa == theyOffered:
+		e.relay(caller, l)
+	case l.oa == theyAsked:
+		e.offerSource(l, quiet)
+	case caller.oa == theyAsked:
+		e.relay(l, caller)
+	default:
+		e.answerSource(l, quiet)
+	}
+}
+
+func (pickups) request(e *Engine, r Request, reply *Reply) bool {
+	p, ok := r.(Pickup)
+	if !ok {
+		return false
+	}
+	e.ringFirst(p.Device, p.Line, wish{called: orDefault(p.Ringing, orDefault(p.Group, "pickup")), then: p, auto: true}, reply)
+	return true
+}

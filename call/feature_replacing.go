@@ -1,0 +1,62 @@
+package call
+
+// replacing takes an INVITE with Replaces (RFC 3891): the new leg takes the place of an active one, and the party at the other
+// end is re-offered. The old leg is released once the new one is answered. Naming a leg that rings is a pickup (RFC 3891, 3: the key of a
+// busy lamp), naming a held one of the own line takes it over from another appearance.
+type replacing struct{ abstain }
+
+func (replacing) signal(e *Engine, l *Leg, s Signal) bool {
+	setup, ok := s.(Setup)
+	if !ok || setup.Replaces == 0 {
+		return false
+	}
+	old := e.legs[setup.Replaces]
+	if old != nil && old.ringing() {
+		done, cause := e.pickupLeg(l, old)
+		if e.refused(l, cause, done.Why) != CauseNone {
+			e.leave(l.party, cause)
+		}
+		return true
+	}
+	if old != nil && e.hidden(l, old) {
+		e.refused(l, CallRejected, "that call is private")
+		e.leave(l.party, CallRejected)
+		return true
+	}
+	if old == nil || !old.active() || old.party.call != l.party.call || len(old.party.call.talkers(old.party)) == 0 {
+		e.leave(l.party, NoSuchCall) // RFC 3891, 3: 481 when the dialog is not there
+		return true
+	}
+	for _, o := range old.party.call.talkers(old.party) {
+		if o != l && e.suits(l, o) != CauseNone {
+			e.refused(l, SecurityMismatch, unsuited)
+			e.leave(l.party, SecurityMismatch)
+			return true
+		}
+	}
+	l.replaces = old
+	return true
+}
+
+// hidden says whether the user of a leg keeps it from those who share the line, of whom l is one.
+func (e *Engine) hidden(l, old *Leg) bool {
+	return !old.party.line.IsZero() && l.party.line == old.party.line && l.device != old.device && e.isPrivate(old.device)
+}
+
+// unsuited says why a connection is refused that policy does not allow to be converted.
+const unsuited = "the two ends cannot agree on how media is protected"
+
+// replaced: the new leg has been answered.
+func (e *Engine) replaced(l *Leg) {
+	old := l.replaces
+	l.replaces = nil
+	if !old.onWire() {
+		return
+	}
+	c := l.party.call
+	e.transferred(c, old.party, nil)
+	e.leave(old.party, NormalClearing) // who was to be taken over may have gone in the meantime
+	for _, o := range c.talkers(l.party) {
+		e.tell(o, Identify{o.id, l.party.identity})
+	}
+}
