@@ -31,6 +31,9 @@ func (e *Engine) forwardOf(line *Line, kind ForwardKind) Forward {
 
 // forwardSpaces are the search spaces in which a forward's number is looked up.
 func (e *Engine) forwardSpaces(line *Line, f Forward) []string {
+	if f.Voicemail {
+		f.SearchSpace = orDefault(f.SearchSpace, line.VoicemailSpace)
+	}
 	if f.SearchSpace != "" {
 		return []string{f.SearchSpace}
 	}

@@ -237,7 +237,11 @@ func callMailbox(e *Engine, l *Leg, _ string) (Done, Cause) {
 	}
 	calling := p.identity
 	calling.Number = orDefault(line.Mailbox, calling.Number)
-	cause := e.route(p.call, dialling{caller: p, spaces: e.config.SearchSpaces(l.device, p.line, ""), called: line.Voicemail, calling: calling,
+	spaces := e.config.SearchSpaces(l.device, p.line, "")
+	if line.VoicemailSpace != "" {
+		spaces = []string{line.VoicemailSpace}
+	}
+	cause := e.route(p.call, dialling{caller: p, spaces: spaces, called: line.Voicemail, calling: calling,
 		mailbox: true, hops: e.config.site.Policy.maxHops()})
 	return Done{Taken: true}, cause
 }

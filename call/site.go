@@ -42,6 +42,8 @@ type Line struct {
 	Forwards Forwards `json:"forwards,omitzero"`
 	// Voicemail is the number that reaches the line's mailbox system; empty is none.
 	Voicemail string `json:"voicemail,omitempty"`
+	// VoicemailSpace is the search space in which the mailbox system is looked up for a forward that names none; empty is the line's own.
+	VoicemailSpace string `json:"voicemail_space,omitempty"`
 	// Mailbox is the number the mailbox system knows the line by; empty is the line's own.
 	Mailbox string `json:"mailbox,omitempty"`
 	// PickupGroup is the name of the group that may answer the line's calls; empty is none. A number where groups are dialled.

@@ -49,6 +49,7 @@ func (c *checker) patterns() {
 		c.claim(claimed, path+".pattern", p.Pattern, p.Partition, "a translation pattern")
 	}
 	c.features(claimed)
+	c.hunting(claimed)
 }
 
 func given(conditions ...bool) (n int) {

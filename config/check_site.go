@@ -293,6 +293,7 @@ func (c *checker) lines() {
 		for j, n := range l.AlternateNumbers {
 			c.mask(fmt.Sprintf("%s.alternateNumbers[%d]", path, j), n)
 		}
+		c.forwards(path, l)
 		c.ref(path+".pickupGroup", KindPickupGroup, l.PickupGroup, false)
 		c.ref(path+".musicOnHold", KindMusicOnHold, l.MusicOnHold, false)
 	}
@@ -329,11 +330,7 @@ func (c *checker) appearances(path string, d Device) {
 	for i, a := range d.WithDefaults().Lines {
 		sub := fmt.Sprintf("%s.lines[%d]", path, i)
 		key := Line{Number: a.Number, Partition: a.Partition}.Key()
-		if a.Number == "" {
-			c.at(sub+".number", "is missing", "expected the number of a line")
-		} else if !c.has[KindLine][key] {
-			c.at(sub+".number", fmt.Sprintf("there is no line %q in partition %s", a.Number, orNone(a.Partition)), c.lineHint(a))
-		}
+		c.line(sub+".number", a.Number, a.Partition)
 		if lines[key] {
 			c.at(sub, "the line is on this device already", "expected each line on one button; raise maxCalls for more calls")
 		}
@@ -351,9 +348,9 @@ func (c *checker) appearances(path string, d Device) {
 }
 
 // lineHint names the partition where the number is, if it is anywhere.
-func (c *checker) lineHint(a Appearance) string {
+func (c *checker) lineHint(number string) string {
 	for _, l := range c.site.Lines {
-		if l.Number == a.Number {
+		if l.Number == number {
 			return fmt.Sprintf("the number is in partition %s", orNone(l.Partition))
 		}
 	}

@@ -155,7 +155,8 @@ func defaultCodes() (out []FeatureCode) {
 // Default is the site a new cluster starts with: one node with every service,
 // two soft phones alice (1001) and bob (1002) that must register encrypted,
 // test numbers for echo (9196), tone (9197) and music (9664), a code for every
-// feature and ten park numbers (7000 to 7009).
+// feature, ten park numbers (7000 to 7009) and a hunt pilot that rings both
+// phones (1000).
 func Default(node string) *Site {
 	phone := func(name, number string) Device {
 		return Device{Name: name, DevicePool: "default", PhoneSecurityProfile: "encrypted", SIPProfile: "standard",
@@ -183,7 +184,11 @@ func Default(node string) *Site {
 		FeatureCodes: defaultCodes(),
 		ParkNumbers:  []ParkNumber{{Pattern: "700X", Partition: "features"}},
 		PickupGroups: []PickupGroup{{Name: "everybody", Number: "1"}},
-		MusicOnHold:  []MusicOnHold{{Name: "default"}},
+		HuntPilots:   []HuntPilot{{Pattern: "1000", Partition: "internal", Display: "Everybody", HuntList: "everybody"}},
+		HuntLists:    []HuntList{{Name: "everybody", LineGroups: []string{"everybody"}}},
+		LineGroups: []LineGroup{{Name: "everybody", Distribution: HuntBroadcast, RingTimeout: Duration(30 * time.Second),
+			Members: []LineMember{{Number: "1001", Partition: "internal"}, {Number: "1002", Partition: "internal"}}}},
+		MusicOnHold: []MusicOnHold{{Name: "default"}},
 	}
 	return s.Canonical()
 }

@@ -23,6 +23,13 @@ type Line struct {
 	AlternatePartition string `yaml:"alternatePartition" json:"alternatePartition,omitempty"`
 	// How long the line rings before the caller is told nobody answers. Default: 60s.
 	NoAnswerTimeout Duration `yaml:"noAnswerTimeout" json:"noAnswerTimeout,omitempty"`
+	// Where calls go instead of ringing here.
+	Forwards Forwards `yaml:"forwards" json:"forwards,omitzero"`
+	// Voicemail profile: where the line's mailbox is. None: it has none. Left out: the one named default, where there is one.
+	VoicemailProfile string `yaml:"voicemailProfile" json:"voicemailProfile,omitempty"`
+	// Whose calls the line's phones answer by themselves, over the loudspeaker: nobody's, those of this site, or everyone's. Everyone
+	// is listed by `show exceptions`: whoever has the number can listen in. A phone in a call, or on do not disturb, rings.
+	AutoAnswer AutoAnswer `yaml:"autoAnswer" json:"autoAnswer,omitempty"`
 	// Pickup group that may answer this line's calls, and whose calls this line may answer. Left out: none.
 	PickupGroup string `yaml:"pickupGroup" json:"pickupGroup,omitempty"`
 	// Source that a party held or parked by this line hears. Left out: that of the device pool.
@@ -56,6 +63,8 @@ type Device struct {
 	Owner string `yaml:"owner" json:"owner,omitempty"`
 	// User whose digest credentials the device shows, where its profile asks for them.
 	DigestUser string `yaml:"digestUser" json:"digestUser,omitempty"`
+	// What do not disturb does, once its user has turned it on (feature code): calls are refused as busy, or are shown without a sound.
+	DoNotDisturb DNDOption `yaml:"doNotDisturb" json:"doNotDisturb,omitempty"`
 	// Lines on the device's buttons.
 	Lines []Appearance `yaml:"lines" json:"lines,omitempty"`
 }
@@ -75,6 +84,8 @@ type Appearance struct {
 	MaxCalls int `yaml:"maxCalls" json:"maxCalls,omitempty"`
 	// Number of calls at which the line is busy for further ones. Default: 2, at most maxCalls.
 	BusyTrigger int `yaml:"busyTrigger" json:"busyTrigger,omitempty"`
+	// This phone answers the line's calls by itself when somebody of this site calls, whatever the line says.
+	AutoAnswer bool `yaml:"autoAnswer" json:"autoAnswer,omitempty"`
 }
 
 // User is a person or an application.

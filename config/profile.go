@@ -68,6 +68,9 @@ type SIPProfile struct {
 	Rel1xx Rel1xx `yaml:"rel1xx" json:"rel1xx,omitempty"`
 	// Where media goes: auto is direct unless a feature or policy needs it here, always is through this node.
 	MediaAnchor MediaAnchor `yaml:"mediaAnchor" json:"mediaAnchor,omitempty"`
+	// How a trunk's peer is told which way a call came: by Diversion (RFC 5806), History-Info (RFC 7044), both or not at all. Phones are
+	// told by Diversion, whatever stands here.
+	RedirectingNumbers RedirectingNumbers `yaml:"redirectingNumbers" json:"redirectingNumbers,omitempty"`
 	// Registration lifetime granted to a phone that asks for more. Default: 1h.
 	RegisterExpires Duration `yaml:"registerExpires" json:"registerExpires,omitempty"`
 	// Shortest registration lifetime accepted, else 423 Interval Too Brief. Default: 1m.
@@ -176,6 +179,11 @@ type SIPTrunk struct {
 	DevicePool string `yaml:"devicePool" json:"devicePool"`
 	// Name presented to the peer as the host of our addresses. Default: the cluster's domain.
 	LocalDomain string `yaml:"localDomain" json:"localDomain,omitempty"`
+	// Believe the peer which way its calls came (Diversion, History-Info). A mailbox system opens the mailbox that is named there, so only
+	// peers that are trusted with that should be believed.
+	AcceptRedirectingNumbers bool `yaml:"acceptRedirectingNumbers" json:"acceptRedirectingNumbers,omitempty"`
+	// Which of several redirecting numbers the peer is told: all, the first (whom the caller dialled) or the last.
+	RedirectingParty RedirectingParty `yaml:"redirectingParty" json:"redirectingParty,omitempty"`
 	// Most calls on the trunk at the same time, in both directions together. Default: no limit.
 	MaxCalls int `yaml:"maxCalls" json:"maxCalls,omitempty"`
 }

@@ -50,6 +50,14 @@ type Site struct {
 	FeatureCodes []FeatureCode `yaml:"featureCodes" kind:"feature-code"`
 	// Numbers at which calls can be parked.
 	ParkNumbers []ParkNumber `yaml:"parkNumbers" kind:"park-number"`
+	// Numbers that look for somebody in the line groups of a hunt list.
+	HuntPilots []HuntPilot `yaml:"huntPilots" kind:"hunt-pilot"`
+	// Ordered lists of line groups.
+	HuntLists []HuntList `yaml:"huntLists" kind:"hunt-list"`
+	// Sets of lines that hunt pilots ring.
+	LineGroups []LineGroup `yaml:"lineGroups" kind:"line-group"`
+	// Where the mailboxes of lines are.
+	VoicemailProfiles []VoicemailProfile `yaml:"voicemailProfiles" kind:"voicemail-profile"`
 	// Sets of lines that answer each other's calls.
 	PickupGroups []PickupGroup `yaml:"pickupGroups" kind:"pickup-group"`
 	// Sources of music on hold.
@@ -84,6 +92,10 @@ const (
 	KindApplet                  Kind = "applet"
 	KindFeatureCode             Kind = "feature-code"
 	KindParkNumber              Kind = "park-number"
+	KindHuntPilot               Kind = "hunt-pilot"
+	KindHuntList                Kind = "hunt-list"
+	KindLineGroup               Kind = "line-group"
+	KindVoicemailProfile        Kind = "voicemail-profile"
 	KindPickupGroup             Kind = "pickup-group"
 	KindMusicOnHold             Kind = "music-on-hold"
 )

@@ -23,12 +23,12 @@ func compile(st *site) call.Site {
 		out.Policy.Mixed = call.MixedAnchor
 	}
 	for _, l := range st.Lines() {
-		out.Lines = append(out.Lines, line(l))
+		out.Lines = append(out.Lines, line(st.config, l))
 	}
 	for _, d := range st.Devices() {
 		out.Devices = append(out.Devices, call.Device{Name: d.Name, Driver: driverSIP, SearchSpace: d.CallingSearchSpace, Music: holdMusic(d.Pool),
 			CallingSpace: cmp.Or(d.CallingTransformationSearchSpace, d.Pool.CallingTransformationSearchSpace), Place: place(d.Pool),
-			Media: mediaPolicy(d.Security.DeviceSecurityMode, d.SIP)})
+			DoNotDisturb: dndOption(d.DoNotDisturb), Media: mediaPolicy(d.Security.DeviceSecurityMode, d.SIP)})
 	}
 	for _, t := range st.Trunks() {
 		out.Trunks = append(out.Trunks, trunkOf(t))
@@ -36,6 +36,7 @@ func compile(st *site) call.Site {
 	for _, l := range st.config.RouteLists {
 		out.RouteLists = append(out.RouteLists, routeList(st.config, l))
 	}
+	out.Hunts = hunts(st.config)
 	out.Parks, out.PickupGroups = parks(st.config), pickupGroups(st.config)
 	for _, a := range st.config.Applets {
 		out.Applets = append(out.Applets, call.Applet{Name: a.Name, Driver: driverApplet})
@@ -43,11 +44,12 @@ func compile(st *site) call.Site {
 	return out
 }
 
-func line(l *directory.Line) call.Line {
+func line(c *config.Site, l *directory.Line) call.Line {
 	out := call.Line{ID: call.LineID{Number: plainNumber(l.Number), Partition: l.Partition}, Display: l.Display, Alerting: l.AlertingName, SearchSpace: l.CallingSearchSpace,
 		NoAnswer: l.NoAnswerTimeout.D(), ExternalMask: l.ExternalMask, PickupGroup: l.PickupGroup, Music: musicNamed(l.MusicOnHold)}
+	forwardsOf(&out, c, l)
 	for _, a := range l.Appearances {
-		out.Appearances = append(out.Appearances, call.Appearance{Device: a.Device.Name, Index: a.Index, BusyTrigger: a.BusyTrigger, MaxCalls: a.MaxCalls})
+		out.Appearances = append(out.Appearances, call.Appearance{Device: a.Device.Name, Index: a.Index, BusyTrigger: a.BusyTrigger, MaxCalls: a.MaxCalls, AutoAnswer: a.AutoAnswer})
 	}
 	return out
 }
@@ -131,6 +133,7 @@ func plan(c *config.Site) dialplan.Rules {
 		out.Patterns = append(out.Patterns, t)
 	}
 	out.Patterns = append(out.Patterns, featurePatterns(c)...)
+	out.Patterns = append(out.Patterns, huntPatterns(c)...)
 	return out
 }
 

@@ -223,6 +223,11 @@ func exceptions(node string, st *site) []bus.Exception {
 			add("device", d.Name, "digestMD5", "true", "false", from, "digest credentials are hashed with MD5, which can be broken by who sees one answer")
 		}
 	}
+	for _, l := range st.Lines() {
+		if l.AutoAnswer == config.AutoAnswerEveryone {
+			add("line", l.Key(), "autoAnswer", l.AutoAnswer.String(), config.AutoAnswerOff.String(), "", "whoever can call the number, from outside too, is heard and hears the room without anybody touching the phone")
+		}
+	}
 	for _, t := range st.Trunks() {
 		p := t.Security
 		from := "sip-trunk-security-profile " + orDefault(t.SecurityProfile)
