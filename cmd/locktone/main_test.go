@@ -57,10 +57,12 @@ func node(t *testing.T) string {
 	rows := func(context.Context, bus.Query) ([]bus.Registration, error) {
 		return []bus.Registration{{Node: "node1", Device: "alice", Lines: []string{"1001"}, Mode: "encrypted", State: "registered", Remote: "10.0.0.7:40112", Since: at, Subject: "CN=alice"}}, nil
 	}
+	must(s.AppendCalls(ctx, oneCall(at)))
+	must(s.AppendLegs(ctx, itsLegs(at)...))
 	one, err := bus.Serve(b, b.Subject("cm", bus.VerbRegistrations), rows)
 	must(err)
 	t.Cleanup(one.Close)
-	server, err := admin.Listen(ctx, admin.Config{Home: home, Services: []string{"cm"}, Store: s, Bus: b, Trace: r})
+	server, err := admin.Listen(ctx, admin.Config{Home: home, Services: []string{"cm"}, Store: s, Bus: b, Trace: r, Records: s})
 	must(err)
 	t.Cleanup(func() { server.Close(ctx) })
 	return home
@@ -89,7 +91,8 @@ func TestOutput(t *testing.T) {
 	home := node(t)
 	var all strings.Builder
 	for _, line := range []string{
-		"calls", "trace c1", "trace c1 --records", "trace none", "trace --service cm", "trace --service other", "trace --levels", "trace --device alice --level debug",
+		"calls", "calls show g1", "--json calls show g1", "calls show nothing", "calls export", "calls export --legs", "calls export --legs --format jsonl --party bob",
+		"calls export --since 2026-02-01", "calls export --since yesterday", "trace c1", "trace c1 --records", "trace none", "trace --service cm", "trace --service other", "trace --levels", "trace --device alice --level debug",
 		"show registrations", "show trunks", "reset device nobody", "demo", "demo --list", "demo broken", "demo nothing", "load", "up", "plan /nonexistent.yaml", "nonsense",
 		"--json show registrations", "--json trace none",
 	} {

@@ -35,6 +35,7 @@ type Config struct {
 	CA      Authority           // nil: certificates cannot be issued here
 	Issued  pki.Register        // what was issued; nil: not shown
 	Metrics prometheus.Gatherer // nil: no /metrics
+	Records CallRecords         // of calls that are over; nil: not shown
 	// Enrolment profiles, and requests to an offline authority; its zero value: this node does not do that.
 	Enrolment Enrolment
 	Lists     Lists // the trust lists that are published; nil: none

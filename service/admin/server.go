@@ -240,6 +240,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	api := humago.New(mux, c)
 	s.showOperations(api)
 	s.traceOperations(api)
+	s.recordOperations(api)
 	s.configOperations(api)
 	s.listOperations(api)
 	s.controlOperations(api)
