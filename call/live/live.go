@@ -99,6 +99,8 @@ type Host struct {
 	timer *time.Timer
 	armed atomic.Int64 // when timer rings, unix ns; 0: it does not
 
+	config atomic.Pointer[call.Config] // the one that was handed in last
+
 	// Only who runs the engine uses these.
 	engine   *call.Engine
 	drivers  map[string]*Driver
@@ -130,6 +132,7 @@ func (h *Host) Close() {
 
 // Configure gives the engine a new configuration; calls that exist keep what they have.
 func (h *Host) Configure(c *call.Config) error {
+	h.config.Store(c)
 	return h.post(entry{in: call.Input{Config: c}})
 }
 
@@ -208,7 +211,14 @@ func (h *Host) postNew(e entry) error {
 // leaveNew is postNew for somebody who calls Carry afterwards.
 func (h *Host) leaveNew(e entry) error {
 	e.at = h.opts.Now()
-	return h.box.pushNew(e)
+	return h.box.pushNew(e, h.emergency)
+}
+
+// emergency says whether a new call is to an emergency number.
+func (h *Host) emergency(e *entry) bool {
+	s, ok := e.in.Signal.(call.Setup)
+	c := h.config.Load()
+	return ok && c != nil && c.Emergency(e.at, s)
 }
 
 // Attach connects a driver under the name that call.Device.Driver and call.Trunk.Driver use. queue bounds its commands;

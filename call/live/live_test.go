@@ -32,6 +32,8 @@ func town(t testing.TB) *call.Config {
 		s.Lines = append(s.Lines, call.Line{ID: id, Appearances: []call.Appearance{{Device: name, Index: 1, BusyTrigger: 1 << 20}}})
 		s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: number, Kind: dialplan.DirectoryNumber})
 	}
+	s.Trunks = []call.Trunk{{Name: "pstn", Driver: "sip", Media: call.MediaPolicy{SRTP: call.SRTPOrRTP}}}
+	s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: "112", Kind: dialplan.ToTrunk, To: "pstn", Emergency: true})
 	c, err := s.Compile()
 	if err != nil {
 		t.Fatal(err)
@@ -223,14 +225,19 @@ func TestOverload(t *testing.T) {
 			t.Fatalf("a request for a new call was taken: %v", err)
 		}
 		r.signal(answer(ring.Leg)) // a call that exists goes on, ahead of the two that wait
+		r.signal(setup(13, "112")) // an emergency call is not refused, and does not wait either
 		if s := r.Stats(); s.Refused != 2 || !s.Refusing {
 			t.Errorf("%+v", s)
 		}
 		var got []string
-		for range 4 {
-			got = append(got, fmt.Sprintf("%T", r.next()))
+		for range 5 {
+			c := r.next()
+			got = append(got, fmt.Sprintf("%T", c))
+			if ring, ok := c.(call.Ring); ok && ring.Target.Trunk != "" {
+				got = append(got, "emergency")
+			}
 		}
-		if fmt.Sprint(got) != "[call.Ring call.Answer call.Ring call.Ring]" {
+		if fmt.Sprint(got) != "[call.Ring call.Answer call.Ring emergency call.Ring call.Ring]" {
 			t.Errorf("%v", got)
 		}
 		time.Sleep(time.Second)
@@ -250,7 +257,7 @@ func TestNewCallsAreNotStarved(t *testing.T) {
 	for i := range 20 {
 		_ = b.push(entry{in: call.Input{RequestID: fmt.Sprint(i)}})
 	}
-	_ = b.pushNew(entry{in: call.Input{RequestID: "new"}})
+	_ = b.pushNew(entry{in: call.Input{RequestID: "new"}}, func(*entry) bool { return false })
 	var got []string
 	for e, ok := b.take(); ok; e, ok = b.take() {
 		got = append(got, e.in.RequestID)
@@ -264,7 +271,7 @@ func TestNewCallsAreNotStarved(t *testing.T) {
 func TestOrderWithinLeg(t *testing.T) {
 	b := newMailbox(Options{})
 	signal := func(s call.Signal) entry { return entry{in: call.Input{Signal: s}} }
-	_ = b.pushNew(signal(call.Setup{Leg: 1}))
+	_ = b.pushNew(signal(call.Setup{Leg: 1}), func(*entry) bool { return false })
 	_ = b.push(signal(call.Released{Leg: 1}))
 	_ = b.push(signal(call.Digit{Leg: 3}))
 	var got []string

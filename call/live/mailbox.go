@@ -20,6 +20,7 @@ type entry struct {
 	watch, refresh *Watcher
 	unwatch        *Watcher
 	calls          chan<- []*call.View
+	clone          chan<- *call.Engine
 }
 
 // mailbox is the bounded queue in front of the engine, in two lanes. Anybody puts in; whoever runs the engine takes out.
@@ -90,8 +91,9 @@ func (e *entry) leg() call.LegID {
 	return e.in.Signal.SignalLeg()
 }
 
-// pushNew puts a new call into the second lane, unless the engine is behind.
-func (b *mailbox) pushNew(e entry) error {
+// pushNew puts a new call into the second lane, unless the engine is behind. An emergency call is then put among the calls that exist: at
+// no load is it turned away.
+func (b *mailbox) pushNew(e entry, emergency func(*entry) bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -99,6 +101,10 @@ func (b *mailbox) pushNew(e entry) error {
 	}
 	b.measure(e.at)
 	if b.refusing || b.fresh.n >= b.limit {
+		if emergency(&e) {
+			b.urgent.put(e)
+			return nil
+		}
 		b.refused++
 		return &RefusedError{Cause: call.Overloaded, RetryAfter: time.Second}
 	}

@@ -102,6 +102,8 @@ func (h *Host) handle(e entry) {
 		h.watchers = slices.DeleteFunc(h.watchers, func(w *Watcher) bool { return w == e.unwatch })
 	case e.calls != nil:
 		e.calls <- h.engine.Calls()
+	case e.clone != nil:
+		e.clone <- CopyEngine(h.engine)
 	case e.driver != nil && h.drivers[e.driver.name] != e.driver:
 		// The driver was disconnected after it had sent this; its legs are gone.
 	default:
