@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/media/relay"
@@ -188,6 +189,9 @@ type leg struct {
 	watch   watch // of port
 	told    Proof // what was reported last
 	toldWhy string
+
+	past     Quality   // sum of ports and sources it had before
+	agreedAt time.Time // when its first exchange was complete
 }
 
 // way is how a leg's media goes.
@@ -274,6 +278,7 @@ func (p *Plane) release(l *leg) {
 
 func (p *Plane) releasePort(l *leg) {
 	if l.port != nil {
+		l.past.add(l.port.Counters())
 		l.port.Close()
 		l.port, l.portE, l.watch = nil, nil, watch{}
 	}
@@ -282,6 +287,7 @@ func (p *Plane) releasePort(l *leg) {
 func (p *Plane) releaseSource(l *leg) {
 	if l.source != nil {
 		p.leave(l)
+		l.past.add(l.source.counters())
 		p.closing = append(p.closing, l.source)
 		l.source = nil
 	}
@@ -385,13 +391,25 @@ func (p *Plane) Show(id LegID) (LegMedia, bool) {
 	if len(ours.Crypto) > 0 && len(theirs.Crypto) > 0 {
 		m.Protection, m.Suite = Protected, agreedSuite(ours, theirs).String()
 	}
+	m.Codec = l.codec()
+	return m, true
+}
+
+// codec is the encoding the leg's two descriptions agree on, "" before.
+func (l *leg) codec() string {
+	if l.local == nil || l.in == nil {
+		return ""
+	}
+	ours, theirs := desc.Audio(l.local), desc.Audio(l.in.s)
+	if ours == nil || theirs == nil {
+		return ""
+	}
 	for _, c := range theirs.Codecs {
-		if !c.IsEvent() && slices.ContainsFunc(ours.Codecs, c.SameAs) {
-			m.Codec = c.Name
-			break
+		if !c.IsEvent() && c.Name != desc.ComfortNoise && slices.ContainsFunc(ours.Codecs, c.SameAs) {
+			return c.Name
 		}
 	}
-	return m, true
+	return ""
 }
 
 // agreedSuite is the suite both lines name; the answer names one only.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/wire/sdp"
@@ -170,6 +171,9 @@ func align(answer *sdp.Session, out *outgoing) *sdp.Session {
 // agreed puts an exchange in force and releases what it no longer needs.
 func (p *Plane) agreed(l *leg, ours *sdp.Session, theirs *entry, how way, peer LegID) {
 	l.local, l.in, l.how, l.peer = ours, theirs, how, peer
+	if l.agreedAt.IsZero() {
+		l.agreedAt = time.Now()
+	}
 	switch {
 	case how == wayAnchored:
 		p.connect(l)

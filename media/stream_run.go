@@ -14,6 +14,7 @@ import (
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/media/flow"
 	"github.com/locktone/locktone/media/rtpport"
+	"github.com/locktone/locktone/media/rtpstat"
 	"github.com/locktone/locktone/wire/sdp"
 )
 
@@ -398,6 +399,12 @@ func (s *Stream) Evidence() Evidence {
 	e.Local = s.addr.String()
 	e.ToneHz, e.LevelDBm = heard.Result() // outside the lock: packets do not wait for it
 	return e
+}
+
+func (s *Stream) counters() (in, out rtpstat.Counters) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core.in.Counters(), s.core.out.Counters()
 }
 
 // proof is what the last packets showed; Evidence has it too, at greater cost.

@@ -47,6 +47,8 @@ type leg struct {
 	mending  bool   // an offer of our own, after such an answer, is under way
 	refer    uint32 // CSeq of the REFER whose result is awaited
 	noResult bool   // the REFER wanted no notifications
+	weighed  bool   // Measured was signalled
+	codec    string // of its media at the end
 	globalID string
 	session  string // the peer's UUID of RFC 7989
 
@@ -178,10 +180,12 @@ func (l *leg) released(c call.Cause, toNumber string) {
 func (l *leg) freeMedia() {
 	if l.state != legOver {
 		l.state = legOver
+		m, _ := l.drv.cfg.Plane.Show(media.LegID(l.id))
+		l.codec = m.Codec
 		if obs := l.drv.cfg.Observer; obs != nil {
-			m, _ := l.drv.cfg.Plane.Show(media.LegID(l.id))
 			obs.LegEnded(l.id, m, l.to.Flow)
 		}
+		l.measureHere()
 		l.drv.cfg.Plane.RemoveLeg(media.LegID(l.id))
 	}
 }

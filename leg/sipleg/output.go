@@ -223,6 +223,8 @@ func (l *leg) breakOff(err error) {
 
 // ended is the last event of the session.
 func (l *leg) ended(o dialog.Output) {
+	l.freeMedia()
+	l.measuredThere(o.Msg)
 	cause, to := call.NormalClearing, ""
 	switch {
 	case o.Local && !l.gone:

@@ -41,6 +41,8 @@ type Inbound struct {
 	rx      *srtp.Receiver
 	former  []former  // keys the peer had before, newest first
 	until   time.Time // the latest of theirs
+	expect  time.Time // until then an offer of ours is open
+	heard   bool      // a packet under the key in force has come
 	scratch []byte    // while several keys are tried, a packet cannot be unprotected in place
 
 	RTP, RTCP latch.Peer
@@ -67,10 +69,13 @@ func (i *Inbound) SetRate(hz int) { i.rate = hz }
 
 // SetKey agrees on the peer's key; the zero Crypto on plain RTP.
 func (i *Inbound) SetKey(now time.Time, key sdp.Crypto) error {
+	i.expect = time.Time{}
 	if key.SameKey(i.key) {
 		i.key = key
+		i.close(now)
 		return nil
 	}
+	i.heard = false
 	if key.IsZero() {
 		i.key, i.rx, i.former = key, nil, nil
 		return nil
@@ -82,16 +87,21 @@ func (i *Inbound) SetKey(now time.Time, key sdp.Crypto) error {
 			return err
 		}
 	}
-	i.until = now.Add(grace)
-	for k := range i.former {
-		i.former[k].until = earlier(i.former[k].until, i.until) // what Expect has opened ends
-	}
+	i.close(now)
 	if i.rx != nil {
 		i.former = slices.Insert(i.former, 0, former{i.key, i.rx, i.until})
 		i.former = i.former[:min(len(i.former), maxFormer)]
 	}
 	i.key, i.rx = key, rx
 	return nil
+}
+
+// close ends what Expect has opened, but for packets on their way.
+func (i *Inbound) close(now time.Time) {
+	i.until = now.Add(grace)
+	for k := range i.former {
+		i.former[k].until = earlier(i.former[k].until, i.until)
+	}
 }
 
 // recall takes the context of a key out of those the peer had before, nil if it had it never or too long ago.
@@ -118,7 +128,7 @@ func (i *Inbound) Expect(until time.Time) {
 	for k := range i.former {
 		i.former[k].until = until
 	}
-	i.until = until
+	i.until, i.expect = until, until
 }
 
 // Key is the key in force.
@@ -128,9 +138,10 @@ func (i *Inbound) Key() sdp.Crypto { return i.key }
 // next call. moved says that another source began to send.
 func (i *Inbound) Packet(now time.Time, b []byte, from netip.AddrPort) (clear []byte, h rtpstat.Header, payload []byte, ok, moved bool) {
 	clear = b
+	present := true
 	if i.rx != nil {
 		var v srtp.Verdict
-		if clear, v = i.unprotect(now, b, (*srtp.Receiver).RTP); v != srtp.Accepted {
+		if clear, v, present = i.unprotect(now, b, (*srtp.Receiver).RTP); v != srtp.Accepted {
 			i.drop(v, b)
 			i.stray = from
 			return nil, h, nil, false, false
@@ -141,8 +152,16 @@ func (i *Inbound) Packet(now time.Time, b []byte, from netip.AddrPort) (clear []
 		return nil, h, nil, false, false
 	}
 	if i.rx != nil {
+		switch {
+		case present:
+			i.heard = true
+			i.RTP.Authenticated(from)
+		case i.heard && now.After(i.expect) && !i.account.Follows(h.SSRC):
+			// The party before has not heard yet that it is not meant any more: two at a time would be heard in shreds.
+			i.count.WrongSource++
+			return nil, h, nil, false, false
+		}
 		i.count.Authenticated++
-		i.RTP.Authenticated(from)
 	} else if !i.RTP.Plain(from) {
 		i.count.WrongSource++
 		i.stray = from
@@ -163,11 +182,14 @@ func (i *Inbound) Control(now time.Time, b []byte, from netip.AddrPort, muxed bo
 	clear = b
 	if i.rx != nil {
 		var v srtp.Verdict
-		if clear, v = i.unprotect(now, b, (*srtp.Receiver).RTCP); v != srtp.Accepted {
+		var present bool
+		if clear, v, present = i.unprotect(now, b, (*srtp.Receiver).RTCP); v != srtp.Accepted {
 			i.drop(v, b)
 			return nil, false
 		}
-		peer.Authenticated(from)
+		if present {
+			peer.Authenticated(from)
+		}
 	} else if !rtpstat.IsRTCP(b) {
 		i.count.Malformed++
 		return nil, false
@@ -179,28 +201,30 @@ func (i *Inbound) Control(now time.Time, b []byte, from netip.AddrPort, muxed bo
 	return clear, true
 }
 
-// unprotect tries the key in force, and for a while after a rekey the one before.
-func (i *Inbound) unprotect(now time.Time, b []byte, with func(*srtp.Receiver, []byte, []byte) ([]byte, srtp.Verdict)) ([]byte, srtp.Verdict) {
+// unprotect tries the key in force, and for a while after a rekey those before. present says that it was the one in force: who
+// sends under another may be the party that was there before, and what is for the new one must not follow it back.
+func (i *Inbound) unprotect(now time.Time, b []byte, with func(*srtp.Receiver, []byte, []byte) ([]byte, srtp.Verdict)) (clear []byte, v srtp.Verdict, present bool) {
 	if len(i.former) == 0 || now.After(i.until) {
 		i.scratch = nil
-		return with(i.rx, b[:0], b)
+		clear, v = with(i.rx, b[:0], b)
+		return clear, v, true
 	}
 	if i.scratch == nil {
 		i.scratch = make([]byte, 0, MaxPacket+srtp.Overhead)
 	}
-	clear, v := with(i.rx, i.scratch, b)
+	clear, v = with(i.rx, i.scratch, b)
 	if v != srtp.Failed {
-		return clear, v
+		return clear, v, true
 	}
 	for _, f := range i.former {
 		if now.After(f.until) {
 			continue
 		}
 		if clear, old := with(f.rx, i.scratch, b); old != srtp.Failed {
-			return clear, old
+			return clear, old, false
 		}
 	}
-	return nil, v
+	return nil, v, false
 }
 
 // drop books a packet that was not accepted where SRTP was agreed.

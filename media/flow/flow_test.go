@@ -82,7 +82,7 @@ func TestKeyThatComesBackKeepsItsContext(t *testing.T) {
 		}
 	}
 	agree(t, &i, start, music)
-	if !take(&i, start, music.packet()) || !take(&i, start, party.packet()) {
+	if !take(&i, start, party.packet()) || !take(&i, start, music.packet()) {
 		t.Error("after the rekey one of both keys is refused")
 	}
 	if take(&i, start.Add(3*time.Second), party.packet()) {
@@ -135,5 +135,43 @@ func TestFormerKeysAreBounded(t *testing.T) {
 	}
 	if len(i.former) != maxFormer {
 		t.Errorf("%d former keys are kept", len(i.former))
+	}
+}
+
+// TestPartyBeforeIsNotFollowed: for two seconds packets under the old key are taken, but they move nothing: what is for the new
+// party goes to it, wherever the one before still sends from. Once the new one is heard, the one before is not.
+func TestPartyBeforeIsNotFollowed(t *testing.T) {
+	i := NewInbound(latch.Signalled)
+	old, next := newSpeaker(t, 1, 10), newSpeaker(t, 2, 7)
+	there := netip.MustParseAddrPort("192.0.2.9:5000")
+	i.RTP.Signal(from)
+	agree(t, &i, start, old)
+	if !take(&i, start, old.packet()) || i.RTP.To() != from {
+		t.Fatal("the first party is not heard at its address")
+	}
+	i.RTP.Signal(there)
+	agree(t, &i, start, next)
+	if !take(&i, start, old.packet()) || i.RTP.To() != there {
+		t.Errorf("a packet of the party before on its way: to %v", i.RTP.To())
+	}
+	if _, _, _, ok, _ := i.Packet(start, next.packet(), there); !ok || i.RTP.To() != there {
+		t.Errorf("the new party: %v, to %v", ok, i.RTP.To())
+	}
+	if take(&i, start, old.packet()) || i.RTP.To() != there {
+		t.Error("both parties are heard at once")
+	}
+	if c := i.Counters(); c.WrongSource != 1 || c.Packets != 3 || c.Failed != 0 {
+		t.Errorf("%+v", c)
+	}
+	// The same party with a new key goes on with its SSRC; what was overtaken is still taken.
+	again := newSpeaker(t, 3, 100)
+	again.ssrc, next.seq = next.ssrc, 99
+	late := next.packet()
+	agree(t, &i, start, again)
+	if _, _, _, ok, _ := i.Packet(start, again.packet(), there); !ok {
+		t.Error("the new key is not taken")
+	}
+	if _, _, _, ok, _ := i.Packet(start, late, there); !ok {
+		t.Error("what was overtaken at a change of keys is lost")
 	}
 }

@@ -76,7 +76,7 @@ type Counters struct {
 	Failed        uint64    `json:"failed"`        // SRTP or SRTCP whose authentication failed: dropped
 	Replayed      uint64    `json:"replayed"`      // SRTP or SRTCP seen before or too old: dropped
 	PlainDropped  uint64    `json:"plain_dropped"` // plain RTP where SRTP was agreed: dropped
-	WrongSource   uint64    `json:"wrong_source"`  // plain RTP from an address nobody signalled: dropped
+	WrongSource   uint64    `json:"wrong_source"`  // plain RTP from an address nobody signalled, or SRTP of the party that was there before: dropped
 	Malformed     uint64    `json:"malformed"`     // neither RTP nor RTCP: dropped
 	Lost          int64     `json:"lost"`          // expected minus received
 	OutOfOrder    uint64    `json:"out_of_order"`
@@ -122,6 +122,9 @@ func (s *Source) Packet(h Header, now time.Time, rate int) (changed bool) {
 	s.measure(h, now, rate)
 	return changed
 }
+
+// Follows says whether an SSRC is the one that is being received.
+func (s *Source) Follows(ssrc uint32) bool { return s.active && s.ssrc == ssrc }
 
 func (s *Source) restart(h Header) {
 	s.lost = s.Lost()
