@@ -1,5 +1,7 @@
 package call
 
+import "github.com/locktone/locktone/dialplan"
+
 // transfer sends the party at the other end of a leg elsewhere (REFER, RFC 3515 and RFC 5589): to a number (blind), or into
 // another call the same user has (attended, with Replaces).
 type transfer struct{ abstain }
@@ -14,7 +16,7 @@ func (t transfer) signal(e *Engine, l *Leg, s Signal) bool {
 			e.tell(by, TransferResult{Leg: by.id, Status: 180})
 		}
 	case Answered:
-		t.answered(e, l, s)
+		return t.answered(e, l, s)
 	}
 	return false
 }
@@ -29,22 +31,34 @@ func transferor(p *Party) *Leg {
 
 // asked checks a transfer and begins it.
 func (t transfer) asked(e *Engine, l *Leg, s TransferAsked) {
-	others := l.party.call.talkers(l.party)
-	cause := CauseNone
-	switch {
-	case !l.active() || len(others) == 0 || s.Unresolved:
-		cause = NoSuchCall
-	case len(others) > 1 || t.busy(l):
-		cause = FacilityRejected // whom, if several talk?
-	case s.Replaces != 0:
-		cause = t.attended(e, l, others[0], s.Replaces)
-	default:
-		cause = t.blind(e, l, others[0], s.To)
+	cause, why := NoSuchCall, "Refer-To names a call that is not here"
+	if !s.Unresolved {
+		cause, why = t.begin(e, l, s.To, s.Replaces)
 	}
 	if cause != CauseNone {
-		e.tell(l, TransferResult{Leg: l.id, Status: cause.SIP(), Final: true, Why: l.why})
-		l.why = ""
+		e.tell(l, TransferResult{Leg: l.id, Status: cause.SIP(), Final: true, Why: why})
 	}
+}
+
+// begin transfers the party at the other end of l: into the call of with, if that is a leg, else to a number. Why says in a sentence
+// why not; the call is then as it was.
+func (t transfer) begin(e *Engine, l *Leg, to string, with LegID) (cause Cause, why string) {
+	others := l.party.call.talkers(l.party)
+	switch {
+	case !l.active() || len(others) == 0:
+		return NoSuchCall, "there is nobody at the other end to be transferred"
+	case t.busy(l):
+		return FacilityRejected, "another transfer of this call is under way"
+	case len(others) > 1:
+		return FacilityRejected, "a call with several others cannot be transferred"
+	case with != 0:
+		return t.consulted(e, l, others[0], e.legs[with])
+	}
+	cause = t.blind(e, l, others[0], to)
+	if why, l.why = l.why, ""; cause == SecurityMismatch && why == "" {
+		why = unsuited
+	}
+	return cause, why
 }
 
 // busy says whether a transfer by this leg is under way.
@@ -60,23 +74,64 @@ func (transfer) busy(l *Leg) bool {
 // blind calls the number on behalf of the other party, with what the transferor may reach.
 func (transfer) blind(e *Engine, l, other *Leg, to string) Cause {
 	c := l.party.call
-	e.tell(l, TransferResult{Leg: l.id, Status: 100})
-	return e.route(c, dialling{caller: other.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk), called: to,
+	d := dialling{caller: other.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk), called: to,
 		calling: other.party.identity, redirecting: []Redirection{{From: l.party.identity, Reason: RedirectTransferred}},
-		hops: e.config.site.Policy.maxHops(), transferor: l})
+		hops: e.config.site.Policy.maxHops(), transferor: l}
+	if other.party.trunk != "" && e.config.site.Policy.BlockOffnetToOffnet && e.leadsOut(d) {
+		return e.refused(l, CallRejected, offnet)
+	}
+	e.tell(l, TransferResult{Leg: l.id, Status: 100})
+	return e.route(c, d)
 }
 
-// attended brings the party at the far end of the transferor's other call into this one.
-func (transfer) attended(e *Engine, l, other *Leg, replaces LegID) Cause {
-	c, second := l.party.call, e.legs[replaces]
-	if second == nil || !second.active() || second.party.call == c {
-		return NoSuchCall
+// offnet says why a transfer is refused that would connect two outside parties.
+const offnet = "a call from outside may not be transferred to the outside"
+
+// leadsOut says whether a number leads to a trunk.
+func (e *Engine) leadsOut(d dialling) bool {
+	res := e.config.plan.Route(e.query(&d))
+	return res.Outcome == dialplan.Match && (res.Pattern.Kind == dialplan.ToTrunk || res.Pattern.Kind == dialplan.ToRouteList)
+}
+
+// consulted brings whoever the transferor has consulted in another call into this one: who has answered there, or who rings there still.
+func (t transfer) consulted(e *Engine, l, other, second *Leg) (Cause, string) {
+	switch {
+	case second == nil || !second.onWire() || second.party.call == l.party.call:
+		return NoSuchCall, "the call to be transferred to is not there"
+	case second.device != l.device || second.trunk != l.trunk:
+		return FacilityRejected, "both calls must be the transferor's own"
+	case second.state == LegWaiting:
+		return t.ringing(e, l, other, second)
+	case !second.active():
+		return NoSuchCall, "the call to be transferred to is not there"
 	}
-	old := second.party.call
-	far := old.talkers(second.party)
+	far := second.party.call.talkers(second.party)
 	if len(far) == 0 {
-		return NoSuchCall
+		return NoSuchCall, "there is nobody at the other end of the call to be transferred to"
 	}
+	for _, f := range far {
+		if cause, why := e.connectable(other, f); cause != CauseNone {
+			return cause, why
+		}
+	}
+	t.join(e, l, other, second, far)
+	return CauseNone, ""
+}
+
+// connectable says whether a transfer may connect two legs. It is asked before anybody is dropped.
+func (e *Engine) connectable(a, b *Leg) (Cause, string) {
+	switch {
+	case e.suits(a, b) != CauseNone:
+		return SecurityMismatch, unsuited
+	case e.config.site.Policy.BlockOffnetToOffnet && a.trunk != "" && b.trunk != "":
+		return CallRejected, offnet
+	}
+	return CauseNone, ""
+}
+
+// join ends an attended transfer: far is the other end of the second call.
+func (transfer) join(e *Engine, l, other, second *Leg, far []*Leg) {
+	c, old := l.party.call, second.party.call
 	for _, f := range far {
 		e.move(f.party, c)
 	}
@@ -87,7 +142,49 @@ func (transfer) attended(e *Engine, l, other *Leg, replaces LegID) Cause {
 	for _, f := range append(far, other) {
 		e.tell(f, Identify{f.id, e.connected(f)})
 	}
-	return CauseNone
+}
+
+// ringing sends the other party to who rings in the transferor's second call (semi-attended): from here on it is a transfer like one to a
+// number, and the second call of the transferor is over.
+func (transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
+	c, old := l.party.call, second.party.call
+	var called []*Party
+	for _, p := range old.parties {
+		if p.offering == nil || p.offering.caller != second.party || p.offering.transferor != nil {
+			continue
+		}
+		for _, o := range p.legs {
+			if !o.ringing() {
+				continue
+			}
+			if cause, why := e.connectable(other, o); cause != CauseNone {
+				return cause, why
+			}
+		}
+		called = append(called, p)
+	}
+	if len(called) == 0 {
+		return NoSuchCall, "nobody rings in the call to be transferred to"
+	}
+	e.tell(l, TransferResult{Leg: l.id, Status: 180})
+	for _, p := range called {
+		e.inherit(p, other.party, l)
+		e.move(p, c)
+	}
+	e.hangUp(old, PickedUpElsewhere)
+	return CauseNone, ""
+}
+
+// inherit makes a party that rings ring for another caller, in a transfer by l.
+func (e *Engine) inherit(p, caller *Party, l *Leg) {
+	change := func(d *dialling) {
+		d.caller, d.transferor, d.inherited = caller, l, true
+		d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], Redirection{From: l.party.identity, Reason: RedirectTransferred})
+	}
+	change(&p.offering.dialling)
+	if h := p.offering.hunt; h != nil && h.caller != caller {
+		change(&h.dialling)
+	}
 }
 
 // move takes a party from its call to another one. Its exchange, if one is in flight, ends by itself.
@@ -104,6 +201,9 @@ func (e *Engine) move(p *Party, to *Call) {
 	}
 	if p.stay != nil {
 		p.stay.timer.call = to
+	}
+	if p.offering != nil {
+		p.offering.ring.call = to
 	}
 	from.view = nil
 	p.joinedFrom(from)
@@ -122,28 +222,104 @@ func (e *Engine) transferred(c *Call, by *Party, other *Call) {
 	}
 }
 
-// answered: the target of a blind transfer answers, the transferor has done its part.
-func (transfer) answered(e *Engine, l *Leg, s Answered) {
-	by := transferor(l.party)
-	if by == nil || !l.ringing() || s.Desc.Kind == KindNone && l.oa != stable {
-		return
+// answered: the target of a transfer answers, and the transferor, if it has waited for that, has done its part.
+func (t transfer) answered(e *Engine, l *Leg, s Answered) (taken bool) {
+	o := l.party.offering
+	if o == nil || o.transferor == nil || !l.ringing() || s.Desc.Kind == KindNone && l.oa != stable {
+		return false
 	}
-	caller := l.party.offering.caller
-	e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true})
-	e.transferred(l.party.call, by.party, nil)
-	e.dropParty(by.party, NormalClearing)
-	if w := caller.wire(); w != nil {
+	w := o.caller.wire()
+	if w != nil && s.Desc.Kind != KindNone {
+		before := l.desc
+		l.desc = s.Desc
+		if e.suits(w, l) != CauseNone { // before the transferor is let go
+			e.drop(l, SecurityMismatch, true)
+			basic{}.legFailed(e, l, SecurityMismatch)
+			return true
+		}
+		l.desc = before
+	}
+	if by := transferor(l.party); by != nil {
+		e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true})
+		e.transferred(l.party.call, by.party, nil)
+		e.dropParty(by.party, NormalClearing)
+	}
+	if w != nil {
 		e.tell(w, Identify{w.id, l.party.identity})
 	}
+	if o.inherited { // its phone shows who called first
+		e.tell(l, Identify{l.id, o.caller.identity})
+	}
+	return false
 }
 
-// failed: the target cannot be reached. A transferor that is still there gets the call back.
+// failed: the target cannot be reached. A transferor that is still there gets the call back; one that has gone is rung once more.
 func (transfer) failed(e *Engine, p *Party, cause Cause) bool {
-	by := transferor(p)
-	if by == nil || p.offering.reroutes(cause) && e.reachTrunk(p.call, p) == CauseNone {
-		return by != nil
+	o := p.offering
+	if o.transferor == nil || o.recall {
+		return false
 	}
-	e.tell(by, TransferResult{Leg: by.id, Status: cause.SIP(), Final: true})
+	if o.reroutes(cause) && e.reachTrunk(p.call, p) == CauseNone {
+		return true
+	}
+	if by := transferor(p); by != nil {
+		e.tell(by, TransferResult{Leg: by.id, Status: cause.SIP(), Final: true})
+		e.dropParty(p, cause)
+		return true
+	}
+	return e.recall(p, cause)
+}
+
+// recall rings the transferor's line after a transfer that failed behind its back.
+func (e *Engine) recall(p *Party, cause Cause) bool {
+	o := p.offering
+	line := e.config.lines[o.transferor.party.line]
+	if line == nil || e.config.site.Policy.NoRecall || !o.caller.alive() || o.caller.line == line.ID {
+		return false
+	}
+	ready, busy := e.readyFor(o.caller, line)
+	if busy != CauseNone {
+		return false
+	}
+	c := p.call
+	d := dialling{caller: o.caller, called: line.ID.Number, calling: o.caller.identity, hops: e.config.site.Policy.maxHops() - 1, transferor: o.transferor,
+		reminder: true, recall: true, redirecting: []Redirection{{From: p.identity, Reason: recallReason(cause)}}}
+	back := &Party{called: line.ID.Number, line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, offering: &offering{dialling: d}}
+	back.offering.ring = timer{call: c, party: back}
+	if e.ringLine(c, back, line, ready, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer())) != CauseNone {
+		return false
+	}
 	e.dropParty(p, cause)
+	return true
+}
+
+func recallReason(cause Cause) RedirectReason {
+	switch cause {
+	case UserBusy:
+		return RedirectBusy
+	case NoAnswer, NoUserResponding:
+		return RedirectNoAnswer
+	}
+	return RedirectUnavailable
+}
+
+func (t transfer) request(e *Engine, r Request, reply *Reply) bool {
+	x, ok := r.(Transfer)
+	if !ok {
+		return false
+	}
+	l := e.legs[x.Leg]
+	switch {
+	case l == nil:
+		reply.Cause, reply.Why = NoSuchCall, "there is no leg "+x.Leg.String()
+	case (x.To == "") == (x.With == 0):
+		reply.Cause, reply.Why = InvalidNumberFormat, "give the number to transfer to, or the leg of the other call, and not both"
+	default:
+		c := l.party.call
+		if reply.Cause, reply.Why = t.begin(e, l, x.To, x.With); reply.Cause == CauseNone {
+			reply.Call, reply.Leg = c.id, x.Leg
+		}
+		e.settle(c)
+	}
 	return true
 }

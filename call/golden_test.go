@@ -157,7 +157,7 @@ func (s *script) parse(f []string) Input {
 
 func scriptValue(key, value string) any {
 	switch key {
-	case "leg", "replaces", "hops", "millis", "party", "call":
+	case "leg", "replaces", "with", "hops", "millis", "party", "call":
 		n, _ := strconv.Atoi(strings.TrimLeft(value, "lpc"))
 		return n
 	case "no_hops", "up", "unresolved", "on", "voicemail":

@@ -19,7 +19,9 @@ type dialling struct {
 	emergency   bool     // nothing but the called party itself may keep the call from being made
 	through     []LineID // lines and hunt pilots that have sent the call on
 	mailbox     bool     // it goes to a mailbox, which is told the diversions as it knows them
-	reminder    bool     // whoever parked the caller is reminded: forwards do not count
+	reminder    bool     // whoever parked or transferred the caller is rung again: forwards do not count
+	recall      bool     // a transfer has failed, and its transferor is rung again
+	inherited   bool     // it rang for somebody else before
 }
 
 // An offering is how a party is being reached: kept from the first Ring to the answer.
@@ -267,6 +269,9 @@ func (e *Engine) full(t *Trunk) bool { return t.MaxCalls > 0 && e.trunkOf(t.Name
 func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
 	o := p.offering
 	m, cause := e.firstOffer(o.caller, l)
+	if from := o.caller.wire(); cause == CauseNone && from != nil && from.active() {
+		cause = e.suits(from, l)
+	}
 	if cause != CauseNone {
 		o.cause = telling(o.cause, cause)
 		return

@@ -347,6 +347,10 @@ type Policy struct {
 	MaxHops int `json:"max_hops,omitempty"`
 	// MaxRedirections limits diversions and transfers behind one another; zero means 12.
 	MaxRedirections int `json:"max_redirections,omitempty"`
+	// BlockOffnetToOffnet refuses transfers that would connect two trunks.
+	BlockOffnetToOffnet bool `json:"block_offnet_to_offnet,omitempty"`
+	// NoRecall ends a call whose transfer has failed after the transferor was gone; else the transferor's line rings once more.
+	NoRecall bool `json:"no_recall,omitempty"`
 	// MaxReminders is how often somebody is reminded of a parked call before it is released; zero means 10.
 	MaxReminders int `json:"max_reminders,omitempty"`
 	// Music is the source a held party hears; empty means SourceMusic.

@@ -110,6 +110,11 @@ func variants() map[string]Site {
 		s.Plan.Patterns[1].Presentation = dialplan.PresentationRestricted
 	})
 	vary("features", func(s *Site) { withFeatures(s); withParks(s) })
+	vary("inside", func(s *Site) {
+		withFeatures(s)
+		withParks(s)
+		s.Policy.BlockOffnetToOffnet, s.Policy.NoRecall = true, true
+	})
 	dialVariants(vary)
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
 	vary("forwards", forwards)

@@ -144,7 +144,7 @@ func (l *leg) result(c call.TransferResult) {
 		l.refer = 0
 	}
 	if !quiet {
-		l.step(dialog.ReferNotify(seq, c.Status, c.Final))
+		l.step(dialog.ReferNotify(seq, c.Status, c.Why, c.Final))
 	}
 }
 

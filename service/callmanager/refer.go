@@ -52,7 +52,7 @@ func (s *Service) clickToDial(tx *endpoint.ServerTx, m *sip.Message) {
 		notify.Set("Event", "refer")
 		notify.Set("Subscription-State", sip.SubscriptionState{State: "terminated", Reason: "noresource", Expires: -1, RetryAfter: -1}.String())
 		notify.SetContact(sip.Address{URI: s.contact(flow)})
-		notify.SetBody("message/sipfrag;version=2.0", dialog.Sipfrag(status))
+		notify.SetBody("message/sipfrag;version=2.0", dialog.Sipfrag(status, ""))
 		if _, err := s.ep.Request(notify, endpoint.Target{Flow: flow}); err != nil {
 			s.note(d.CallID, "NOTIFY of a REFER could not be sent: "+err.Error())
 		}

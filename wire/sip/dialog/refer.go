@@ -22,9 +22,12 @@ import (
 // ContentSipfrag is the body type of a NOTIFY for the refer event (RFC 3515, 2.4.5).
 const ContentSipfrag = "message/sipfrag;version=2.0"
 
-// Sipfrag is the status line that tells how a referred request goes (RFC 3515, 2.4.5).
-func Sipfrag(status int) []byte {
-	return []byte("SIP/2.0 " + strconv.Itoa(status) + " " + sip.ReasonPhrase(status) + "\r\n")
+// Sipfrag is the status line that tells how a referred request goes (RFC 3515, 2.4.5), with a reason phrase of its own where why is given.
+func Sipfrag(status int, why string) []byte {
+	if why == "" {
+		why = sip.ReasonPhrase(status)
+	}
+	return []byte("SIP/2.0 " + strconv.Itoa(status) + " " + strings.NewReplacer("\r", " ", "\n", " ").Replace(why) + "\r\n")
 }
 
 // ParseSipfrag reads the status of a message/sipfrag body, false when there is none.
@@ -53,13 +56,13 @@ func Quiet(refer *sip.Message) bool {
 }
 
 // ReferNotify reports on a REFER. seq is the CSeq number of the REFER, which tells several ones in a dialog apart
-// (RFC 3515, 2.4.6); final ends the subscription.
-func ReferNotify(seq uint32, status int, final bool) Do {
+// (RFC 3515, 2.4.6); why is the reason phrase, empty for that of the status; final ends the subscription.
+func ReferNotify(seq uint32, status int, why string, final bool) Do {
 	state := "active;expires=60"
 	if final {
 		state = "terminated;reason=noresource"
 	}
-	return Do{Method: sip.NOTIFY, ContentType: ContentSipfrag, Body: Sipfrag(status), Headers: []Header{
+	return Do{Method: sip.NOTIFY, ContentType: ContentSipfrag, Body: Sipfrag(status, why), Headers: []Header{
 		{"Event", "refer;id=" + strconv.FormatUint(uint64(seq), 10)},
 		{"Subscription-State", state},
 	}}

@@ -227,7 +227,7 @@ func TestNotifierEndsOn481(t *testing.T) {
 
 func TestSipfrag(t *testing.T) {
 	for _, status := range []int{100, 180, 200, 486, 603} {
-		got, ok := ParseSipfrag(Sipfrag(status))
+		got, ok := ParseSipfrag(Sipfrag(status, "Parked at 7001"))
 		if !ok || got != status {
 			t.Errorf("%d came back as %d, %v", status, got, ok)
 		}
