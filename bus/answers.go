@@ -16,6 +16,9 @@ type Answers struct {
 	Exceptions    func(context.Context) ([]Exception, error)
 	Reset         Handler[ResetRequest, ResetResult]
 	Levels        Levels
+	Messages      func(context.Context) ([]MessageState, error)
+	Subscriptions func(context.Context) ([]WatchState, error)
+	SetMessages   Handler[MessagesRequest, MessagesResult]
 }
 
 // Levels changes how much a service traces while it runs; *trace.Recorder does.
@@ -46,12 +49,10 @@ func (b *Bus) Answer(service string, a Answers) (Responders, error) {
 		serveRows(b, b.Subject(service, VerbTrunks), a.Trunks, func(r TrunkState) string { return r.Trunk }),
 		serveRows(b, b.Subject(service, VerbConnections), a.Connections, func(r Connection) string { return r.Peer }),
 		serveRows(b, b.Subject(service, VerbExceptions), a.Exceptions, func(r Exception) string { return r.Name }),
-		func() (*Responder, error) {
-			if a.Reset == nil {
-				return nil, nil
-			}
-			return Serve(b, b.Subject(service, VerbReset), a.Reset)
-		},
+		serveRows(b, b.Subject(service, VerbMessages), a.Messages, func(r MessageState) string { return r.Line }),
+		serveRows(b, b.Subject(service, VerbSubscriptions), a.Subscriptions, func(r WatchState) string { return r.Device }),
+		serveGiven(b, b.Subject(service, VerbReset), a.Reset),
+		serveGiven(b, b.Subject(service, VerbSetMessages), a.SetMessages),
 		func() (*Responder, error) {
 			return Serve(b, b.Subject(service, VerbTraceLevel), func(_ context.Context, r TraceLevelRequest) (TraceLevelResult, error) {
 				return changeLevel(service, a.Levels, r)
@@ -67,6 +68,16 @@ func (b *Bus) Answer(service string, a Answers) (Responders, error) {
 		}
 	}
 	return out, nil
+}
+
+// serveGiven serves a handler, unless it is nil.
+func serveGiven[Req, Res any](b *Bus, s Subject, h Handler[Req, Res]) func() (*Responder, error) {
+	return func() (*Responder, error) {
+		if h == nil {
+			return nil, nil
+		}
+		return Serve(b, s, h)
+	}
 }
 
 // serveRows answers with those of the rows that bear the name asked for; nil rows are not served.

@@ -11,6 +11,9 @@ const (
 	VerbExceptions    = "exceptions"
 	VerbReset         = "reset"
 	VerbTraceLevel    = "trace-level"
+	VerbMessages      = "messages"
+	VerbSetMessages   = "messages-set"
+	VerbSubscriptions = "subscriptions"
 )
 
 // Code is a stable error code of an answer; programs compare it, people read
@@ -99,4 +102,23 @@ type TraceLevelRequest struct {
 // TraceLevelResult says which level was in force before.
 type TraceLevelResult struct {
 	Previous string `json:"previous"`
+}
+
+// MessagesRequest tells call managers how many voice messages a line has. It is safe to repeat: a Version that the same source gave
+// before, or an older one, changes nothing.
+type MessagesRequest struct {
+	Number    string `json:"number"`
+	Partition string `json:"partition,omitempty"`
+	New       uint32 `json:"new"`
+	Old       uint32 `json:"old"`
+	UrgentNew uint32 `json:"urgentNew,omitempty"` // of New
+	UrgentOld uint32 `json:"urgentOld,omitempty"` // of Old
+	Source    string `json:"source"`              // who says so
+	// Version rises with every change at the source. 0: the request is newer than whatever came before it.
+	Version uint64 `json:"version,omitempty"`
+}
+
+// MessagesResult says whether that was news; if so it is kept, and the phones are being told.
+type MessagesResult struct {
+	Applied bool `json:"applied"`
 }

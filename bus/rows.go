@@ -117,3 +117,37 @@ type ServiceStatus struct {
 	Revision  int64     `json:"revision"`          // of the configuration in use
 	Problem   string    `json:"problem,omitempty"` // one sentence with what to do
 }
+
+// MessageState is what is known of a line's mailbox, and which phones have heard of it: a row of `show mwi`.
+type MessageState struct {
+	Node      string    `json:"node"`
+	Line      string    `json:"line"`
+	Partition string    `json:"partition,omitempty"`
+	Waiting   bool      `json:"waiting"`
+	New       uint32    `json:"new"` // voice messages
+	Old       uint32    `json:"old"`
+	UrgentNew uint32    `json:"urgentNew,omitempty"`
+	UrgentOld uint32    `json:"urgentOld,omitempty"`
+	Since     time.Time `json:"since"`   // of Waiting
+	Changed   time.Time `json:"changed"` // of the numbers
+	Source    string    `json:"source"`  // who said so: trunk vm
+	Version   int64     `json:"version"`
+	Lamp      string    `json:"lamp"` // light, none
+	// Devices that show the line and have acknowledged this state, and those that have not: away, or with the status they answered.
+	Acknowledged []string `json:"acknowledged,omitempty"`
+	Waits        []string `json:"waits,omitempty"`
+}
+
+// WatchState is what a device watches: a row of `show subscriptions`.
+type WatchState struct {
+	Node       string    `json:"node"`
+	Device     string    `json:"device"`
+	Event      string    `json:"event"` // dialog, message-summary, presence
+	Number     string    `json:"number"`
+	Partition  string    `json:"partition,omitempty"`
+	Since      time.Time `json:"since"`
+	Expires    time.Time `json:"expires"`
+	Notifies   int       `json:"notifies"`
+	LastNotify time.Time `json:"lastNotify,omitzero"`
+	LastStatus int       `json:"lastStatus,omitempty"` // of the last answer to a NOTIFY
+}

@@ -50,6 +50,7 @@ func (c *checker) patterns() {
 	}
 	c.features(claimed)
 	c.hunting(claimed)
+	c.buttons(claimed)
 }
 
 func given(conditions ...bool) (n int) {

@@ -315,6 +315,7 @@ func (c *checker) devices() {
 		c.ref(path+".sipProfile", KindSIPProfile, d.SIPProfile, false)
 		c.ref(path+".callingSearchSpace", KindCallingSearchSpace, d.CallingSearchSpace, false)
 		c.ref(path+".callingTransformationSearchSpace", KindCallingSearchSpace, d.CallingTransformationSearchSpace, false)
+		c.ref(path+".subscribeCallingSearchSpace", KindCallingSearchSpace, d.SubscribeCallingSearchSpace, false)
 		c.ref(path+".owner", KindUser, d.Owner, false)
 		digest := profiles[d.PhoneSecurityProfile].DigestAuthentication
 		c.ref(path+".digestUser", KindUser, d.DigestUser, digest)

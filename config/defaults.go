@@ -99,6 +99,7 @@ func (d Device) WithDefaults() Device {
 		out[i] = a
 	}
 	d.Lines = out
+	d.buttons()
 	return d
 }
 

@@ -34,6 +34,8 @@ type Line struct {
 	PickupGroup string `yaml:"pickupGroup" json:"pickupGroup,omitempty"`
 	// Source that a party held or parked by this line hears. Left out: that of the device pool.
 	MusicOnHold string `yaml:"musicOnHold" json:"musicOnHold,omitempty"`
+	// Whether phones show that messages wait for the line. None: they are told that there are no messages.
+	MessageLamp MessageLamp `yaml:"messageLamp" json:"messageLamp,omitempty"`
 }
 
 // Device is a phone, on a desk or in software.
@@ -59,6 +61,8 @@ type Device struct {
 	// Calling search space of the calling transformations that decide how the phone is shown numbers. What it is shown it should
 	// be able to dial. Left out: the device pool's.
 	CallingTransformationSearchSpace string `yaml:"callingTransformationSearchSpace" json:"callingTransformationSearchSpace,omitempty"`
+	// Calling search space that decides which lines the device may watch by busy lamps. Left out: what its lines and itself may call.
+	SubscribeCallingSearchSpace string `yaml:"subscribeCallingSearchSpace" json:"subscribeCallingSearchSpace,omitempty"`
 	// User who owns the device. Takes effect with CTI and self care.
 	Owner string `yaml:"owner" json:"owner,omitempty"`
 	// User whose digest credentials the device shows, where its profile asks for them.
@@ -67,6 +71,8 @@ type Device struct {
 	DoNotDisturb DNDOption `yaml:"doNotDisturb" json:"doNotDisturb,omitempty"`
 	// Lines on the device's buttons.
 	Lines []Appearance `yaml:"lines" json:"lines,omitempty"`
+	// Speed dials and busy lamps on the device's other buttons. A desk phone gets them in its file; a softphone has them in its contacts.
+	Buttons []Button `yaml:"buttons" json:"buttons,omitempty"`
 }
 
 // Appearance is a line on a button of a device. The same line on several

@@ -71,6 +71,9 @@ type SIPProfile struct {
 	// How a trunk's peer is told which way a call came: by Diversion (RFC 5806), History-Info (RFC 7044), both or not at all. Phones are
 	// told by Diversion, whatever stands here.
 	RedirectingNumbers RedirectingNumbers `yaml:"redirectingNumbers" json:"redirectingNumbers,omitempty"`
+	// Which phones are told of waiting messages (RFC 3842). All: every phone that shows the line, by its subscription or without one.
+	// Subscribed: only those that have subscribed.
+	MessageWaiting MessageWaiting `yaml:"messageWaiting" json:"messageWaiting,omitempty"`
 	// Registration lifetime granted to a phone that asks for more. Default: 1h.
 	RegisterExpires Duration `yaml:"registerExpires" json:"registerExpires,omitempty"`
 	// Shortest registration lifetime accepted, else 423 Interval Too Brief. Default: 1m.

@@ -120,6 +120,9 @@ type Cluster struct {
 	// Whether a relay of ours may convert between SRTP and RTP where an encrypted device talks to one that takes plain
 	// RTP only. Refused: such a call gets 488. Allowed is listed by `show exceptions`.
 	MediaConversion MediaConversion `yaml:"mediaConversion" json:"mediaConversion,omitempty"`
+	// Whose numbers those may see who share a line or have a busy lamp with pickup on it; other watchers see no numbers at all. All:
+	// everybody the line talks to. Internal: not who comes in or is reached by a trunk. None: nobody.
+	LampIdentities LampIdentities `yaml:"lampIdentities" json:"lampIdentities,omitempty"`
 	// Digest of the signatures on trust lists and configuration files. SHA-1 is for phones and tools that read nothing
 	// better; listed by `show exceptions`. A change publishes new lists.
 	FileSignature FileSignature `yaml:"fileSignature" json:"fileSignature,omitempty"`

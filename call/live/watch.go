@@ -51,7 +51,7 @@ func (h *Host) Watch(buffer int, kinds ...call.EventKind) *Watcher {
 }
 
 // Collect starts a watcher without a goroutine of its own: it keeps its notes until Take, and nobody is woken for them. It is for who
-// wants them by the hundred, now and then.
+// wants them by the hundred, now and then; Ready says when there are some.
 func (h *Host) Collect(buffer int, kinds ...call.EventKind) *Watcher {
 	w := &Watcher{host: h, limit: max(buffer, 1), kinds: kinds, ready: make(chan struct{}, 1), quit: make(chan struct{})}
 	if h.post(entry{watch: w}) != nil {
@@ -68,6 +68,9 @@ func (w *Watcher) Take() []Note {
 	}
 	return batch
 }
+
+// Ready delivers a value when there is something to Take since the last time it was asked: for who wants to be woken, in its own time.
+func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 
 // Done is closed when the watcher or the host has ended; then Take returns what was left.
 func (w *Watcher) Done() <-chan struct{} { return w.quit }

@@ -32,6 +32,8 @@ type Phone struct {
 
 	mu      sync.Mutex
 	calls   map[dialogKey]*Call
+	watches map[dialogKey]*Subscription
+	mails   mailbox
 	flow    *transport.Flow // of the registration, or of the last call
 	reg     registration
 	change  chan struct{} // closed and replaced when something changed
@@ -53,7 +55,7 @@ func Start(ctx context.Context, cfg Config) (*Phone, error) {
 	}
 	p := &Phone{
 		cfg: cfg, hop: endpoint.Hop{Network: cfg.Network, Addr: addr}, incoming: make(chan *Call, 16),
-		calls: map[dialogKey]*Call{}, change: make(chan struct{}),
+		calls: map[dialogKey]*Call{}, watches: map[dialogKey]*Subscription{}, change: make(chan struct{}),
 	}
 	if cfg.DigestUser != "" {
 		p.digest = sip.NewDigestClient(sip.Credentials{User: cfg.DigestUser, Password: cfg.Password, AllowMD5: cfg.DigestMD5})
@@ -292,6 +294,8 @@ func (p *Phone) Request(tx *endpoint.ServerTx, m *sip.Message) {
 	if tag := m.ToTag(); tag != "" {
 		if c := p.find(m.CallID(), tag); c != nil {
 			c.step(dialog.Request{Tx: tx, Msg: m})
+		} else if w := p.watch(m.CallID(), tag); w != nil {
+			w.step(dialog.Request{Tx: tx, Msg: m})
 		} else if m.Method() != sip.ACK {
 			_ = tx.Reply(481, "")
 		}
@@ -301,6 +305,9 @@ func (p *Phone) Request(tx *endpoint.ServerTx, m *sip.Message) {
 	case sip.INVITE:
 		p.ringing(tx, m)
 	case sip.NOTIFY:
+		if p.mail(tx, m) {
+			return
+		}
 		_ = tx.Reply(200, "")
 		if p.cfg.Resync != nil {
 			p.cfg.Resync(m.Header("Event"))
@@ -327,8 +334,12 @@ func (p *Phone) Cancelled(tx *endpoint.ServerTx) {
 // Response implements endpoint.User.
 func (p *Phone) Response(tx *endpoint.ClientTx, m *sip.Message) {
 	p.used(tx.Flow())
-	if c, ok := tx.Tag.(*Call); ok {
-		c.step(dialog.Response{Msg: m})
+	switch t := tx.Tag.(type) {
+	case *Call:
+		t.step(dialog.Response{Msg: m})
+		return
+	case *Subscription:
+		t.step(dialog.Response{Msg: m})
 		return
 	}
 	p.registered(tx, m)
@@ -337,6 +348,10 @@ func (p *Phone) Response(tx *endpoint.ClientTx, m *sip.Message) {
 // Failed implements endpoint.User.
 func (p *Phone) Failed(tx *endpoint.ClientTx, err error) {
 	req := tx.Request()
+	if w, ok := tx.Tag.(*Subscription); ok {
+		w.step(dialog.Failed{Method: req.Method(), Seq: req.CSeq().Seq, Status: 503})
+		return
+	}
 	c, ok := tx.Tag.(*Call)
 	if !ok {
 		p.registerFailed(err)
@@ -356,6 +371,8 @@ func (p *Phone) Posted(_ string, v any) {
 		v.call.obey(v)
 	case callTick:
 		v.call.tick()
+	case subscriptionStep:
+		v.w.step(v.in)
 	case registerNow:
 		p.register(p.cfg.Expires)
 	case unregister:

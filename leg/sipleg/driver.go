@@ -107,8 +107,8 @@ func (d *Driver) byTag(callID, tag string) *leg {
 
 // index makes a leg findable.
 func (d *Driver) index(l *leg) {
-	l.key = dialogKey{l.callID, l.ses.DialogID().Local}
 	d.mu.Lock()
+	l.key = dialogKey{l.callID, l.ses.DialogID().Local}
 	d.byLeg[l.id] = l
 	d.byDialog[l.key] = l
 	d.mu.Unlock()
@@ -145,6 +145,22 @@ func (d *Driver) CallID(id call.LegID) string {
 		return l.callID
 	}
 	return ""
+}
+
+// Dialog names the dialog of a leg as a Replaces header field must name it (RFC 3891, 3): its to-tag is Local, its from-tag Remote.
+// ok is false while the peer has no tag yet, and for a leg without a dialog.
+func (d *Driver) Dialog(id call.LegID) (name dialog.ID, ok bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	l := d.byLeg[id]
+	if l == nil || l.key.tag == "" {
+		return dialog.ID{}, false
+	}
+	remote := l.remoteTag.Load()
+	if remote == nil || *remote == "" {
+		return dialog.ID{}, false
+	}
+	return dialog.ID{CallID: l.key.callID, Local: l.key.tag, Remote: *remote}, true
 }
 
 // Legs is the number of dialogs the driver has.

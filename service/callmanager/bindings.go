@@ -59,6 +59,7 @@ type registered struct {
 	bindings []binding         // all of this address of record, for the 200
 	left     []*transport.Flow // connections on which the same phone was reached before, and nobody is any more
 	was, is  bool
+	anew     bool // a contact is new here, or is reached by another connection: the phone may have started over
 }
 
 // register applies a REGISTER from the device for one address of record, all contacts or none. RFC 3261, 10.3 steps 6 to 8.
@@ -75,9 +76,16 @@ func (t *bindings) register(now time.Time, device, aor string, m *sip.Message, f
 	for _, b := range next {
 		if b.aor == aor {
 			out.bindings = append(out.bindings, *b)
+			out.anew = out.anew || !slices.ContainsFunc(old, b.renews)
 		}
 	}
 	return out, nil
+}
+
+// renews says whether a binding is an older one refreshed: same phone, same connection, no restart between (RFC 3261, 10.2: a user
+// agent uses one Call-ID for all its registrations during a boot cycle).
+func (b *binding) renews(o *binding) bool {
+	return b == o || o.aor == b.aor && o.flow == b.flow && o.callID == b.callID && sameContact(o.contact, b.contact)
 }
 
 // left lists the connections that a phone has replaced by this one. RFC 5626, 6: the same instance and reg-id on another flow

@@ -23,9 +23,10 @@ type notice struct {
 }
 
 // notify sends a phone a NOTIFY.
-func (s *Service) notify(b binding, n notice) { s.notifyTag(b, n, nil) }
+func (s *Service) notify(b binding, n notice) { _ = s.notifyTag(b, n, nil) }
 
-func (s *Service) notifyTag(b binding, n notice, tag any) {
+// notifyTag sends it with a tag for its answer. What could not be sent is in the trace.
+func (s *Service) notifyTag(b binding, n notice, tag any) error {
 	req := sip.NewRequest(sip.NOTIFY, b.contact.URI)
 	own := sip.URI{Scheme: "sip", User: sip.EscapeUser(b.aor), Host: s.site.Load().Cluster().Domain}
 	req.SetFrom(sip.Address{URI: own, Params: sip.Params{{Name: "tag", Value: s.token()}}})
@@ -41,7 +42,9 @@ func (s *Service) notifyTag(b binding, n notice, tag any) {
 	}
 	if _, err := s.ep.RequestTag(req, endpoint.Target{Flow: b.flow}, tag); err != nil {
 		s.note(b.device, "NOTIFY could not be sent: "+err.Error())
+		return err
 	}
+	return nil
 }
 
 // tell lets a phone know that it should look at its configuration again (apply), register again (restart) or start over
@@ -52,7 +55,7 @@ func (s *Service) tell(b binding, action bus.Action) {
 		word := map[bus.Action]string{bus.ActionApply: "apply-config", bus.ActionRestart: "restart", bus.ActionReset: "reset"}[action]
 		n = notice{"service-control", "text/plain", []byte(fmt.Sprintf("action=%s\r\nRegisterCallId={%s}\r\nConfigVersionStamp={%d}\r\n", word, b.callID, s.site.Load().Revision()))}
 	}
-	s.notifyTag(b, n, tidings{b.device})
+	_ = s.notifyTag(b, n, tidings{b.device})
 }
 
 // moved lists the registrations of phones that must come another way under the next configuration than under the present one:

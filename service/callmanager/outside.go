@@ -8,7 +8,9 @@ import (
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/leg/sipleg"
+	"github.com/locktone/locktone/wire/mwi"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
 	"github.com/locktone/locktone/wire/sip/transport"
@@ -99,8 +101,7 @@ func (o outside) Request(tx *endpoint.ServerTx, m *sip.Message) {
 		o.s.trunkAsks(tx, m, "REFER outside a call", "acceptOutOfDialogRefer",
 			func(p config.SIPTrunkSecurityProfile) bool { return p.AcceptOutOfDialogRefer }, o.s.clickToDial)
 	case sip.SUBSCRIBE:
-		// RFC 6665, 7.2.1: an event package that is not known is 489, with those that are.
-		o.s.answer(tx, m, &refusal{status: 489, why: "event package " + m.Header("Event") + " is not offered here", header: []sip.Field{{Name: "Allow-Events", Value: "refer"}}})
+		o.s.subscribe(tx, m)
 	default:
 		o.s.answer(tx, m, &refusal{status: 405, header: []sip.Field{{Name: "Allow", Value: o.s.screen.Allow()}}})
 	}
@@ -117,20 +118,38 @@ func (o outside) Response(tx *endpoint.ClientTx, m *sip.Message) {
 		}
 		o.s.pinged(p, m.Status(), nil)
 	}
-	if t, ours := tx.Tag.(tidings); ours && m.IsSuccess() {
-		o.s.news.arrived(t.device)
+	if !m.IsFinal() {
+		return
+	}
+	switch t := tx.Tag.(type) {
+	case tidings:
+		if m.IsSuccess() {
+			o.s.news.arrived(t.device)
+		}
+	case notified:
+		t.answered(m)
+	case mailboxMail:
+		o.s.heardMailbox(t, m.Status())
 	}
 }
 
 // Failed implements endpoint.User.
 func (o outside) Failed(tx *endpoint.ClientTx, err error) {
-	if p, ours := tx.Tag.(*ping); ours {
-		o.s.pinged(p, 0, err)
+	switch t := tx.Tag.(type) {
+	case *ping:
+		o.s.pinged(t, 0, err)
+	case notified:
+		t.failed(err)
+	case mailboxMail:
+		o.s.heardMailbox(t, 0)
 	}
 }
 
 // Posted implements endpoint.User.
 func (o outside) Posted(_ string, v any) {
+	if o.s.subscriptionPosted(v) {
+		return
+	}
 	if due, ours := v.(pingDue); ours {
 		o.s.ping(due)
 	}
@@ -147,12 +166,12 @@ func (s *Service) options(tx *endpoint.ServerTx, m *sip.Message) {
 	res.Set("Allow", s.screen.Allow())
 	res.Set("Accept", "application/sdp")
 	res.Set("Supported", strings.Join(extensions, ", "))
-	res.Set("Allow-Events", "refer")
+	res.Set("Allow-Events", allowEvents)
 	s.respond(tx, res)
 }
 
 // trunkAsks lets a trunk's peer ask for something outside of calls that its profile may allow; allowed names the setting.
-func (s *Service) trunkAsks(tx *endpoint.ServerTx, m *sip.Message, what, setting string, allowed func(config.SIPTrunkSecurityProfile) bool, do func(*endpoint.ServerTx, *sip.Message)) {
+func (s *Service) trunkAsks(tx *endpoint.ServerTx, m *sip.Message, what, setting string, allowed func(config.SIPTrunkSecurityProfile) bool, do func(*endpoint.ServerTx, *sip.Message, *directory.Trunk)) {
 	t, refused := s.trunkFor(tx.Flow())
 	if refused == nil {
 		refused = s.trunkDigest(m, t)
@@ -163,12 +182,17 @@ func (s *Service) trunkAsks(tx *endpoint.ServerTx, m *sip.Message, what, setting
 	case !allowed(t.Security):
 		s.answer(tx, m, forbidden(fmt.Sprintf("trunk %s does not accept %s (SIP trunk security profile %s, %s)", t.Name, what, orDefault(t.SecurityProfile), setting)))
 	default:
-		do(tx, m)
+		do(tx, m, t)
 	}
 }
 
 // relayNotify passes a NOTIFY on to every phone that shows the number it is for, as a NOTIFY of our own.
-func (s *Service) relayNotify(tx *endpoint.ServerTx, m *sip.Message) {
+// What it says of messages is kept, and told them from there.
+func (s *Service) relayNotify(tx *endpoint.ServerTx, m *sip.Message, t *directory.Trunk) {
+	if event, _ := m.Event(); event.Package == mwi.Event {
+		s.messageNotify(tx, m, t)
+		return
+	}
 	user, err := sip.Unescape(m.RequestURI().User)
 	devices := s.site.Load().meant(user)
 	if err != nil || len(devices) == 0 {

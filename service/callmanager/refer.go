@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/dialog"
 	"github.com/locktone/locktone/wire/sip/endpoint"
@@ -12,7 +13,7 @@ import (
 
 // clickToDial obeys a REFER outside a dialog (RFC 3515, 2.4.2): the number of the Request-URI calls the one in Refer-To. The
 // phone rings first, and the peer is told how it began.
-func (s *Service) clickToDial(tx *endpoint.ServerTx, m *sip.Message) {
+func (s *Service) clickToDial(tx *endpoint.ServerTx, m *sip.Message, _ *directory.Trunk) {
 	to, ok := m.ReferTo()
 	if !ok || to.Method != sip.INVITE || !to.Address.URI.IsSIP() {
 		s.answer(tx, m, &refusal{status: 400, why: "Refer-To must hold one SIP address to call"})

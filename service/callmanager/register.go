@@ -43,6 +43,15 @@ func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
 	s.respond(tx, s.registeredAnswer(m, done))
 	s.wakeSweeper()
 	s.back(d.Name)
+	switch {
+	case done.was && !done.is:
+		s.deviceGone([]string{d.Name})
+	case done.anew:
+		s.deviceBack(d.Name)
+	}
+	if done.is {
+		s.reconcile(d.Name, aor, done.anew)
+	}
 }
 
 // refusedRegister answers and remembers why, for `show registrations`.
@@ -79,6 +88,7 @@ func (s *Service) reachable(device string, was, is bool) {
 		what = "registered"
 	}
 	s.note(device, what)
+	s.deviceChanged(device)
 }
 
 // unreachable tells the engine of devices that went without saying so.
@@ -100,7 +110,9 @@ func (s *Service) sweep() {
 		}
 		select {
 		case <-timer.C:
-			s.unreachable(s.bindings.expire(s.now()))
+			gone := s.bindings.expire(s.now())
+			s.unreachable(gone)
+			s.deviceGone(gone)
 		case <-s.sweeper:
 		case <-s.ctx.Done():
 			return

@@ -58,6 +58,12 @@ type Config struct {
 type Store interface {
 	Site(ctx context.Context) (store.Snapshot, error)
 	Watch(ctx context.Context) <-chan store.Snapshot
+	Documents(collection string) *store.Documents
+	Records
+}
+
+// Records keeps what is known of calls that are over.
+type Records interface {
 	AppendCalls(ctx context.Context, records ...store.CallRecord) error
 	AppendLegs(ctx context.Context, records ...store.LegRecord) error
 	PruneCalls(ctx context.Context, before time.Time, limit int) (removed int64, err error)
@@ -100,6 +106,10 @@ type Service struct {
 	pingSeq    atomic.Uint32
 	troubles   troubles // what the status shows
 	news       news
+
+	lamps         lamps
+	subscriptions subscriptions
+	mailboxes     mailboxes
 }
 
 // Start starts a call manager with the configuration that is in the store. It returns when it listens.
@@ -124,6 +134,9 @@ func (s *Service) start(ctx context.Context) error {
 		return err
 	}
 	s.site.Store(newSite(snapshot.Revision.Number, snapshot.Site))
+	if err := s.mailboxes.load(ctx, s.cfg.Store.Documents(mailboxCollection)); err != nil {
+		return err
+	}
 	if err := s.assemble(); err != nil {
 		return err
 	}
@@ -138,6 +151,8 @@ func (s *Service) start(ctx context.Context) error {
 	s.run(s.sweep)
 	s.run(s.recordCalls)
 	s.run(s.pruneRecords)
+	s.run(s.followSettings)
+	s.run(s.keepMailboxes)
 	return nil
 }
 
@@ -193,11 +208,14 @@ func (s *Service) use(snapshot store.Snapshot) error {
 	if err := s.host.Configure(compiled); err != nil {
 		return err
 	}
+	next.take(compiled)
 	before := s.site.Swap(next)
 	for _, b := range moved(s.bindings.all(), before, next) {
 		s.tell(b, bus.ActionApply) // while it can still be reached where it is
 	}
 	s.unreachable(s.bindings.drop(s.now(), func(b *binding) bool { return !next.still(b) }))
+	s.mailboxes.forget(next)
+	s.reviewSubscriptions()
 	if err := s.listen(next); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package callmanager
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -23,11 +24,35 @@ type site struct {
 	trunks   map[string]*sipleg.Profile     // by trunk name
 
 	recordings recordings
+
+	byLine   map[call.LineID]*directory.Line
+	compiled *call.Config    // what the engine works with
+	private  map[string]bool // devices that hide their calls, unless their users say otherwise
+}
+
+// take completes the site with what the engine works with.
+func (s *site) take(c *call.Config) {
+	s.compiled, s.private = c, map[string]bool{}
+	for _, d := range c.Site().Devices {
+		if d.Private {
+			s.private[d.Name] = true
+		}
+	}
+}
+
+// lineID is how the engine calls a line.
+func lineID(l *directory.Line) call.LineID {
+	return call.LineID{Number: plainNumber(l.Number), Partition: l.Partition}
+}
+
+// shows says whether a device has the line.
+func shows(d *directory.Device, id call.LineID) bool {
+	return slices.ContainsFunc(d.Appearances, func(a *directory.Appearance) bool { return lineID(a.Line) == id })
 }
 
 func newSite(revision int64, c *config.Site) *site {
 	s := &site{Directory: directory.Compile(revision, c), config: c, byNumber: map[string][]*directory.Device{},
-		legs: map[string]*sipleg.Profile{}, trunks: map[string]*sipleg.Profile{}}
+		legs: map[string]*sipleg.Profile{}, trunks: map[string]*sipleg.Profile{}, byLine: map[call.LineID]*directory.Line{}}
 	for _, d := range s.Devices() {
 		leg := legProfile(d.Name, d.Security.DeviceSecurityMode, false, d.SIP)
 		leg.Transfer, leg.Replaces, leg.SendAsserts = true, true, true
@@ -35,6 +60,9 @@ func newSite(revision int64, c *config.Site) *site {
 		for _, n := range numbers(d) {
 			s.byNumber[n] = append(s.byNumber[n], d)
 		}
+	}
+	for _, l := range s.Lines() {
+		s.byLine[lineID(l)] = l
 	}
 	for _, t := range s.Trunks() {
 		leg := legProfile(t.Name, t.Security.DeviceSecurityMode, true, t.SIP)

@@ -99,6 +99,10 @@ type (
 	}
 )
 
+// Repeat has a notifier tell its state once more: the subscriber may not have heard the last NOTIFY.
+type Repeat struct{}
+
+func (Repeat) input()      {}
 func (Subscribe) input()   {}
 func (Unsubscribe) input() {}
 func (Notify) input()      {}
@@ -138,6 +142,10 @@ func (s *Subscriber) Step(now time.Time, in Input) []Output {
 	switch in := in.(type) {
 	case Subscribe:
 		s.subscribe(in)
+	case Refresh:
+		if s.state == SubPending || s.state == SubActive {
+			s.again(s.cfg.expires())
+		}
 	case Unsubscribe:
 		if s.state == SubPending || s.state == SubActive {
 			s.again(0)
@@ -350,6 +358,9 @@ func (n *Notifier) Step(now time.Time, in Input) []Output {
 		n.subscribe(in)
 	case Notify:
 		n.set(in)
+	case Repeat:
+		n.dirty = n.state == SubPending || n.state == SubActive
+		n.flush()
 	case Response:
 		n.response(in.Msg.CSeq().Seq, in.Msg.Status())
 	case Failed:
@@ -426,7 +437,9 @@ func (n *Notifier) open(in Request) bool {
 
 func (n *Notifier) respond(tx any, m *sip.Message, status int) *sip.Message {
 	res := sip.NewResponse(m, status, "")
-	res.SetToTag(n.Local.Tag())
+	if tag := n.Local.Tag(); tag != "" { // a SUBSCRIBE that is refused makes no dialog
+		res.SetToTag(tag)
+	}
 	if n.cfg.Agent != "" {
 		res.Set("Server", n.cfg.Agent)
 	}

@@ -215,6 +215,25 @@ func TestNotifierCoalesces(t *testing.T) {
 	p.want("NOTIFY active;expires=3600", `told "4", active`)
 }
 
+// A subscriber that lost its connection is told again what it may have missed.
+func TestNotifierRepeats(t *testing.T) {
+	p := newPair(t, nil)
+	p.notifier(Repeat{})
+	p.want()
+	p.start()
+	p.log = nil
+	p.dropN = true
+	p.notifier(Notify{Body: []byte("2"), ContentType: "text/plain"})
+	p.notifier(Failed{Method: sip.NOTIFY, Seq: p.not.flight, Status: 500})
+	p.dropN = false
+	p.notifier(Repeat{})
+	p.want("NOTIFY active;expires=3600", "NOTIFY active;expires=3600", `told "2", active`)
+	p.subscriber(Unsubscribe{})
+	p.log = nil
+	p.notifier(Repeat{})
+	p.want()
+}
+
 // RFC 6665, 4.2.2: 481 to a NOTIFY ends the subscription.
 func TestNotifierEndsOn481(t *testing.T) {
 	p := newPair(t, nil)
