@@ -69,6 +69,7 @@ type Profile struct {
 	TrustAsserts bool // P-Asserted-Identity of the peer counts, and it is told restricted identities (RFC 3325)
 	SendAsserts  bool // P-Asserted-Identity is sent
 	NoInfoDigits bool // digits are not sent by INFO: the peer does not know it
+	Redirections Redirections
 	// Authorize answers a 401 or 407 of the peer; see dialog.Config.
 	Authorize func(challenge, next *sip.Message) bool
 }

@@ -91,12 +91,8 @@ func (l *leg) toAddress(w Way) sip.Address {
 // inviteHeaders are what our INVITE says beside the dialog.
 func (l *leg) inviteHeaders() []dialog.Header {
 	r := l.ring
-	headers := l.asserts(r.Calling)
-	for i := len(r.Redirecting) - 1; i >= 0; i-- { // RFC 5806, 5: the latest diversion is the topmost
-		d := sip.Diversion{Address: l.address(r.Redirecting[i].From), Reason: r.Redirecting[i].Reason.String(), Counter: 1}
-		headers = append(headers, dialog.Header{Name: "Diversion", Value: d.String()})
-	}
-	return headers
+	headers := append(l.asserts(r.Calling), l.redirected()...)
+	return append(headers, l.alerting()...)
 }
 
 // asserts is the asserted identity for a peer (RFC 3325, 9.1), nil where its profile wants none.
@@ -109,58 +105,6 @@ func (l *leg) asserts(id call.Identity) []dialog.Header {
 		h = append(h, dialog.Header{Name: "Privacy", Value: "id"})
 	}
 	return h
-}
-
-// redirections reads the diversions of an INVITE, oldest first (RFC 5806); History-Info where there is no Diversion
-// (RFC 7044).
-func redirections(m *sip.Message) []call.Redirection {
-	var out []call.Redirection
-	list := m.Diversions()
-	for i := len(list) - 1; i >= 0; i-- {
-		d := list[i]
-		var why call.RedirectReason
-		_ = why.UnmarshalText([]byte(d.Reason)) // an unknown word is an unknown reason
-		out = append(out, call.Redirection{Reason: why, From: call.Identity{
-			Number: cloneString(number(d.Address.URI)), Display: cloneString(d.Address.Display)}})
-	}
-	if out != nil {
-		return out
-	}
-	return history(m)
-}
-
-func history(m *sip.Message) []call.Redirection {
-	var out []call.Redirection
-	entries := m.HistoryInfo()
-	for i := range entries {
-		if i == len(entries)-1 { // the last entry is where the call goes now
-			break
-		}
-		e := entries[i]
-		cause := e.Reason.Cause // RFC 7044, 5: why the call did not stay with this entry
-		if cause == 0 {         // RFC 4458, 2: or the next target says so
-			text, _ := entries[i+1].Address.URI.Params.Get("cause")
-			cause, _ = strconv.Atoi(text)
-		}
-		out = append(out, call.Redirection{Reason: historyReason(cause), From: call.Identity{
-			Number: cloneString(number(e.Address.URI)), Display: cloneString(e.Address.Display)}})
-	}
-	return out
-}
-
-// historyReason: RFC 4458 and RFC 7044: the status that made the call go on.
-func historyReason(status int) call.RedirectReason {
-	switch status {
-	case 302:
-		return call.RedirectAlways
-	case 486:
-		return call.RedirectBusy
-	case 408, 480:
-		return call.RedirectNoAnswer
-	case 503:
-		return call.RedirectUnavailable
-	}
-	return call.RedirectUnknown
 }
 
 // noSession is the null UUID of RFC 7989, 6.

@@ -43,7 +43,7 @@ func (l *leg) setup(o dialog.Output) {
 	l.note(m)
 	s := call.Setup{
 		Leg: l.id, Device: l.target.Device, Line: l.target.Line, Trunk: l.target.Trunk, Called: l.target.Called,
-		Calling: l.calling(m), Redirecting: redirections(m), GlobalID: l.globalID,
+		Calling: l.calling(m), Redirecting: l.redirections(m), GlobalID: l.globalID,
 	}
 	if hops, ok := m.MaxForwards(); ok {
 		s.Hops, s.NoHops = hops, hops == 0

@@ -204,7 +204,9 @@ func TestDiversionAndHistory(t *testing.T) {
 		}, []string{"2003 unconditional"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, _, a, b := bridge(t, nil)
+			_, _, a, b := bridge(t, func(cs *call.Site, x *phonetest.Exchange) {
+				x.AddDevice(phonetest.Device(1), cs.Lines[0].ID).Redirections.Trusted = true
+			})
 			reqs, _ := record(b)
 			inv := a.invite("1002", offer(30000))
 			for _, f := range c.fields {

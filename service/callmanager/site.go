@@ -71,9 +71,18 @@ func newSite(revision int64, c *config.Site) *site {
 		}
 		leg.Transfer, leg.Replaces = true, t.Security.AcceptReplaces
 		leg.TrustAsserts, leg.SendAsserts = t.Security.DeviceSecurityMode != config.NonSecure, true
+		leg.Redirections = redirections(t)
 		s.trunks[t.Name] = leg
 	}
 	return s
+}
+
+// redirections say how a trunk's peer is told which way calls came, and whether it is believed.
+func redirections(t *directory.Trunk) sipleg.Redirections {
+	how := t.SIP.RedirectingNumbers
+	return sipleg.Redirections{Trusted: t.AcceptRedirectingNumbers, Party: sipleg.RedirectingParty(t.RedirectingParty),
+		NoDiversion: how == config.RedirectingNone || how == config.RedirectingHistoryInfo,
+		History:     how == config.RedirectingBoth || how == config.RedirectingHistoryInfo}
 }
 
 // legProfile is what the SIP driver must know. Keys in SDP need a signalling path that nobody else can read: only an

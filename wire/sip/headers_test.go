@@ -76,6 +76,20 @@ func TestHistoryInfo(t *testing.T) {
 	equal(t, "second", h[1].Index+" "+h[1].Kind+" "+h[1].RC+" "+h[1].Reason.String(), "1.2 mp 1 SIP;cause=486")
 }
 
+func TestHistoryInfoWritten(t *testing.T) {
+	at := func(user string) Address { return Address{URI: URI{Scheme: "sip", User: user, Host: "a"}} }
+	list := []HistoryEntry{{Address: at("1"), Index: "1", Reason: Reason{Protocol: "SIP", Cause: 486, Text: "a;b?"}, Privacy: "history"},
+		{Address: at("2"), Index: "1.1", Kind: "mp", RC: "1"}}
+	m := NewRequest(INVITE, URI{Scheme: "sip", Host: "a"})
+	for _, e := range list {
+		m.Add("History-Info", e.String())
+	}
+	h := m.HistoryInfo()
+	if len(h) != 2 || h[0].Reason != list[0].Reason || h[0].Privacy != "history" || h[0].Index != "1" || h[1].Kind != "mp" || h[1].RC != "1" || h[1].Index != "1.1" {
+		t.Fatalf("%q came back as %+v", m.Headers("History-Info"), h)
+	}
+}
+
 func TestBinding(t *testing.T) {
 	a, err := ParseAddress(`<sip:1@192.0.2.1;ob>;expires=99999999999;q=0.7;+sip.instance="<urn:uuid:1>";reg-id=1`)
 	if err != nil {

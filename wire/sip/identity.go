@@ -89,6 +89,23 @@ func (m *Message) HistoryInfo() []HistoryEntry {
 	return all
 }
 
+// String is the header field value.
+func (e HistoryEntry) String() string {
+	a := e.Address
+	for _, h := range []Param{{"Reason", e.Reason.String()}, {"Privacy", e.Privacy}} {
+		if h.Value != "" {
+			a.URI.Headers = a.URI.Headers.With(h.Name, EscapeHeader(h.Value))
+		}
+	}
+	if e.Index != "" {
+		a.Params = a.Params.With("index", e.Index)
+	}
+	if e.Kind != "" {
+		a.Params = a.Params.With(e.Kind, e.RC)
+	}
+	return a.String()
+}
+
 func uriHeader(u URI, name string) string {
 	text, _ := u.Headers.Get(name)
 	return text
