@@ -23,6 +23,9 @@ type Ring struct {
 	GlobalID string `json:"global_id,omitempty"`
 	// AutoAnswer asks the phone to answer by itself (Call-Info answer-after=0, RFC 5373 in spirit).
 	AutoAnswer bool `json:"auto_answer,omitempty"`
+	// Lock is how well the call will be protected if this leg answers, as far as that is up to the call: the driver may know that its way
+	// to the phone is weaker, and then tells the phone that. LockUnknown where it is not settled.
+	Lock Lock `json:"lock,omitempty"`
 	// Quiet asks the phone not to ring aloud (call waiting tone, do not disturb with the ringer off): Alert-Info.
 	Quiet bool `json:"quiet,omitempty"`
 }
@@ -46,6 +49,8 @@ type Answer struct {
 	Leg       LegID    `json:"leg"`
 	Connected Identity `json:"connected,omitzero"`
 	Media     Media    `json:"media,omitzero"`
+	// Lock is how well the call is protected with this answer.
+	Lock Lock `json:"lock,omitempty"`
 }
 
 // Confirm ends a three-step exchange (ACK with the answer) after Answered or ReofferAnswered brought an offer.

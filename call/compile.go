@@ -20,7 +20,8 @@ type Config struct {
 	parks   map[string]*ParkRange
 	pickups map[string]*PickupGroup
 	hunts   map[string]*Hunt
-	members map[LineID]bool  // lines that are in a hunt group
+	members map[LineID]bool // lines that are in a hunt group
+	meets   map[string]*MeetMe
 	first   map[string]*Line // device -> the line of its first appearance
 }
 
@@ -34,6 +35,7 @@ func (s Site) Compile() (*Config, error) {
 		trunks: make(map[string]*Trunk, len(s.Trunks)), lists: make(map[string]*RouteList, len(s.RouteLists)),
 		parks: make(map[string]*ParkRange, len(s.Parks)), pickups: make(map[string]*PickupGroup, len(s.PickupGroups)),
 		applets: make(map[string]*Applet, len(s.Applets)), first: make(map[string]*Line, len(s.Devices)), hunts: make(map[string]*Hunt, len(s.Hunts)), members: map[LineID]bool{},
+		meets: make(map[string]*MeetMe, len(s.MeetMes)),
 	}
 	errs = append(errs, index("device", c.devices, s.Devices, func(d *Device) string { return d.Name })...)
 	errs = append(errs, index("trunk", c.trunks, s.Trunks, func(t *Trunk) string { return t.Name })...)
@@ -41,6 +43,7 @@ func (s Site) Compile() (*Config, error) {
 	errs = append(errs, index("applet", c.applets, s.Applets, func(a *Applet) string { return a.Name })...)
 	errs = append(errs, index("park range", c.parks, s.Parks, func(p *ParkRange) string { return p.Name })...)
 	errs = append(errs, index("pickup group", c.pickups, s.PickupGroups, func(g *PickupGroup) string { return g.Name })...)
+	errs = append(errs, index("meet-me conference", c.meets, s.MeetMes, func(m *MeetMe) string { return m.Name })...)
 	errs = append(errs, index("line", c.lines, s.Lines, func(l *Line) LineID { return l.ID })...)
 	errs = append(errs, index("hunt pilot", c.hunts, s.Hunts, func(h *Hunt) string { return h.Name })...)
 	errs = append(errs, c.checkLines()...)
@@ -170,6 +173,8 @@ func (c *Config) checkPlan() (errs []error) {
 			ok = c.applets[p.To] != nil
 		case dialplan.ToPark:
 			ok = c.parks[p.To] != nil
+		case dialplan.ToMeetMe:
+			ok = c.meets[p.To] != nil
 		case dialplan.ToFeature:
 			ok = isFeature(p.To)
 		case dialplan.ToHunt:
@@ -249,6 +254,7 @@ func (p Policy) routeTimeout() time.Duration { return orDefault(p.RouteTimeout, 
 func (p Policy) maxHops() int                { return orDefault(p.MaxHops, 70) }
 func (p Policy) maxRedirections() int        { return orDefault(p.MaxRedirections, 12) }
 func (p Policy) maxReminders() int           { return orDefault(p.MaxReminders, 10) }
+func (p Policy) maxParties() int             { return orDefault(p.MaxParties, 64) }
 func (p Policy) music() string               { return orDefault(p.Music, SourceMusic) }
 
 func orDefault[T comparable](v, def T) T {

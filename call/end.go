@@ -16,6 +16,8 @@ func (e *Engine) drop(l *Leg, cause Cause, release bool) {
 		e.forget(l)
 	}
 	e.over(l, cause)
+	e.endRetry(l)
+	l.coming = feed{}
 	l.state, l.cause = LegIsDropped, cause
 	l.party.changed()
 	e.emit(LegDropped, l.party.call, l.party, l, cause)
@@ -68,7 +70,7 @@ func (e *Engine) dropParty(p *Party, cause Cause) {
 func (e *Engine) leave(p *Party, cause Cause) {
 	c := p.call
 	e.dropParty(p, cause)
-	if c.alone() {
+	if c.alone() || e.ends(c, p) {
 		e.hangUp(c, cause)
 	}
 }
@@ -84,6 +86,9 @@ func (e *Engine) hangUp(c *Call, cause Cause) {
 	e.stop(&c.retry)
 	e.stop(&c.duration)
 	delete(e.calls, c.id)
+	if c.room != nil {
+		delete(e.rooms, c.room.key)
+	}
 	c.ended, c.mix, c.view = true, nil, nil
 	e.emit(CallEnded, c, nil, nil, cause)
 }

@@ -43,6 +43,7 @@ type Engine struct {
 	trunks  map[string]*trunkState
 	slots   map[slot]*Party
 	turns   map[string]int // calls a group of a route list has had, by its name
+	rooms   map[string]*Call
 
 	lastCall  CallID
 	lastParty PartyID
@@ -87,6 +88,7 @@ func New() *Engine {
 		trunks:  map[string]*trunkState{},
 		slots:   map[slot]*Party{},
 		turns:   map[string]int{},
+		rooms:   map[string]*Call{},
 	}
 }
 

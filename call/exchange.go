@@ -31,6 +31,8 @@ type feed struct {
 	source string
 }
 
+func (f *feed) is(w feed) bool { return f != nil && *f == w }
+
 type feedKind uint8
 
 const (
@@ -39,41 +41,74 @@ const (
 	feedSource
 )
 
-// A flight is the one offer of a call that is on its way from one leg to another (or from a source of ours to a leg). A call
-// has at most one: everything else waits its turn, so that no offer is made of a state that is about to change.
+// A flight is the one offer of a call that is on its way from one leg to another. A call has at most one: what concerns two legs waits
+// its turn, so that no offer is made of a state that is about to change. Offers of our own sources concern one leg alone (Leg.coming):
+// any number of them may be open, so that a conference of sixteen comes up in the time of one exchange.
 type flight struct {
-	from      *Leg // whose offer it is, or who was asked for one (RFC 3725, flow I); nil for an offer of a source of ours
+	from      *Leg // whose offer it is, or who was asked for one (RFC 3725, flow I)
 	to        *Leg
-	want      feed // what to will hear, when from is nil
 	treatment Treatment
 }
 
 func (f *flight) idle() bool { return f.to == nil }
 
-// settle brings the media of a call from what is to what should be, one exchange at a time: first the offers that are owed an
-// answer, then the legs that hear something else than they should.
+// settle brings the media of a call from what is to what should be: first the offers that are owed an answer, then the legs that hear
+// something else than they should.
 func (e *Engine) settle(c *Call) {
-	for !c.ended && c.flight.idle() && e.settleOne(c) {
+	for {
+		for !c.ended && e.settleOne(c) {
+		}
+		if c.ended || !e.guardRoom(c) {
+			break
+		}
 	}
-	if !c.ended && c.flight.idle() {
-		e.noteMix(c)
+	if !c.ended {
+		e.settled(c)
 	}
+}
+
+// settled tells observers, and phones, what the settling has changed.
+func (e *Engine) settled(c *Call) {
+	mix := c.quiet() && e.noteMix(c)
+	lock := e.noteProtection(c)
+	if mix {
+		e.emit(MixChanged, c, nil, nil, CauseNone)
+	}
+	if lock {
+		e.emit(ProtectionChanged, c, nil, nil, CauseNone)
+		e.out.Events[len(e.out.Events)-1].Why = c.protection.Why
+	}
+	e.showLocks(c)
+}
+
+// quiet says whether no exchange is under way that is about to change who hears whom. Of a mixed call every state is worth telling.
+func (c *Call) quiet() bool {
+	if !c.flight.idle() {
+		return false
+	}
+	for _, p := range c.parties {
+		if l := p.activeLeg(); l != nil && l.coming.kind != feedNone && !c.mixed {
+			return false
+		}
+	}
+	return true
 }
 
 // settleOne takes one step; it says whether another one may be possible.
 func (e *Engine) settleOne(c *Call) bool {
+	e.noteConference(c)
 	if e.serveOwed(c, false) || e.serveOwed(c, true) {
 		return true
 	}
-	if c.retry.running() {
+	if c.retry.running() && !c.mixed {
 		return false
 	}
 	for _, p := range c.parties {
 		l := p.activeLeg()
-		if l == nil || l.oa != stable {
+		if l == nil || l.oa != stable || l.retry.running() {
 			continue
 		}
-		if w := e.want(l); w.kind != feedNone && w != l.hears && w != l.gaveUp && e.feed(l, w) {
+		if w := e.want(l); w.kind != feedNone && w != l.hears && !l.gaveUp.is(w) && e.feed(l, w) {
 			return true
 		}
 	}
@@ -97,7 +132,7 @@ func (e *Engine) serveOwed(c *Call, weAskedFor bool) bool {
 func (e *Engine) owed(l *Leg) bool {
 	switch l.oa {
 	case theyOffered, theyAsked, weOwe:
-		return l.active() || l.state == LegWaiting && (l.party.stay != nil || len(e.heard(l)) > 0)
+		return l.active() || l.state == LegWaiting && (l.party.stay != nil || l.party.call.room != nil || len(e.heard(l)) > 0)
 	}
 	return false
 }
@@ -125,9 +160,16 @@ func (e *Engine) want(l *Leg) feed {
 	if s := l.party.stay; s != nil {
 		return feed{kind: feedSource, source: s.source}
 	}
+	if l.party.call.focus {
+		return e.mixFor(l)
+	}
 	others := e.heard(l)
 	for _, o := range others {
-		if !o.party.held {
+		switch {
+		case o.party.held:
+		case l.party.call.mixed:
+			return e.mixFor(l)
+		default:
 			return feed{kind: feedPeer, peer: o.id}
 		}
 	}
@@ -138,6 +180,9 @@ func (e *Engine) want(l *Leg) feed {
 		if p != l.party && p.ringing() {
 			return feed{kind: feedSource, source: SourceRingback}
 		}
+	}
+	if l.party.call.room != nil {
+		return feed{kind: feedSource, source: e.config.site.Policy.music()}
 	}
 	return feed{}
 }
@@ -158,7 +203,9 @@ func (e *Engine) musicOf(holder *Leg) string {
 func (e *Engine) serve(l *Leg) bool {
 	w := e.want(l)
 	peer := e.legs[w.peer]
-	switch {
+	switch f := l.party.call.flight; {
+	case !f.idle() && (w.kind == feedPeer || f.from == l || f.to == l):
+		return false
 	case w.kind != feedPeer && l.oa == theyAsked:
 		return e.offerSource(l, w)
 	case w.kind != feedPeer:
@@ -190,7 +237,7 @@ func (e *Engine) feed(l *Leg, w feed) bool {
 		return e.offerSource(l, w)
 	}
 	peer := e.legs[w.peer]
-	if peer == nil || peer.oa != stable {
+	if peer == nil || peer.oa != stable || !l.party.call.flight.idle() {
 		return false
 	}
 	if l.party.call.tries%2 == 1 {
@@ -211,6 +258,9 @@ func (e *Engine) ask(from, to *Leg) bool {
 func (e *Engine) relay(from, to *Leg) bool {
 	c := from.party.call
 	m, cause := e.passOn(from, to)
+	if cause == CauseNone && m.Treatment == Source {
+		cause = SecurityMismatch // only the mixer could bring them together
+	}
 	if cause != CauseNone {
 		c.flight = flight{}
 		e.refuse(from, cause)
@@ -223,10 +273,10 @@ func (e *Engine) relay(from, to *Leg) bool {
 
 // refuse turns down an offer that can go nowhere.
 func (e *Engine) refuse(from *Leg, cause Cause) {
-	switch {
+	switch c := from.party.call; {
 	case from.oa == theyOffered && from.active():
 		e.reject(from, cause)
-	case from.replaces != nil:
+	case from.replaces != nil || c.mixed || c.room != nil:
 		e.leave(from.party, cause)
 	default:
 		e.hangUp(from.party.call, cause)
@@ -244,8 +294,9 @@ func (e *Engine) reject(l *Leg, cause Cause) {
 
 // offerSource offers a stream of ours to a leg.
 func (e *Engine) offerSource(l *Leg, w feed) bool {
-	l.party.call.flight = flight{to: l, want: w}
-	e.sendOffer(l, Media{Kind: KindOffer, Treatment: Source, Source: w.source, Dir: sourceDirection(w.source), Security: l.sourceSecurity()})
+	l.coming = w
+	e.sendOffer(l, Media{Kind: KindOffer, Treatment: Source, Source: w.source, Dir: sourceDirection(w.source), Security: e.sourceSecurity(l),
+		Focus: l.party.call.focus})
 	return true
 }
 
@@ -255,6 +306,9 @@ func (e *Engine) answerSource(l *Leg, w feed) {
 		w = feed{kind: feedSource, source: SourceSilence}
 	}
 	security, cause := offered(l)
+	if cause == CauseNone && security == RTP && e.sourceSecurity(l) == SRTP {
+		cause = SecurityMismatch
+	}
 	if cause != CauseNone {
 		e.refuse(l, cause)
 		return
@@ -262,10 +316,11 @@ func (e *Engine) answerSource(l *Leg, w feed) {
 	if security == SRTPOrRTP {
 		security = SRTP
 	}
-	e.sendAnswer(l, Media{Kind: KindAnswer, Treatment: Source, Ref: l.desc.Ref, Source: w.source, Dir: sourceDirection(w.source), Security: security})
-	l.hears = w
 	l.protect(security, false)
-	if l.replaces != nil { // it has its place, though nobody talks to it: the far end holds
+	e.sendAnswer(l, Media{Kind: KindAnswer, Treatment: Source, Ref: l.desc.Ref, Source: w.source, Dir: sourceDirection(w.source), Security: security,
+		Focus: l.party.call.focus})
+	l.hears = w
+	if l.replaces != nil { // it has its place, though nobody talks to it: the far end holds, or the mixer does
 		e.replaced(l)
 	}
 }
@@ -275,6 +330,9 @@ func sourceDirection(source string) Direction {
 	case SourceSilence:
 		return Inactive
 	case SourceRingback, SourceConfirmation:
+		return SendRecv
+	}
+	if isMix(source) {
 		return SendRecv
 	}
 	return SendOnly // music: RFC 3264, 8.4, the held party is told that it is
@@ -315,7 +373,10 @@ func (e *Engine) sendAnswer(l *Leg, m Media) {
 
 // answerCaller answers a leg that came in.
 func (e *Engine) answerCaller(l *Leg, m Media) {
-	e.tell(l, Answer{Leg: l.id, Connected: e.connected(l), Media: m})
+	if l.shown = LockUnknown; l.lock() != LockUnknown {
+		l.shown, _ = l.party.call.weakest(l)
+	}
+	e.tell(l, Answer{Leg: l.id, Connected: e.connected(l), Media: m, Lock: l.shown})
 	e.activate(l)
 }
 
@@ -332,10 +393,15 @@ func (e *Engine) described(l *Leg, d Desc) {
 		}
 	case (l.oa == weOffered || l.oa == awaitConfirm) && d.Kind == KindAnswer:
 		l.oa, l.desc = stable, d
-		if f.to == l {
+		switch {
+		case l.coming.kind != feedNone:
+			e.landSource(l)
+		case f.to == l:
 			c.flight = flight{}
 			e.land(f)
 		}
+	case l.oa == awaitConfirm && c.mixed:
+		e.leave(l.party, ProtocolError)
 	case l.oa == awaitConfirm:
 		e.hangUp(c, ProtocolError) // RFC 3261, 13.2.1: the ACK must carry the answer
 	case l.oa == weOffered || l.oa == weAsked:
@@ -346,22 +412,13 @@ func (e *Engine) described(l *Leg, d Desc) {
 // land ends a flight: its offer was answered.
 func (e *Engine) land(f flight) {
 	l := f.to
-	if f.from == nil {
-		l.hears = f.want
-		l.protect(l.desc.Security, false)
-		l.party.call.tries = 0
-		if l.replaces != nil {
-			e.replaced(l)
-		}
-		return
-	}
 	m, cause := e.passBack(f.from, l, f.treatment)
 	if cause != CauseNone {
 		e.hangUp(l.party.call, cause)
 		return
 	}
-	e.sendAnswer(f.from, m)
 	e.joined(f.from, l, m)
+	e.sendAnswer(f.from, m)
 	l.party.call.tries = 0
 	for _, l := range []*Leg{f.from, f.to} {
 		if l.replaces != nil {
@@ -370,14 +427,37 @@ func (e *Engine) land(f flight) {
 	}
 }
 
+// landSource ends an exchange of our own: the leg has answered the offer of a source.
+func (e *Engine) landSource(l *Leg) {
+	w := l.coming
+	l.coming, l.hears = feed{}, w
+	e.endRetry(l)
+	if l.downgraded() {
+		l.why = downgradedWhy
+		e.leave(l.party, SecurityMismatch)
+		return
+	}
+	l.protect(l.desc.Security, false)
+	if isMix(w.source) {
+		e.setHeld(l, !l.desc.Dir.Receives()) // a phone that has the call on hold says so again
+	}
+	if l.replaces != nil {
+		e.replaced(l)
+	}
+}
+
 // joined notes that two legs hear each other by what was just agreed.
 func (e *Engine) joined(a, b *Leg, m Media) {
 	a.hears = feed{kind: feedPeer, peer: b.id}
 	b.hears = feed{kind: feedPeer, peer: a.id}
-	a.gaveUp, b.gaveUp = feed{}, feed{}
+	a.gaveUp, b.gaveUp = nil, nil
 	anchored := m.Treatment == Anchored
 	a.protect(m.Security, anchored)
 	b.protect(b.desc.Security, anchored)
+	if !anchored { // their packets do not come by here any more
+		e.heardPackets(a, ProofNone, "")
+		e.heardPackets(b, ProofNone, "")
+	}
 }
 
 // protect notes what was agreed about the leg's media.
@@ -394,19 +474,21 @@ func (e *Engine) rejected(l *Leg, cause Cause) {
 	c := l.party.call
 	f := c.flight
 	l.oa = stable
+	if l.coming.kind != feedNone {
+		e.sourceRejected(l, cause)
+		return
+	}
 	if f.to != l && f.from != l {
 		return
 	}
 	c.flight = flight{}
 	switch {
-	case f.from == nil:
-		e.tryAgain(l, f.want, cause)
 	case f.from == l && f.to.oa == theyAsked:
 		e.refuseAsking(f.to, cause)
 	case f.from == l:
 		e.tryAgain(l, e.want(l), cause)
 	case f.from.oa == weOwe:
-		e.sendAnswer(f.from, silentAnswer(f.from))
+		e.sendAnswer(f.from, e.silentAnswer(f.from))
 		f.from.hears = feed{kind: feedSource, source: SourceSilence}
 		e.tryAgain(l, e.want(l), cause)
 	default:
@@ -423,24 +505,59 @@ func (e *Engine) refuseAsking(l *Leg, cause Cause) {
 	e.reject(l, cause)
 }
 
-func silentAnswer(l *Leg) Media {
-	return Media{Kind: KindAnswer, Treatment: Source, Ref: l.desc.Ref, Source: SourceSilence, Security: l.sourceSecurity()}
+func (e *Engine) silentAnswer(l *Leg) Media {
+	return Media{Kind: KindAnswer, Treatment: Source, Ref: l.desc.Ref, Source: SourceSilence, Security: e.sourceSecurity(l)}
 }
 
 // maxTries is how often an offer of ours is made again before it is given up.
 const maxTries = 3
 
-// tryAgain makes an offer of ours again after a while. RFC 3261, 14.1: who chose the Call-ID waits 2.1 to 4 s, the other
+// backOff is how long an offer of ours waits after a collision. RFC 3261, 14.1: who chose the Call-ID waits 2.1 to 4 s, the other
 // side up to 2 s, in steps of 10 ms; the leg's id stands in for the dice, so that a replay throws the same.
+func (l *Leg) backOff() time.Duration {
+	wait := time.Duration(l.id*37%190) * 10 * time.Millisecond
+	if !l.incoming {
+		wait += 2100 * time.Millisecond
+	}
+	return wait
+}
+
+// sourceRejected: the far end refused a source of ours. Who cannot be mixed has no place in a conference, and the others go on without it.
+func (e *Engine) sourceRejected(l *Leg, cause Cause) {
+	w := l.coming
+	l.coming = feed{}
+	if l.retry == nil {
+		l.retry = &retry{timer: timer{kind: timerRetry}}
+	}
+	l.retry.tries++
+	if cause == RequestPending && l.retry.tries <= maxTries {
+		l.retry.call = l.party.call
+		e.start(&l.retry.timer, l.backOff())
+		return
+	}
+	l.retry = nil
+	if isMix(w.source) {
+		l.why = "this phone refused the media of the conference"
+		e.leave(l.party, NotAcceptable)
+		return
+	}
+	l.gaveUp = &w
+}
+
+// endRetry: nothing is to be offered again.
+func (e *Engine) endRetry(l *Leg) {
+	if l.retry != nil {
+		e.stop(&l.retry.timer)
+		l.retry = nil
+	}
+}
+
+// tryAgain makes an offer of ours again after a while.
 func (e *Engine) tryAgain(l *Leg, w feed, cause Cause) {
 	c := l.party.call
 	c.tries++
 	if cause == RequestPending && c.tries <= maxTries || w.kind == feedPeer && c.tries < maxTries {
-		wait := time.Duration(l.id*37%190) * 10 * time.Millisecond
-		if !l.incoming {
-			wait += 2100 * time.Millisecond
-		}
-		e.start(&c.retry, wait)
+		e.start(&c.retry, l.backOff())
 		return
 	}
 	c.tries = 0
@@ -448,7 +565,9 @@ func (e *Engine) tryAgain(l *Leg, w feed, cause Cause) {
 		e.hangUp(c, NotAcceptable)
 		return
 	}
-	l.gaveUp = w
+	if !isMix(w.source) {
+		l.gaveUp = &w
+	}
 }
 
 // ground takes a leg that leaves out of the flight it is part of.
@@ -459,8 +578,8 @@ func (e *Engine) ground(l *Leg) {
 	}
 }
 
-// noteMix reports who hears whom, when it has changed.
-func (e *Engine) noteMix(c *Call) {
+// noteMix notes who hears whom; it says whether that has changed.
+func (e *Engine) noteMix(c *Call) bool {
 	n := 0
 	same := true
 	for _, p := range c.parties {
@@ -470,7 +589,7 @@ func (e *Engine) noteMix(c *Call) {
 		}
 	}
 	if same && n == len(c.mix) {
-		return
+		return false
 	}
 	mix := make([]Edge, 0, n)
 	for _, p := range c.parties {
@@ -479,7 +598,7 @@ func (e *Engine) noteMix(c *Call) {
 		}
 	}
 	c.mix, c.view = mix, nil
-	e.emit(MixChanged, c, nil, nil, CauseNone)
+	return true
 }
 
 // edge is the line of the mix that ends at a leg, if there is one.

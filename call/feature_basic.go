@@ -8,7 +8,7 @@ func (e *Engine) arrive(driver string, s Setup) *Leg {
 	if e.legs[s.Leg] != nil || s.Leg == 0 {
 		return nil
 	}
-	l := &Leg{id: s.Leg, driver: driver, device: s.Device, trunk: s.Trunk, incoming: true, state: LegWaiting, desc: s.Desc, oa: theyOffered}
+	l := &Leg{id: s.Leg, driver: driver, device: s.Device, trunk: s.Trunk, incoming: true, state: LegWaiting, desc: s.Desc, oa: theyOffered, trust: s.Trust}
 	if s.Desc.Kind != KindOffer {
 		l.oa, l.desc = theyAsked, Desc{}
 	}
@@ -166,6 +166,10 @@ func (basic) progressing(e *Engine, l *Leg, d Desc) {
 		return
 	}
 	l.desc, l.oa = d, stable
+	if l.told.Treatment == Source {
+		e.mixEarly(from, l)
+		return
+	}
 	m, cause := e.passBack(from, l, l.told.Treatment)
 	if cause != CauseNone {
 		e.drop(l, cause, true)
@@ -207,6 +211,11 @@ func (b basic) answered(e *Engine, l *Leg, s Answered) {
 	}
 	e.activate(l)
 	if l.told.Kind == KindOffer && l.told.Treatment == Source {
+		if l.downgraded() {
+			l.why = downgradedWhy
+			e.leave(l.party, SecurityMismatch)
+			return
+		}
 		l.hears = feed{kind: feedSource, source: l.told.Source}
 		l.protect(l.desc.Security, false)
 	}
@@ -220,19 +229,22 @@ func (b basic) answered(e *Engine, l *Leg, s Answered) {
 func (basic) answerWaiting(e *Engine, from, l *Leg) {
 	if from.early != 0 {
 		e.sendAnswer(from, Media{})
-		if from.early != l.id {
+		if from.early != l.id && l.told.Treatment != Source {
 			l.hears = feed{kind: feedPeer, peer: from.id}
 			l.protect(l.desc.Security, l.told.Treatment == Anchored)
 		}
 		return
+	}
+	if l.told.Treatment == Source {
+		return // they meet in the mixer: the settling answers
 	}
 	m, cause := e.passBack(from, l, l.told.Treatment)
 	if cause != CauseNone {
 		e.hangUp(l.party.call, cause)
 		return
 	}
-	e.sendAnswer(from, m)
 	e.joined(from, l, m)
+	e.sendAnswer(from, m)
 }
 
 // activate makes a leg active. The call counts as answered when a second party is.
@@ -256,6 +268,9 @@ func (e *Engine) activate(l *Leg) {
 func (e *Engine) connected(l *Leg) Identity {
 	if s := l.party.stay; s != nil {
 		return s.shows
+	}
+	if c := l.party.call; c.focus || c.room != nil {
+		return c.conferenceIdentity()
 	}
 	for _, p := range l.party.call.parties {
 		if p != l.party && p.alive() && (l.replaces == nil || l.replaces.party != p) {

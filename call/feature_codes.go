@@ -36,6 +36,10 @@ func codeOf(feature string) featureCode {
 		return groupPickupCode
 	case FeatureTakeOver:
 		return func(e *Engine, l *Leg, _ string) (Done, Cause) { return e.takeOver(l) }
+	case FeatureConference:
+		return conferenceCode
+	case FeatureBarge:
+		return bargeCode
 	}
 	return settingCode(feature)
 }

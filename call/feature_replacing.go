@@ -56,6 +56,9 @@ func (e *Engine) replaced(l *Leg) {
 	c := l.party.call
 	e.transferred(c, old.party, nil)
 	e.leave(old.party, NormalClearing) // who was to be taken over may have gone in the meantime
+	if c.focus {
+		return // a conference is who they talk to
+	}
 	for _, o := range c.talkers(l.party) {
 		e.tell(o, Identify{o.id, l.party.identity})
 	}

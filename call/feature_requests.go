@@ -38,7 +38,7 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 	e.addParty(c, p)
 	l := &Leg{driver: d.Driver, device: d.Name, policy: d.Media, state: LegOffering, oa: weOffered, auto: w.auto}
 	e.addLeg(p, l)
-	l.told = Media{Kind: KindOffer, Treatment: Source, Source: SourceRingback, Dir: SendRecv, Security: l.sourceSecurity()}
+	l.told = Media{Kind: KindOffer, Treatment: Source, Source: SourceRingback, Dir: SendRecv, Security: e.sourceSecurity(l)}
 	e.tell(l, Ring{Leg: l.id, Call: c.id, Target: Target{Device: d.Name, Line: line.ID, Called: line.ID.Number},
 		Calling: Identity{Number: w.called}, Called: p.identity, Hops: p.offering.hops, Media: l.told, AutoAnswer: w.auto})
 	e.emit(LegRinging, c, p, l, CauseNone)
@@ -53,6 +53,9 @@ func (makeCall) signal(e *Engine, l *Leg, s Signal) bool {
 		return false
 	}
 	basic{}.answered(e, l, a)
+	if !l.active() {
+		return true // its answer was not acceptable
+	}
 	w := wish{called: p.dial, then: p.then}
 	p.dial, p.then = "", nil
 	if cause := e.fulfil(l, w); cause != CauseNone {

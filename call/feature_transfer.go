@@ -49,10 +49,10 @@ func (t transfer) begin(e *Engine, l *Leg, to string, with LegID) (cause Cause, 
 		return NoSuchCall, "there is nobody at the other end to be transferred"
 	case t.busy(l):
 		return FacilityRejected, "another transfer of this call is under way"
+	case with != 0:
+		return t.consulted(e, l, others, e.legs[with])
 	case len(others) > 1:
 		return FacilityRejected, "a call with several others cannot be transferred"
-	case with != 0:
-		return t.consulted(e, l, others[0], e.legs[with])
 	}
 	cause = t.blind(e, l, others[0], to)
 	if why, l.why = l.why, ""; cause == SecurityMismatch && why == "" {
@@ -94,14 +94,16 @@ func (e *Engine) leadsOut(d dialling) bool {
 }
 
 // consulted brings whoever the transferor has consulted in another call into this one: who has answered there, or who rings there still.
-func (t transfer) consulted(e *Engine, l, other, second *Leg) (Cause, string) {
+func (t transfer) consulted(e *Engine, l *Leg, others []*Leg, second *Leg) (Cause, string) {
 	switch {
 	case second == nil || !second.onWire() || second.party.call == l.party.call:
 		return NoSuchCall, "the call to be transferred to is not there"
 	case second.device != l.device || second.trunk != l.trunk:
 		return FacilityRejected, "both calls must be the transferor's own"
+	case second.state == LegWaiting && len(others) > 1:
+		return FacilityRejected, "a call with several others cannot be transferred"
 	case second.state == LegWaiting:
-		return t.ringing(e, l, other, second)
+		return t.ringing(e, l, others[0], second)
 	case !second.active():
 		return NoSuchCall, "the call to be transferred to is not there"
 	}
@@ -109,13 +111,14 @@ func (t transfer) consulted(e *Engine, l, other, second *Leg) (Cause, string) {
 	if len(far) == 0 {
 		return NoSuchCall, "there is nobody at the other end of the call to be transferred to"
 	}
-	for _, f := range far {
-		if cause, why := e.connectable(other, f); cause != CauseNone {
-			return cause, why
+	for _, other := range others {
+		for _, f := range far {
+			if cause, why := e.connectable(other, f); cause != CauseNone {
+				return cause, why
+			}
 		}
 	}
-	t.join(e, l, other, second, far)
-	return CauseNone, ""
+	return t.join(e, l, second, others, far)
 }
 
 // connectable says whether a transfer may connect two legs. It is asked before anybody is dropped.
@@ -129,19 +132,36 @@ func (e *Engine) connectable(a, b *Leg) (Cause, string) {
 	return CauseNone, ""
 }
 
-// join ends an attended transfer: far is the other end of the second call.
-func (transfer) join(e *Engine, l, other, second *Leg, far []*Leg) {
+// join ends an attended transfer: near and far are the other ends of its two calls. The call that stays is the first one, unless the second
+// is a conference: then nobody who is in it is moved.
+func (transfer) join(e *Engine, l, second *Leg, near, far []*Leg) (Cause, string) {
 	c, old := l.party.call, second.party.call
-	for _, f := range far {
-		e.move(f.party, c)
+	home, gone, moving, staying := c, old, far, near
+	if old.room != nil || old.focus && !c.focus {
+		home, gone, moving, staying = old, c, near, far
+	}
+	if cause, why := e.mayMerge(home, gone, moving, staying); cause != CauseNone {
+		return cause, why
+	}
+	for _, f := range moving {
+		e.move(f.party, home)
 	}
 	e.tell(l, TransferResult{Leg: l.id, Status: 200, Final: true})
 	e.transferred(c, l.party, old)
 	e.dropParty(l.party, NormalClearing)
-	e.hangUp(old, NormalClearing)
-	for _, f := range append(far, other) {
-		e.tell(f, Identify{f.id, e.connected(f)})
+	if home == old {
+		e.dropParty(second.party, NormalClearing)
 	}
+	e.hangUp(gone, NormalClearing)
+	if !home.focus && len(near)+len(far) == 2 {
+		moving = append(moving, staying...)
+	}
+	for _, f := range moving {
+		if home.focus || home.room != nil || len(near)+len(far) == 2 { // whoever comes to be in a conference is told when it begins
+			e.tell(f, Identify{f.id, e.connected(f)})
+		}
+	}
+	return CauseNone, ""
 }
 
 // ringing sends the other party to who rings in the transferor's second call (semi-attended): from here on it is a transfer like one to a
@@ -198,7 +218,11 @@ func (e *Engine) move(p *Party, to *Call) {
 	}
 	for _, l := range p.legs {
 		e.ground(l)
+		if l.retry != nil {
+			l.retry.call = to
+		}
 	}
+	e.touch(to)
 	if p.stay != nil {
 		p.stay.timer.call = to
 	}

@@ -17,14 +17,16 @@ type feature interface {
 //
 //   - loops and limits first, so that nothing else is done for a call that must not be made;
 //   - duration before all others that own timers: it ends everything;
+//   - who joins a call by barge or conference code is no called party: neither hunts nor forwards see it;
 //   - the hunt before the forwards: members of a group are asked for the group, their own forwards do not act;
 //   - forwards before the transfer: who is transferred to a line that cannot take the call is forwarded like every caller;
+//   - the lock state sees every leg that comes or answers before anybody acts on it;
 //   - transfer before hold and basic: a transferor that leaves is not the end of a call;
 //   - failover before redirection: a trunk that fails is no answer of the called line;
 //   - the shared line before basic: the other devices are set aside before the answer goes to the caller.
 var features = [...]feature{
-	hopLimit{}, callLimit{}, durationLimit{}, settings{}, parks{}, pickups{}, takeOvers{}, codes{}, hunting{}, forwarding{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{},
-	failover{}, noAnswer{}, redirection{}, retries{}, makeCall{}, dropping{}, measuring{}, reminders{}, basic{},
+	hopLimit{}, callLimit{}, durationLimit{}, lockState{}, settings{}, parks{}, pickups{}, takeOvers{}, codes{}, conference{}, barge{}, hunting{}, forwarding{},
+	transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{}, retries{}, makeCall{}, dropping{}, measuring{}, reminders{}, basic{},
 }
 
 // abstain takes nothing; a feature embeds it for the inputs it has no say in.

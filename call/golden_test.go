@@ -22,7 +22,8 @@ var start = time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC)
 //	site NAME                 a configuration (see variants)
 //	up NAME...                devices register
 //	wait DURATION             time passes; timers go off when they are due
-//	DRIVER Signal key=value   what a driver says; desc=kind:ref:direction:security, others are the JSON fields
+//	DRIVER Signal key=value   what a driver says; desc=kind:ref:direction:security, others are the JSON fields; peers are proven (trust=mutual)
+//	                          unless trust= says otherwise
 //	app Request key=value     what an application asks
 type script struct {
 	t       *testing.T
@@ -141,11 +142,18 @@ func (s *script) parse(f []string) Input {
 		if !ok {
 			s.t.Fatalf("%q is no key=value", kv)
 		}
+		if f[1] == "Conference" && key == "with" {
+			body[key] = scriptValue("legs", value)
+			continue
+		}
 		body[key] = scriptValue(key, value)
 	}
 	w := map[string]any{"at": s.now, "signal": f[1], "driver": f[0], "body": body}
 	if f[0] == "app" {
 		w = map[string]any{"at": s.now, "request": f[1], "by": "app", "id": "r1", "body": body}
+	}
+	if (f[1] == "Setup" || f[1] == "Answered") && body["trust"] == nil {
+		body["trust"] = TrustMutual
 	}
 	b, _ := json.Marshal(w)
 	_, in, err := UnmarshalInput(b)
@@ -157,11 +165,18 @@ func (s *script) parse(f []string) Input {
 
 func scriptValue(key, value string) any {
 	switch key {
-	case "leg", "replaces", "with", "hops", "millis", "party", "call":
+	case "leg", "replaces", "join", "with", "hops", "millis", "party", "call":
 		n, _ := strconv.Atoi(strings.TrimLeft(value, "lpc"))
 		return n
 	case "no_hops", "up", "unresolved", "on", "voicemail":
 		return value == "true"
+	case "legs":
+		var ids []int
+		for _, id := range strings.Split(value, ",") {
+			n, _ := strconv.Atoi(strings.TrimLeft(id, "l"))
+			ids = append(ids, n)
+		}
+		return ids
 	case "cause":
 		return strings.ReplaceAll(value, "-", " ")
 	case "calling", "connected":

@@ -249,6 +249,9 @@ func (k *checker) books() {
 				if l.party != p {
 					k.fault("1: leg %s does not know its party", l.id)
 				}
+				if l.retry.running() {
+					timers++
+				}
 				if l.onWire() {
 					inCall[l.id]++
 					device[l.device]++
@@ -314,10 +317,10 @@ func (k *checker) flight(c *Call) {
 			if l.active() && l.oa != stable && !k.waiting(c) {
 				k.fault("11: leg %s is owed something (%d), and nothing is on its way", l.id, l.oa)
 			}
-			if !l.active() || l.oa != stable || k.waiting(c) {
+			if !l.active() || l.oa != stable || l.retry.running() || k.waiting(c) {
 				continue
 			}
-			if w := k.e.want(l); w.kind != feedNone && w != l.hears && w != l.gaveUp {
+			if w := k.e.want(l); w.kind != feedNone && w != l.hears && !l.gaveUp.is(w) {
 				k.fault("11: leg %s hears %v and should hear %v", l.id, l.hears, w)
 			}
 		}

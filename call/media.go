@@ -130,6 +130,9 @@ const (
 	SourceRingback = "ringback"
 	// SourceConfirmation says that a feature has done what was dialled.
 	SourceConfirmation = "tone:480"
+	// SourceMix is followed by ":" and a call's id: the leg hears everybody else whose source has that id, and they hear it.
+	// Another ":warn" behind adds a warning tone for this leg alone.
+	SourceMix = "mix"
 )
 
 // Media says which description goes with a command and how it is made. The zero value is "none": an INVITE or re-INVITE
@@ -147,6 +150,8 @@ type Media struct {
 	Dir Direction `json:"dir,omitempty"`
 	// Security is what the description must be: RTP (keys taken out), SRTP, SRTPOrRTP; SecurityUnknown leaves it as is.
 	Security Security `json:"security,omitempty"`
+	// Focus says that the far end takes part in a conference of ours (RFC 4579, 4: isfocus in the Contact).
+	Focus bool `json:"focus,omitempty"`
 }
 
 // A MixMode says what an edge of the mix carries.

@@ -23,6 +23,15 @@ type Call struct {
 	ended    bool
 	// emergency: an emergency number was called, see feature_emergency.go.
 	emergency bool
+
+	mixed      bool    // its legs hear each other through the mixer
+	focus      bool    // it is a conference, not a pair that is mixed by policy
+	conferred  bool    // it has been a conference
+	controller PartyID // who made it one
+	room       *room   // the meet-me conference it is
+	mixNames   *[2]string
+	protection Protection
+	weakness   weakness // what protection says, without the sentence
 }
 
 // A Party is one line's part in a call: a line with its devices, or one call on a trunk or to an applet. The Call owns it.
@@ -56,13 +65,20 @@ type Leg struct {
 	cause    Cause
 
 	oa       oaState
-	desc     Desc  // the last description the far end sent
-	told     Media // the last description we sent
-	hears    feed  // what told lets the far end hear
-	gaveUp   feed  // a feed the far end refused for good
-	early    LegID // the leg whose early answer went to this one
-	alerted  bool  // the leg was told that the far end rings
+	desc     Desc   // the last description the far end sent
+	told     Media  // the last description we sent
+	hears    feed   // what told lets the far end hear
+	gaveUp   *feed  // a feed the far end refused for good
+	coming   feed   // what our open offer of a source lets the far end hear
+	retry    *retry // of a source that was refused; nil until one was
+	early    LegID  // the leg whose early answer went to this one
+	alerted  bool   // the leg was told that the far end rings
 	security Security
+	trust    Trust
+	proof    Proof
+	proofWhy string
+	shown    Lock     // the lock state its phone was told
+	can      Security // what its far end has shown to have, where its policy takes either
 	anchored bool
 	replaces *Leg     // the leg whose place this one takes once it is answered
 	why      string   // a sentence for its Release
@@ -71,6 +87,14 @@ type Leg struct {
 	quiet    bool // asked not to ring aloud
 	auto     bool // asked to answer by itself
 }
+
+// A retry is when a source of ours is offered to a leg again after a collision.
+type retry struct {
+	timer
+	tries int // failed attempts in a row
+}
+
+func (r *retry) running() bool { return r != nil && r.timer.running() }
 
 // onWire says whether a driver has the leg: commands may be sent to it.
 func (l *Leg) onWire() bool { return l.state > LegNew && l.state < LegIsPassive }
@@ -135,9 +159,12 @@ func (c *Call) talkers(but *Party) []*Leg {
 
 // alone says whether nobody is left to talk to: at most one party is alive, and it waits for nobody (see stay).
 func (c *Call) alone() bool {
+	if c.room != nil {
+		return !slices.ContainsFunc(c.parties, (*Party).alive)
+	}
 	alive := 0
 	for _, p := range c.parties {
-		if p.alive() {
+		if p.alive() && (p.offering == nil || !p.offering.joins) { // who is about to join a call does not keep it alive
 			alive++
 		}
 		if p.dial != "" {
@@ -165,7 +192,8 @@ func (c *Call) picture() *View {
 	block := &struct {
 		View
 		few [4]*PartyView
-	}{View: View{ID: c.id, GlobalID: c.globalID, Created: c.created, Answered: c.answered, Mix: c.mix, Emergency: c.emergency, Ended: c.ended}}
+	}{View: View{ID: c.id, GlobalID: c.globalID, Created: c.created, Answered: c.answered, Mix: c.mix, Protection: c.protection,
+		Emergency: c.emergency, Ended: c.ended}}
 	v := &block.View
 	if len(c.parties) > 0 {
 		v.Parties = block.few[:0:len(block.few)]
@@ -205,5 +233,5 @@ func (p *Party) picture() *PartyView {
 
 func (l *Leg) view() LegView {
 	return LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet,
-		Security: l.security, Anchored: l.anchored, Quality: l.quality}
+		Security: l.security, Anchored: l.anchored, Trust: l.trust, Proof: l.proof, Lock: l.lock(), Quality: l.quality}
 }

@@ -34,6 +34,7 @@ type offering struct {
 	hunt     *hunt // the hunt that the party is a member of
 	rang     bool  // a phone has said that it rings
 	timedOut bool  // it has rung long enough
+	joins    bool  // it is to join the call, not to be called by somebody
 }
 
 // route looks the number up and starts to ring what it leads to. The cause is CauseNone when a party was added that is being
@@ -47,8 +48,11 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 	if res.Outcome != dialplan.Match {
 		return routeCause(res)
 	}
-	if res.Pattern.Kind == dialplan.ToFeature {
+	switch res.Pattern.Kind {
+	case dialplan.ToFeature:
 		return e.dialledCode(d, res)
+	case dialplan.ToMeetMe:
+		return e.enterRoom(d, res)
 	}
 	if res.Pattern.Kind == dialplan.ToPark {
 		return e.dialledPark(d, slot{res.Pattern.To, res.Called})
@@ -282,18 +286,25 @@ func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
 		l.oa = weAsked
 	}
 	p.changed()
-	e.tell(l, Ring{Leg: l.id, Call: p.call.id, Target: to, Calling: calling, Called: Identity{Number: to.Called, Display: o.display(p)},
+	if l.device != "" {
+		l.shown = e.promise(o.caller.wire(), m)
+	}
+	e.tell(l, Ring{Leg: l.id, Call: p.call.id, Target: to, Calling: calling, Called: Identity{Number: to.Called, Display: o.display(p)}, Lock: l.shown,
 		Redirecting: o.redirecting, Hops: o.hops, Media: m, GlobalID: p.call.globalID, AutoAnswer: l.auto, Quiet: l.quiet})
 	e.emit(LegRinging, p.call, p, l, CauseNone)
 }
 
 // firstOffer is the offer a new leg gets: the caller's where the caller waits with one, else none, unless the far end needs one.
 func (e *Engine) firstOffer(caller *Party, l *Leg) (Media, Cause) {
-	if from := caller.wire(); from != nil && from.state == LegWaiting && from.oa == theyOffered {
+	from := caller.wire()
+	if from != nil && from.state == LegWaiting && from.oa == theyOffered {
 		return e.passOn(from, l)
 	}
+	if from != nil && e.suits(from, l) != CauseNone {
+		return Media{}, SecurityMismatch // nothing is begun that could not be finished
+	}
 	if l.policy.EarlyOffer {
-		return Media{Kind: KindOffer, Treatment: Source, Dir: SendRecv, Security: l.sourceSecurity()}, CauseNone
+		return Media{Kind: KindOffer, Treatment: Source, Dir: SendRecv, Security: l.policy.security()}, CauseNone
 	}
 	return Media{}, CauseNone
 }

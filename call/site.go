@@ -339,6 +339,8 @@ type Policy struct {
 	Mixed MixedPolicy `json:"mixed,omitempty"`
 	// MaxParties limits conferences; zero means 64.
 	MaxParties int `json:"max_parties,omitempty"`
+	// ConferenceEnds says whose leaving ends a conference.
+	ConferenceEnds ConferenceEnd `json:"conference_ends,omitempty"`
 	// NoAnswer is how long a line rings; zero means 180 s (T301 of Q.931).
 	NoAnswer time.Duration `json:"no_answer,omitempty"`
 	// RouteTimeout is how long a trunk may stay silent (no ringing, no progress) before the next one of the list is tried; zero means 6 s.

@@ -55,6 +55,14 @@ func office() Site {
 	return s
 }
 
+// withConferences adds feature codes and two meet-me conferences: 80XX for three at most, 81XX for encrypted calls only.
+func withConferences(s *Site) {
+	withFeatures(s)
+	s.MeetMes = []MeetMe{{Name: "team", Display: "Team room", Most: 3}, {Name: "board", Display: "Board room", Least: LockEncrypted}}
+	s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: "80XX", Partition: "phones", Kind: dialplan.ToMeetMe, To: "team"},
+		dialplan.Pattern{Digits: "81XX", Partition: "phones", Kind: dialplan.ToMeetMe, To: "board"})
+}
+
 // withFeatures gives the office a code for every feature: *10 and up, in the order of FeatureNames, each also with an argument.
 func withFeatures(s *Site) {
 	for i, name := range FeatureNames() {
@@ -116,6 +124,9 @@ func variants() map[string]Site {
 		s.Policy.BlockOffnetToOffnet, s.Policy.NoRecall = true, true
 	})
 	dialVariants(vary)
+	vary("conferences", withConferences)
+	vary("warn", func(s *Site) { withConferences(s); s.Policy.Mixed = MixedWarn })
+	vary("controller", func(s *Site) { withConferences(s); s.Policy.ConferenceEnds, s.Policy.MaxParties = EndWithController, 4 })
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
 	vary("forwards", forwards)
 	vary("forwards_lost", func(s *Site) { s.Lines[2].Forwards = Forwards{ForwardAll: {To: "2999"}} })

@@ -168,6 +168,13 @@ func (l line) trust(t Trust) line {
 	return append(l.key("trust"), t.String()...)
 }
 
+func (l line) lock(k Lock) line {
+	if k == LockUnknown {
+		return l
+	}
+	return append(l.key("lock"), k.String()...)
+}
+
 func (l line) protection(p Protection) line {
 	return l.str("lock", p.Lock.String()).id("weakest", 'l', uint64(p.Leg)).str("why", p.Why)
 }
@@ -220,14 +227,14 @@ func (l line) command(c Command) line {
 	switch c := c.(type) {
 	case Ring:
 		l = l.id("call", 'c', uint64(c.Call)).str("target", strings.ReplaceAll(c.Target.String(), " ", "/")).identity("calling", c.Calling)
-		l = l.identity("called", c.Called).redirecting(c.Redirecting).num("hops", c.Hops).media(c.Media)
+		l = l.identity("called", c.Called).redirecting(c.Redirecting).num("hops", c.Hops).media(c.Media).lock(c.Lock)
 		return l.str("global_id", c.GlobalID).flag("auto_answer", c.AutoAnswer).flag("quiet", c.Quiet)
 	case Alert:
 		return l.identity("connected", c.Connected)
 	case Progress:
 		return l.media(c.Media)
 	case Answer:
-		return l.identity("connected", c.Connected).media(c.Media)
+		return l.identity("connected", c.Connected).media(c.Media).lock(c.Lock)
 	case Confirm:
 		return l.media(c.Media)
 	case Reoffer:
@@ -320,7 +327,11 @@ func (m Media) String() string {
 			what += "/" + strconv.FormatUint(m.Ref, 10)
 		}
 	}
-	return m.Kind.String() + ":" + m.Treatment.String() + ":" + what + ":" + m.Dir.String() + ":" + orDefault(m.Security.String(), "unknown")
+	s := m.Kind.String() + ":" + m.Treatment.String() + ":" + what + ":" + m.Dir.String() + ":" + orDefault(m.Security.String(), "unknown")
+	if m.Focus {
+		s += ":focus"
+	}
+	return s
 }
 
 // String is the number with the name behind it.
@@ -356,6 +367,9 @@ func (ev *Event) appendText(b []byte) []byte {
 	}
 	l = l.cause(ev.Cause).id("other", 'c', uint64(ev.Other)).str("digit", ev.Digit).str("slot", ev.Slot)
 	l = l.str("device", ev.Device).appearance(ev.Line).str("why", ev.Why).settings(ev.Settings)
+	if ev.Kind == ProtectionChanged && ev.View != nil {
+		l = l.str("lock", ev.View.Protection.Lock.String()).id("weakest", 'l', uint64(ev.View.Protection.Leg))
+	}
 	if ev.Kind == MixChanged && ev.View != nil {
 		l = append(append(l, ' '), mixText(ev.View.Mix)...)
 	}

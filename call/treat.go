@@ -3,8 +3,69 @@ package call
 // security is what a device or trunk takes, with the default in place.
 func (p MediaPolicy) security() Security { return orDefault(p.SRTP, SRTP) }
 
-// sourceSecurity is how a stream of ours is offered to a leg: as agreed before, else as its policy says.
-func (l *Leg) sourceSecurity() Security { return orDefault(l.security, l.policy.security()) }
+// sourceSecurity is how a stream of ours is offered to a leg: as agreed before, else as its policy says. In a conference with somebody
+// who insists on SRTP it is SRTP for everybody, unless policy lets calls be mixed.
+func (e *Engine) sourceSecurity(l *Leg) Security {
+	if c := l.party.call; c.mixed && e.config.site.Policy.Mixed == MixedRefuse && l.policy.security() == SRTPOrRTP {
+		for _, p := range c.parties {
+			if o := p.wire(); o != nil && o != l && o.policy.security() == SRTP {
+				return SRTP
+			}
+		}
+	}
+	return orDefault(l.security, l.policy.security())
+}
+
+// takes is what a leg can do: what its policy says, less what its far end has shown that it cannot.
+func (l *Leg) takes() Security {
+	if s := l.policy.security(); s != SRTPOrRTP {
+		return s
+	}
+	return orDefault(l.can, SRTPOrRTP)
+}
+
+// noteCan notes what the descriptions of a far end that may have SRTP or not show: an offer of one kind alone, or an answer without SRTP
+// where it was to be had. It counts until another offer or answer shows more.
+func (l *Leg) noteCan() {
+	d := l.desc
+	switch {
+	case d.Kind == KindOffer && d.Security != SecurityUnknown:
+		l.can = d.Security
+	case d.Kind != KindAnswer || l.oa != stable:
+	case d.Security == RTP && l.told.Kind == KindOffer && l.told.Security != RTP:
+		l.can = RTP
+	case d.Security == SRTP && l.can == RTP:
+		l.can = SRTPOrRTP
+	}
+}
+
+// plain says whether a leg is, or is going to be, without SRTP.
+func (l *Leg) plain() bool {
+	return l.security == RTP || l.security == SecurityUnknown && l.takes() == RTP
+}
+
+// suits says whether two legs may hear each other under the policy for mixed calls: CauseNone, or SecurityMismatch where one insists
+// on SRTP, the other has none, and such calls are refused. Whoever is about to bring two legs together asks before anybody is dropped.
+func (e *Engine) suits(a, b *Leg) Cause {
+	if a.party != nil && a.party.call.emergency || b.party != nil && b.party.call.emergency {
+		return CauseNone
+	}
+	a.noteCan()
+	b.noteCan()
+	if e.config.site.Policy.Mixed == MixedRefuse && (a.takes() == RTP && b.insists() || b.takes() == RTP && a.insists()) {
+		return SecurityMismatch
+	}
+	return CauseNone
+}
+
+// insists says whether a leg has SRTP or nothing.
+func (l *Leg) insists() bool { return l.policy.security() == SRTP }
+
+// converts says whether two legs that take these need a conversion between them.
+func converts(a, b Security) bool {
+	_, convert := agree(a, b)
+	return convert
+}
 
 // offered is what a leg's own offer amounts to under its policy: a device that must use SRTP does not get RTP by offering it.
 func offered(l *Leg) (Security, Cause) {
@@ -36,8 +97,11 @@ func (e *Engine) passOn(from, to *Leg) (Media, Cause) {
 		return Media{}, cause
 	}
 	security, convert := agree(have, to.policy.security())
-	if convert && e.config.site.Policy.Mixed == MixedRefuse && !from.party.call.emergency {
+	switch mixed := e.config.site.Policy.Mixed; {
+	case convert && mixed == MixedRefuse && !from.party.call.emergency:
 		return Media{}, SecurityMismatch
+	case convert && mixed == MixedWarn:
+		return e.warned(from.party.call, to), CauseNone
 	}
 	m := Media{Kind: KindOffer, Ref: from.desc.Ref, Peer: from.id, Dir: SendRecv, Security: security}
 	if convert || from.policy.Anchor || to.policy.Anchor {
@@ -72,25 +136,9 @@ func (e *Engine) passBack(from, to *Leg, t Treatment) (Media, Cause) {
 	return m, CauseNone
 }
 
-// suits says whether two legs can talk to one another at all: SecurityMismatch where one must have SRTP, the other RTP, and the
-// policy has no conversion. It is asked before anybody is dropped for the sake of a new connection.
-func (e *Engine) suits(a, b *Leg) Cause {
-	if _, convert := agree(a.capable(), b.capable()); convert && e.config.site.Policy.Mixed == MixedRefuse {
-		return SecurityMismatch
-	}
-	return CauseNone
+// downgraded says whether a leg has answered an offer of SRTP with plain RTP: nothing is downgraded in silence.
+func (l *Leg) downgraded() bool {
+	return l.desc.Security == RTP && (l.insists() || l.told.Security == SRTP)
 }
 
-// capable is what the far end of a leg is known to take: what it has offered, or what its answer shows, within its policy.
-func (l *Leg) capable() Security {
-	switch s := l.policy.security(); {
-	case s != SRTPOrRTP:
-		return s
-	case l.desc.Kind == KindOffer && l.desc.Security != SecurityUnknown:
-		return l.desc.Security
-	case l.desc.Kind == KindAnswer && l.desc.Security == RTP && l.told.Security == SRTPOrRTP:
-		return RTP // it was offered both
-	default:
-		return s
-	}
-}
+const downgradedWhy = "plain RTP was answered to an offer of SRTP"

@@ -1,0 +1,230 @@
+package call
+
+// lockState keeps what is known about the protection of each leg, and says so when it has changed: to observers, and to the phones, whose
+// users look at a lock icon. A leg is as well protected as was verified: its signalling by the certificate of its connection, its media
+// by what was negotiated and, where the packets come by here, by the packets themselves. A call is as good as its weakest leg.
+type lockState struct{ abstain }
+
+// weakness is what the sentence of a Protection comes from: cheap to compare.
+type weakness struct {
+	trust    Trust
+	security Security
+	proof    Proof
+	stale    bool
+}
+
+// signal: the media plane has something to say about the last packets.
+func (lockState) signal(e *Engine, l *Leg, s Signal) bool {
+	switch s := s.(type) {
+	case Heard:
+		if l.onWire() {
+			e.heardPackets(l, s.Proof, s.Why)
+		}
+		return true
+	case Answered:
+		if l.ringing() && l.applet == "" {
+			l.trust = s.Trust
+			l.party.changed()
+			if l.trust < TrustMutual && l.shown != LockUnknown {
+				l.shown = LockNonSecure // the driver knew that when it told the phone
+			}
+		}
+	}
+	return false
+}
+
+// heardPackets notes what the last packets of a leg have shown.
+func (e *Engine) heardPackets(l *Leg, proof Proof, why string) {
+	if l.proof == proof && l.proofWhy == why {
+		return
+	}
+	before := l.trouble()
+	l.proof, l.proofWhy = proof, why
+	l.party.changed()
+	l.party.call.weakness.stale = true // the sentence may be another
+	switch after := l.trouble(); {
+	case after:
+		e.emit(MediaTrouble, l.party.call, l.party, l, CauseNone)
+		e.out.Events[len(e.out.Events)-1].Why = l.name() + ": " + orDefault(why, proof.String())
+	case before:
+		e.emit(MediaGood, l.party.call, l.party, l, CauseNone)
+	}
+}
+
+// trouble says whether what arrives is not what should.
+func (l *Leg) trouble() bool {
+	switch l.proof {
+	case ProofFailed, ProofSilent:
+		return true
+	case ProofPlain:
+		return l.security != RTP
+	}
+	return false
+}
+
+// lock is how well a leg alone is protected.
+func (l *Leg) lock() Lock {
+	switch {
+	case l.applet != "":
+		return LockEncrypted // it ends in this program
+	case l.security == SecurityUnknown:
+		return LockUnknown
+	case l.trust < TrustMutual:
+		return LockNonSecure
+	case l.security != SRTP:
+		return LockAuthenticated
+	case l.proof == ProofPlain || l.proof == ProofFailed:
+		return LockNonSecure
+	}
+	return LockEncrypted
+}
+
+// potential is the best lock state a leg that waits for our answer can have.
+func (l *Leg) potential() Lock {
+	switch {
+	case l.applet != "":
+		return LockEncrypted
+	case l.trust < TrustMutual:
+		return LockNonSecure
+	case l.takes() == RTP || l.desc.Kind == KindOffer && l.desc.Security == RTP:
+		return LockAuthenticated
+	}
+	return LockEncrypted
+}
+
+// couldBe is the sentence for a potential that is too weak.
+func (l *Leg) couldBe(k Lock) string {
+	if k == LockAuthenticated {
+		return "the leg to " + l.name() + " has no SRTP"
+	}
+	return l.trustWhy()
+}
+
+// name is what people call a leg.
+func (l *Leg) name() string {
+	switch {
+	case l.device != "":
+		return "device " + l.device
+	case l.trunk != "":
+		return "trunk " + l.trunk
+	case l.applet != "":
+		return "applet " + l.applet
+	}
+	return "leg " + l.id.String()
+}
+
+// lockWhy says in a sentence why a leg is not encrypted; empty when it is.
+func (l *Leg) lockWhy() string {
+	switch k := l.lock(); {
+	case k == LockEncrypted:
+		return ""
+	case k == LockUnknown && l.potential() < LockEncrypted:
+		return l.couldBe(l.potential())
+	case k == LockUnknown:
+		return "the media of the leg to " + l.name() + " is not agreed yet"
+	case l.trust < TrustMutual:
+		return l.trustWhy()
+	case l.security != SRTP && l.policy.security() == RTP:
+		return "the leg to " + l.name() + " carries plain RTP: its security profile is non-secure, or does not allow SRTP"
+	case l.security != SRTP:
+		return "the leg to " + l.name() + " carries plain RTP: the far end offers nothing better"
+	case l.proof == ProofPlain:
+		return "the last packets of " + l.name() + " were plain RTP though SRTP was agreed" + because(l.proofWhy)
+	}
+	return "the last packets of " + l.name() + " could not be authenticated" + because(l.proofWhy)
+}
+
+func (l *Leg) trustWhy() string {
+	if l.trust == TrustServer {
+		return "the signalling of " + l.name() + " does not prove who is there: it showed no certificate that belongs to it"
+	}
+	return "the signalling of " + l.name() + " is neither encrypted nor proven: it does not use TLS"
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
+}
+
+// weakest is the protection of a call's active legs, and of one that is about to be active: LockUnknown while the media of one that may be
+// protected or not is not agreed.
+func (c *Call) weakest(also *Leg) (Lock, *Leg) {
+	lock, leg := LockUnknown, (*Leg)(nil)
+	for _, p := range c.parties {
+		for _, l := range p.legs {
+			if l.state != LegIsActive && l != also {
+				continue
+			}
+			k := l.lock()
+			if k == LockUnknown {
+				if k = l.potential(); k == LockEncrypted && l.insists() {
+					continue // it will be SRTP or nothing
+				}
+				if k == LockEncrypted {
+					return LockUnknown, nil
+				}
+			}
+			// Of two that are equally weak the one that can be nothing else is named.
+			if leg == nil || k < lock || k == lock && l.policy.security() == RTP && leg.policy.security() != RTP {
+				lock, leg = k, l
+			}
+		}
+	}
+	return lock, leg
+}
+
+// noteProtection notes how well the call is protected; it says whether that has changed.
+func (e *Engine) noteProtection(c *Call) bool {
+	k, l := c.weakest(nil)
+	now := Protection{Lock: k}
+	var w weakness
+	if l != nil && k != LockEncrypted {
+		now.Leg, w = l.id, weakness{trust: l.trust, security: l.security, proof: l.proof}
+	}
+	if w == c.weakness && now.Lock == c.protection.Lock && now.Leg == c.protection.Leg {
+		return false
+	}
+	c.weakness = w
+	if now.Leg != 0 {
+		now.Why = l.lockWhy()
+	}
+	was := c.protection
+	if c.protection = now; was == now {
+		return false
+	}
+	c.view = nil
+	return true
+}
+
+// showLocks tells every phone whose lock icon is not what it should be, once its own exchange is over.
+func (e *Engine) showLocks(c *Call) {
+	k := c.protection.Lock
+	if k == LockUnknown {
+		return
+	}
+	for _, p := range c.parties {
+		l := p.activeLeg()
+		if l != nil && l.device != "" && l.shown != k && l.oa == stable && l.security != SecurityUnknown {
+			l.shown = k
+			e.tell(l, ShowLock{l.id, c.protection})
+		}
+	}
+}
+
+// promise is the lock state a call will have if a leg answers the offer it gets: what the caller's side amounts to, and what the offer
+// insists on. LockUnknown where the answer decides.
+func (e *Engine) promise(from *Leg, m Media) Lock {
+	if from == nil || m.Kind != KindOffer || m.Security == SRTPOrRTP || m.Security == SecurityUnknown {
+		return LockUnknown
+	}
+	k := from.potential()
+	if from.active() {
+		k = from.lock()
+	}
+	if m.Security == RTP {
+		k = min(k, LockAuthenticated)
+	}
+	return k
+}
