@@ -59,6 +59,9 @@ type Engine struct {
 	out     Output
 	trigger trigger
 
+	teller *teller       // collects reasons in a copy that explains, see Explain
+	ahead  time.Duration // how far the dial plan's clock is ahead of now: "what if it were Monday"
+
 	audit func(*Call, Event) // tests look at every event here, right after it happened
 }
 

@@ -74,7 +74,7 @@ func (basic) described(e *Engine, l *Leg, d Desc) {
 
 // setup routes a call that came in.
 func (basic) setup(e *Engine, l *Leg, s Setup) {
-	if l.party.line.IsZero() && e.config.trunks[l.trunk] == nil && !e.config.emergency(e.now, s) {
+	if l.party.line.IsZero() && e.config.trunks[l.trunk] == nil && !e.config.emergency(e.clock(), s) {
 		e.leave(l.party, CallRejected) // a device may only call from a line it has, and a trunk must be known
 		return
 	}

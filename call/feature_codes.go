@@ -87,6 +87,9 @@ func (e *Engine) refused(l *Leg, cause Cause, why string) Cause {
 	if l != nil {
 		l.why = why
 	}
+	if cause != CauseNone {
+		e.say("feature", why)
+	}
 	return cause
 }
 

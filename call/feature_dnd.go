@@ -22,11 +22,13 @@ func (e *Engine) readyFor(caller *Party, line *Line) ([]readiness, Cause) {
 		a := &line.Appearances[i]
 		state := e.device(a.Device)
 		if a.Silent || !state.up || calls(caller, a.Device) {
+			e.explainSilent(line, a, state)
 			continue
 		}
 		d, carries := e.config.devices[a.Device], e.carries(a.Device, line.ID)
 		if carries >= orDefault(a.BusyTrigger, 2) || state.dnd && d.DoNotDisturb == DNDReject {
 			cause = UserBusy
+			e.explainBusy(line, a, state, carries)
 			continue
 		}
 		ready = append(ready, readiness{device: d, quiet: state.talks() || state.dnd, auto: e.autoAnswers(caller, line, a, state)})

@@ -24,10 +24,13 @@ import (
 // callEmergency makes an emergency call; the query has found that it is one.
 func (e *Engine) callEmergency(c *Call, d dialling, q dialplan.Query) Cause {
 	if n := len(d.redirecting); n > 0 && d.redirecting[n-1].Reason != RedirectTransferred {
+		e.say("emergency", "calls that were sent on do not reach an emergency number")
 		return CallRejected
 	}
+	e.say("emergency", "nothing keeps this call from being made: no limit, no trunk that is down, no policy for mixed calls")
 	if own := e.config.place(d.from()).EmergencyNumber; own != "" {
 		q.Calling, q.ExternalMask = own, ""
+		e.say("emergency", "the calling number is that of the caller's place, and is never withheld")
 	}
 	res := e.config.plan.Route(q)
 	d.emergency, d.calling.Number, d.calling.Restricted = true, res.Calling, false

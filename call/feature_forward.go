@@ -52,7 +52,7 @@ func (e *Engine) mayForward(line *Line, f Forward) (Cause, string) {
 	case f.To == "":
 		return CauseNone, ""
 	}
-	res := e.config.plan.Route(dialplan.Query{SearchSpaces: e.forwardSpaces(line, f), Called: f.To, Calling: line.ID.Number, Complete: true, Emergency: true, At: e.now})
+	res := e.config.plan.Route(dialplan.Query{SearchSpaces: e.forwardSpaces(line, f), Called: f.To, Calling: line.ID.Number, Complete: true, Emergency: true, At: e.clock()})
 	switch {
 	case res.Outcome != dialplan.Match:
 		return routeCause(res), "line " + line.ID.Number + " cannot reach " + f.To
@@ -113,19 +113,33 @@ func (k ForwardKind) reason() RedirectReason {
 
 // follows says whether a call that came to a line is sent where its forward says.
 func (e *Engine) follows(d dialling, line *Line, kind ForwardKind, f Forward) bool {
-	if f.To == "" || e.been(d, line) {
+	if f.To == "" {
+		return false
+	}
+	if e.been(d, line) {
+		e.explainForward(line, kind, f, "is not followed: the call has come through this line before")
 		return false
 	}
 	next := e.diverted(d, line, kind, f)
 	if redirections(next.redirecting) > e.config.site.Policy.maxRedirections() {
+		e.explainForward(line, kind, f, "is not followed: the call was forwarded too often")
 		return false
 	}
 	res := e.config.plan.Route(e.query(&next))
 	if res.Outcome != dialplan.Match {
+		e.explainForward(line, kind, f, "leads nowhere: "+routeCause(res).String())
 		return kind == ForwardAll // the caller hears why; a line that cannot take the call has a better word for it
 	}
 	to := lineIn(res)
-	return forwardable(res) && (to.IsZero() || to != d.caller.line && !slices.Contains(next.through, to))
+	switch {
+	case !forwardable(res):
+		e.explainForward(line, kind, f, "is not followed: no forward leads to an emergency number or a feature")
+	case !to.IsZero() && (to == d.caller.line || slices.Contains(next.through, to)):
+		e.explainForward(line, kind, f, "is not followed: the call would go in a circle")
+	default:
+		return true
+	}
+	return false
 }
 
 // been says whether the call has been forwarded by the line before: here, or, when it comes back over a trunk, by what its diversions say.
@@ -151,6 +165,7 @@ func redirections(list []Redirection) int {
 
 // forward calls where the forward of p's line says, in its place. CauseNone means that somebody else is being reached.
 func (e *Engine) forward(c *Call, p *Party, line *Line, kind ForwardKind, f Forward) Cause {
+	e.explainForward(line, kind, f, "is followed")
 	d := e.diverted(p.offering.dialling, line, kind, f)
 	var party *Party
 	if p.call != nil {

@@ -128,6 +128,7 @@ func (e *Engine) huntGroup(c *Call, h *hunt) (rings bool) {
 		id := h.queue[0]
 		h.queue = h.queue[1:]
 		cause := e.huntMember(c, h, id)
+		e.explainMember(h, g, id, cause)
 		if cause != CauseNone {
 			h.cause = telling(h.cause, cause)
 			continue

@@ -28,9 +28,10 @@ func (callLimit) signal(e *Engine, l *Leg, s Signal) bool {
 	if most := e.config.maxCalls(l.device, l.party.line); most > 0 && e.carries(l.device, l.party.line) > most {
 		cause = CallRejected
 	}
-	if cause == CauseNone || e.config.emergency(e.now, setup) {
+	if cause == CauseNone || e.config.emergency(e.clock(), setup) {
 		return false
 	}
+	e.say("limit", "the caller has as many calls as its button, or its trunk, may carry")
 	e.leave(l.party, cause)
 	return true
 }

@@ -21,6 +21,7 @@ var start = time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC)
 //
 //	site NAME                 a configuration (see variants)
 //	up NAME...                devices register
+//	explain key=value         what would happen (device, trunk, calling, called, at)
 //	wait DURATION             time passes; timers go off when they are due
 //	DRIVER Signal key=value   what a driver says; desc=kind:ref:direction:security, others are the JSON fields; peers are proven (trust=mutual)
 //	                          unless trust= says otherwise
@@ -114,6 +115,8 @@ func (s *script) input(line string) {
 		for _, d := range f[1:] {
 			s.step(Input{Driver: "sip", Signal: DeviceState{d, true}})
 		}
+	case "explain":
+		s.explain(f[1:])
 	case "wait":
 		d, err := time.ParseDuration(f[1])
 		if err != nil {

@@ -44,7 +44,7 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 		return cause
 	}
 	q := e.query(&d)
-	res := e.config.plan.Route(q)
+	res := e.lookUp(q)
 	if res.Outcome != dialplan.Match {
 		return routeCause(res)
 	}
@@ -90,7 +90,7 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 func (e *Engine) query(d *dialling) dialplan.Query {
 	device, trunk := d.from()
 	q := dialplan.Query{SearchSpaces: d.spaces, Called: d.called, Calling: d.calling.Number, Complete: true, ExternalMask: e.externalMask(d.caller),
-		Emergency: device != "", At: e.now}
+		Emergency: device != "", At: e.clock()}
 	q.Zone = e.config.place(device, trunk).Zone
 	return q
 }
@@ -225,6 +225,7 @@ func (e *Engine) reachTrunk(c *Call, p *Party) Cause {
 		o.choices = o.choices[1:]
 		t := e.config.trunks[m.Trunk]
 		if t == nil || !o.emergency && (e.trunkOf(t.Name).down || e.full(t)) {
+			e.explainSkipped(t, m)
 			continue
 		}
 		e.ringTrunk(c, p, t, m)
@@ -248,6 +249,9 @@ func (e *Engine) ringTrunk(c *Call, p *Party, t *Trunk, m RouteMember) {
 	calling.Number = t.Calling.Apply(m.Calling.Apply(calling.Number))
 	calling = e.config.shown(t.CallingSpace, calling)
 	calling.Restricted = calling.Restricted && !o.emergency
+	if e.teller != nil {
+		e.explainTrunk(t, p.called, called, o.calling.Number, calling)
+	}
 	o.ring.kind = timerRoute
 	e.start(&o.ring, e.config.site.Policy.routeTimeout())
 	e.ringAs(p, &Leg{driver: t.Driver, trunk: t.Name, policy: t.Media}, Target{Trunk: t.Name, Called: called}, calling)
@@ -278,6 +282,7 @@ func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
 	}
 	if cause != CauseNone {
 		o.cause = telling(o.cause, cause)
+		e.explainUnsuited(o.caller, l, cause)
 		return
 	}
 	e.addLeg(p, l)
