@@ -187,8 +187,11 @@ func (e *Engine) want(l *Leg) feed {
 	return feed{}
 }
 
-// musicOf is the source heard by a party that a leg holds: who holds decides.
+// musicOf is the source heard by a party that a leg holds: who holds decides, the line before the device.
 func (e *Engine) musicOf(holder *Leg) string {
+	if l := e.config.lines[holder.party.line]; l != nil && l.Music != "" {
+		return l.Music
+	}
 	own := ""
 	if d := e.config.devices[holder.device]; d != nil {
 		own = d.Music

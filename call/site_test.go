@@ -63,6 +63,16 @@ func withConferences(s *Site) {
 		dialplan.Pattern{Digits: "81XX", Partition: "phones", Kind: dialplan.ToMeetMe, To: "board"})
 }
 
+// everything is the office with all features, forwards and hunts; the front desk has music of its own.
+func everything(s *Site) {
+	withConferences(s)
+	withParks(s)
+	hunts(s)
+	forwards(s)
+	s.Lines[5].Music = "music:lobby"
+	s.Policy.BlockOffnetToOffnet = true
+}
+
 // withFeatures gives the office a code for every feature: *10 and up, in the order of FeatureNames, each also with an argument.
 func withFeatures(s *Site) {
 	for i, name := range FeatureNames() {
@@ -123,6 +133,7 @@ func variants() map[string]Site {
 		withParks(s)
 		s.Policy.BlockOffnetToOffnet, s.Policy.NoRecall = true, true
 	})
+	vary("everything", everything)
 	dialVariants(vary)
 	vary("conferences", withConferences)
 	vary("warn", func(s *Site) { withConferences(s); s.Policy.Mixed = MixedWarn })
