@@ -44,7 +44,7 @@ func (e *Engine) parkable(l *Leg) (*Party, Cause, string) {
 	switch {
 	case !l.active() || len(others) == 0:
 		return nil, NoSuchCall, "there is nobody at the other end to be parked"
-	case len(c.parties) > 2:
+	case len(c.parties) > 2 || c.room != nil:
 		return nil, FacilityRejected, "a call can be parked when it has one other party and nobody else is being called"
 	case c.emergency:
 		return nil, FacilityRejected, "an emergency call cannot be parked"
