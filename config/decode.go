@@ -176,7 +176,11 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, path string) {
 		switch {
 		case !known:
 			d.mark(sub, kv.Key)
-			d.fail(sub, "there is no field "+strconv.Quote(name), suggest(name, fieldNames(v.Type()), "known are"))
+			hint := suggest(name, fieldNames(v.Type()), "known are")
+			if sub == "cluster.mediaConversion" {
+				hint = "it is mixedCalls now: refused is refuse, allowed is anchor"
+			}
+			d.fail(sub, "there is no field "+strconv.Quote(name), hint)
 		case seen[name]:
 			d.where[sub] = position{kv.Key.GetToken().Position.Line, kv.Key.GetToken().Position.Column}
 			d.fail(sub, "the field is given twice", "remove one")

@@ -156,7 +156,8 @@ func defaultCodes() (out []FeatureCode) {
 // Default is the site a new cluster starts with: one node with every service,
 // two soft phones alice (1001) and bob (1002) that must register encrypted,
 // test numbers for echo (9196), tone (9197) and music (9664), a code for every
-// feature, ten park numbers (7000 to 7009) and a hunt pilot that rings both
+// feature, ten park numbers (7000 to 7009), meet-me conferences (8000 to 8009, and
+// 8100 to 8109 for encrypted calls only) and a hunt pilot that rings both
 // phones (1000).
 func Default(node string) *Site {
 	phone := func(name, number string) Device {
@@ -172,7 +173,7 @@ func Default(node string) *Site {
 		DevicePools:           []DevicePool{{Name: "default", CallManagerGroup: "default"}},
 		PhoneSecurityProfiles: []PhoneSecurityProfile{{Name: "encrypted", Description: "TLS with a client certificate, SRTP required"}},
 		SIPProfiles:           []SIPProfile{{Name: "standard"}},
-		Partitions:            []Partition{{Name: "internal", Description: "phones"}, {Name: "test", Description: "test numbers"}, {Name: "features", Description: "feature codes and park numbers"}},
+		Partitions:            []Partition{{Name: "internal", Description: "phones"}, {Name: "test", Description: "test numbers"}, {Name: "features", Description: "feature codes, park and meet-me numbers"}},
 		CallingSearchSpaces:   []CallingSearchSpace{{Name: "internal", Partitions: []string{"internal", "test", "features"}}},
 		Lines:                 []Line{line("1001", "Alice"), line("1002", "Bob")},
 		Devices:               []Device{phone("alice", "1001"), phone("bob", "1002")},
@@ -182,11 +183,12 @@ func Default(node string) *Site {
 			{Name: "tone", Type: AppletTone, Number: "9197", Partition: "test"},
 			{Name: "music", Type: AppletMusic, Number: "9664", Partition: "test"},
 		},
-		FeatureCodes: defaultCodes(),
-		ParkNumbers:  []ParkNumber{{Pattern: "700X", Partition: "features"}},
-		PickupGroups: []PickupGroup{{Name: "everybody", Number: "1"}},
-		HuntPilots:   []HuntPilot{{Pattern: "1000", Partition: "internal", Display: "Everybody", HuntList: "everybody"}},
-		HuntLists:    []HuntList{{Name: "everybody", LineGroups: []string{"everybody"}}},
+		FeatureCodes:  defaultCodes(),
+		ParkNumbers:   []ParkNumber{{Pattern: "700X", Partition: "features"}},
+		MeetMeNumbers: []MeetMeNumber{{Pattern: "800X", Partition: "features"}, {Pattern: "810X", Partition: "features", Display: "Encrypted only", MinimumSecurity: MinimumEncrypted}},
+		PickupGroups:  []PickupGroup{{Name: "everybody", Number: "1"}},
+		HuntPilots:    []HuntPilot{{Pattern: "1000", Partition: "internal", Display: "Everybody", HuntList: "everybody"}},
+		HuntLists:     []HuntList{{Name: "everybody", LineGroups: []string{"everybody"}}},
 		LineGroups: []LineGroup{{Name: "everybody", Distribution: HuntBroadcast, RingTimeout: Duration(30 * time.Second),
 			Members: []LineMember{{Number: "1001", Partition: "internal"}, {Number: "1002", Partition: "internal"}}}},
 		MusicOnHold: []MusicOnHold{{Name: "default"}},

@@ -69,6 +69,9 @@ type Device struct {
 	DigestUser string `yaml:"digestUser" json:"digestUser,omitempty"`
 	// What do not disturb does, once its user has turned it on (feature code): calls are refused as busy, or are shown without a sound.
 	DoNotDisturb DNDOption `yaml:"doNotDisturb" json:"doNotDisturb,omitempty"`
+	// Its calls are hidden from phones that share its lines: they can neither join nor take them over. Its user turns that on and off by a
+	// feature code.
+	Private bool `yaml:"private" json:"private,omitempty"`
 	// Lines on the device's buttons.
 	Lines []Appearance `yaml:"lines" json:"lines,omitempty"`
 	// Speed dials and busy lamps on the device's other buttons. A desk phone gets them in its file; a softphone has them in its contacts.

@@ -54,26 +54,6 @@ func (s SecurityMode) MarshalText() ([]byte, error) { return enumText(s, s.Value
 // UnmarshalText reads one of Values.
 func (s *SecurityMode) UnmarshalText(b []byte) error { return enumParse(s, s.Values(), b) }
 
-// MediaConversion says what becomes of a call between SRTP and plain RTP.
-type MediaConversion uint8
-
-// Values of MediaConversion; the first is the default.
-const (
-	ConversionRefused MediaConversion = iota
-	ConversionAllowed
-)
-
-// Values lists the spellings of MediaConversion.
-func (MediaConversion) Values() []string { return []string{"refused", "allowed"} }
-
-func (m MediaConversion) String() string { return enumString(m, m.Values()) }
-
-// MarshalText writes the value as a site file spells it.
-func (m MediaConversion) MarshalText() ([]byte, error) { return enumText(m, m.Values()) }
-
-// UnmarshalText reads one of Values.
-func (m *MediaConversion) UnmarshalText(b []byte) error { return enumParse(m, m.Values(), b) }
-
 // DeviceSecurityMode says how signalling and media of a phone or trunk are protected.
 type DeviceSecurityMode uint8
 

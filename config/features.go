@@ -189,6 +189,7 @@ func (c *checker) features(claimed map[string]string) {
 		}
 		c.claim(claimed, path+".pattern", p.Pattern, p.Partition, "a park number")
 	}
+	c.conferences(claimed)
 	numbers := map[string]string{}
 	eachOf(c, "pickupGroups", c.site.PickupGroups, func(g PickupGroup) string { return g.Name }, func(path string, g PickupGroup) {
 		c.refs(path+".associated", KindPickupGroup, g.Associated, false)

@@ -58,6 +58,8 @@ type Site struct {
 	LineGroups []LineGroup `yaml:"lineGroups" kind:"line-group"`
 	// Where the mailboxes of lines are.
 	VoicemailProfiles []VoicemailProfile `yaml:"voicemailProfiles" kind:"voicemail-profile"`
+	// Numbers that people dial to meet in a conference.
+	MeetMeNumbers []MeetMeNumber `yaml:"meetMeNumbers" kind:"meet-me-number"`
 	// Sets of lines that answer each other's calls.
 	PickupGroups []PickupGroup `yaml:"pickupGroups" kind:"pickup-group"`
 	// Sources of music on hold.
@@ -96,6 +98,7 @@ const (
 	KindHuntList                Kind = "hunt-list"
 	KindLineGroup               Kind = "line-group"
 	KindVoicemailProfile        Kind = "voicemail-profile"
+	KindMeetMeNumber            Kind = "meet-me-number"
 	KindPickupGroup             Kind = "pickup-group"
 	KindMusicOnHold             Kind = "music-on-hold"
 )
@@ -117,9 +120,15 @@ type Cluster struct {
 	// 5060, whatever their profiles say; one that still comes as its profile says is let in. Trunks keep their profiles. Listed by
 	// `show exceptions`.
 	SecurityMode SecurityMode `yaml:"securityMode" json:"securityMode,omitempty"`
-	// Whether a relay of ours may convert between SRTP and RTP where an encrypted device talks to one that takes plain
-	// RTP only. Refused: such a call gets 488. Allowed is listed by `show exceptions`.
-	MediaConversion MediaConversion `yaml:"mediaConversion" json:"mediaConversion,omitempty"`
+	// What becomes of a call between an end that must have SRTP and one that has none. Refuse: it gets 488, and no transfer or conference
+	// brings such two together. Warn: they meet in a mixer of ours, and who is protected hears a tone every few seconds. Anchor: a relay
+	// of ours converts without a tone, the lock icon alone tells. Anything but refuse is listed by `show exceptions`.
+	MixedCalls MixedCalls `yaml:"mixedCalls" json:"mixedCalls,omitempty"`
+	// Most parties of a conference, 3 to 256. Default: 64.
+	ConferenceParties int `yaml:"conferenceParties" json:"conferenceParties,omitempty"`
+	// Whose leaving ends a conference. Last-internal: when all who are left are behind trunks, so that nobody outside talks to somebody
+	// outside at this site's cost. Nobody: it ends with the last but one. Controller: when who made it leaves, or the last internal one.
+	ConferenceEndsWith ConferenceEnd `yaml:"conferenceEndsWith" json:"conferenceEndsWith,omitempty"`
 	// Whose numbers those may see who share a line or have a busy lamp with pickup on it; other watchers see no numbers at all. All:
 	// everybody the line talks to. Internal: not who comes in or is reached by a trunk. None: nobody.
 	LampIdentities LampIdentities `yaml:"lampIdentities" json:"lampIdentities,omitempty"`

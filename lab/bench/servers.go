@@ -50,7 +50,7 @@ const (
 func siteConfig(addr netip.Addr) *config.Site {
 	s := load.Site(many)
 	s.Nodes = []config.Node{{Name: "node1", Services: []config.NodeService{{Service: config.ServiceCallManager, Address: addr.String()}}}}
-	s.Cluster.MediaConversion = config.ConversionAllowed
+	s.Cluster.MixedCalls = config.MixedAnchor
 	s.PhoneSecurityProfiles = append(s.PhoneSecurityProfiles, config.PhoneSecurityProfile{Name: "clear media", DeviceSecurityMode: config.Authenticated})
 	for i := range s.PhoneSecurityProfiles {
 		s.PhoneSecurityProfiles[i].Certificate = config.CertificateLSCOrMIC // the phones of both servers show certificates of the bench's own authority

@@ -119,7 +119,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("show exceptions after space was freed: %+v", rows)
 	}
 	apply(t, s, func(c *config.Site) {
-		c.Cluster.MediaConversion = config.ConversionRefused
+		c.Cluster.MixedCalls = config.MixedRefuse
 		c.Lines[0].Display = "Alice again"
 	})
 	eventually(t, step, func() error {

@@ -139,7 +139,7 @@ func TestMediaBetweenModes(t *testing.T) {
 		}
 	})
 	t.Run("converted where the cluster allows it", func(t *testing.T) {
-		apply(t, s, func(c *config.Site) { c.Cluster.MediaConversion = config.ConversionAllowed })
+		apply(t, s, func(c *config.Site) { c.Cluster.MixedCalls = config.MixedAnchor })
 		for _, p := range [][2]*phone.Phone{{alice, carol}, {dave, alice}, {erin, alice}} {
 			a, b := talk(t, p[0], p[1])
 			secure, plain := a, b
@@ -154,7 +154,7 @@ func TestMediaBetweenModes(t *testing.T) {
 			}
 		}
 		rows := show[bus.Exception](t, s, bus.VerbExceptions)
-		if !slices.ContainsFunc(rows, func(r bus.Exception) bool { return r.Setting == "mediaConversion" && r.Value == "allowed" }) {
+		if !slices.ContainsFunc(rows, func(r bus.Exception) bool { return r.Setting == "mixedCalls" && r.Value == "anchor" }) {
 			t.Errorf("show exceptions: %+v", rows)
 		}
 	})

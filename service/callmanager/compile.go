@@ -18,17 +18,14 @@ const (
 
 // compile turns the operator's site into what the engine works with: numbers into patterns, profiles into policy.
 func compile(st *site) call.Site {
-	out := call.Site{Plan: plan(st.config)}
-	if st.Cluster().MediaConversion == config.ConversionAllowed {
-		out.Policy.Mixed = call.MixedAnchor
-	}
+	out := call.Site{Plan: plan(st.config), Policy: policy(st)}
 	for _, l := range st.Lines() {
 		out.Lines = append(out.Lines, line(st.config, l))
 	}
 	for _, d := range st.Devices() {
 		out.Devices = append(out.Devices, call.Device{Name: d.Name, Driver: driverSIP, SearchSpace: d.CallingSearchSpace, Music: holdMusic(d.Pool),
 			CallingSpace: cmp.Or(d.CallingTransformationSearchSpace, d.Pool.CallingTransformationSearchSpace), Place: place(d.Pool),
-			DoNotDisturb: dndOption(d.DoNotDisturb), Media: mediaPolicy(d.Security.DeviceSecurityMode, d.SIP)})
+			DoNotDisturb: dndOption(d.DoNotDisturb), Private: d.Private, Media: mediaPolicy(d.Security.DeviceSecurityMode, d.SIP)})
 	}
 	for _, t := range st.Trunks() {
 		out.Trunks = append(out.Trunks, trunkOf(t))
@@ -38,6 +35,7 @@ func compile(st *site) call.Site {
 	}
 	out.Hunts = hunts(st.config)
 	out.Parks, out.PickupGroups = parks(st.config), pickupGroups(st.config)
+	out.MeetMes = meetMes(st.config)
 	for _, a := range st.config.Applets {
 		out.Applets = append(out.Applets, call.Applet{Name: a.Name, Driver: driverApplet})
 	}

@@ -22,6 +22,41 @@ func featurePatterns(c *config.Site) (out []dialplan.Pattern) {
 	for _, p := range c.ParkNumbers {
 		out = append(out, dialplan.Pattern{Digits: p.Pattern, Partition: p.Partition, Kind: dialplan.ToPark, To: p.Key()})
 	}
+	for _, m := range c.MeetMeNumbers {
+		out = append(out, dialplan.Pattern{Digits: m.Pattern, Partition: m.Partition, Kind: dialplan.ToMeetMe, To: m.Key()})
+	}
+	return out
+}
+
+// policy is what holds for all calls of the cluster.
+func policy(st *site) call.Policy {
+	out := call.Policy{MaxParties: st.Cluster().ConferenceParties}
+	switch st.Cluster().MixedCalls {
+	case config.MixedWarn:
+		out.Mixed = call.MixedWarn
+	case config.MixedAnchor:
+		out.Mixed = call.MixedAnchor
+	}
+	switch st.Cluster().ConferenceEndsWith {
+	case config.EndNobody:
+		out.ConferenceEnds = call.EndWithNobody
+	case config.EndController:
+		out.ConferenceEnds = call.EndWithController
+	}
+	return out
+}
+
+func meetMes(c *config.Site) (out []call.MeetMe) {
+	for _, m := range c.MeetMeNumbers {
+		room := call.MeetMe{Name: m.Key(), Display: m.Display, Most: m.Most}
+		switch m.MinimumSecurity {
+		case config.MinimumAuthenticated:
+			room.Least = call.LockAuthenticated
+		case config.MinimumEncrypted:
+			room.Least = call.LockEncrypted
+		}
+		out = append(out, room)
+	}
 	return out
 }
 

@@ -208,9 +208,15 @@ func exceptions(node string, st *site) []bus.Exception {
 	if st.Cluster().SecurityMode != config.Mixed {
 		add("cluster", st.Cluster().Name, "securityMode", st.Cluster().SecurityMode.String(), config.Mixed.String(), "cluster "+st.Cluster().Name, "no device of the cluster is offered encryption")
 	}
-	if st.Cluster().MediaConversion == config.ConversionAllowed {
-		add("cluster", st.Cluster().Name, "mediaConversion", st.Cluster().MediaConversion.String(), config.ConversionRefused.String(), "",
-			"an encrypted device may be connected with one that takes plain RTP: half of such a call can be listened to")
+	if m := st.Cluster().MixedCalls; m != config.MixedRefuse {
+		risk := "an encrypted device may be connected with one that takes plain RTP: half of such a call can be listened to, and the lock icon alone tells"
+		if m == config.MixedWarn {
+			risk = "an encrypted device may be connected with one that takes plain RTP: half of such a call can be listened to; who is protected hears a tone"
+		}
+		add("cluster", st.Cluster().Name, "mixedCalls", m.String(), config.MixedRefuse.String(), "", risk)
+	}
+	if e := st.Cluster().ConferenceEndsWith; e == config.EndNobody {
+		add("cluster", st.Cluster().Name, "conferenceEndsWith", e.String(), config.EndLastInternal.String(), "", "two outside parties may go on talking through this site, at its cost, when nobody of it is left")
 	}
 	for _, d := range st.Devices() {
 		p := d.Security
