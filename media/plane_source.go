@@ -62,6 +62,8 @@ func (p *Plane) makeSourced(l *leg, o Order, g desc.Guard) (*sdp.Session, error)
 		dir = sdp.RecvOnly
 	case conference:
 		dir, codecs = sdp.SendRecv, desc.Wideband()
+	case l.local == nil: // a call that opens with sendonly shows as one on hold, and some phones play nothing of it
+		dir = sdp.SendRecv
 	}
 	l.source.SetDirection(dir & o.Dir)
 	l.source.setCodecs(g.Only(codecs))

@@ -54,6 +54,9 @@ func (l *leg) proof(now time.Time) (Proof, string) {
 	default:
 		return ProofNone, ""
 	}
+	if proof == ProofSilent && l.how == waySourced && l.seat == nil {
+		proof, why = ProofNone, "" // who only hears a tone or music need not speak
+	}
 	if proof == ProofNone && l.told < ProofFailed {
 		return l.told, ""
 	}

@@ -185,6 +185,13 @@ func (b *Baresip) Command(command, params string) error {
 	return err
 }
 
+// Dial calls a number. A second call puts the first one on hold.
+func (b *Baresip) Dial(number string) error { return b.Command("dial", number) }
+
+// Transfer sends the far end of the current call to a number, by REFER. This version has no command for a transfer with
+// consultation (linphonec has).
+func (b *Baresip) Transfer(number string) error { return b.Command("transfer", number) }
+
 // EventMark is a place in the stream of events: Event looks only at what comes after it.
 func (b *Baresip) EventMark() int {
 	b.mu.Lock()

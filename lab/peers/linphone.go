@@ -141,5 +141,29 @@ func (l *Linphone) Call(to string) error { return l.Say("call " + to) }
 // Digits types digits during a call; each leaves as one telephone event.
 func (l *Linphone) Digits(digits string) error { return l.Say(digits) }
 
+// Answer takes call number n; linphonec puts the call it had on hold.
+func (l *Linphone) Answer(n int) error { return l.Say("answer " + strconv.Itoa(n)) }
+
+// Pause puts the current call on hold, Resume takes call number n back.
+func (l *Linphone) Pause() error { return l.Say("pause") }
+
+// Resume takes call number n back from hold.
+func (l *Linphone) Resume(n int) error { return l.Say("resume " + strconv.Itoa(n)) }
+
+// Transfer sends the far end of call number n to an address (blind, by REFER).
+func (l *Linphone) Transfer(n int, to string) error {
+	return l.Say("transfer " + strconv.Itoa(n) + " " + to)
+}
+
+// TransferToCall joins the far ends of two calls of this phone (after consultation: REFER with Replaces).
+func (l *Linphone) TransferToCall(n, other int) error {
+	return l.Say("transfer " + strconv.Itoa(n) + " --to-call " + strconv.Itoa(other))
+}
+
+// Redirect answers ringing call number n with 302.
+func (l *Linphone) Redirect(n int, to string) error {
+	return l.Say("redirect " + strconv.Itoa(n) + " " + to)
+}
+
 // Terminate hangs up call number n as linphonec counts them.
 func (l *Linphone) Terminate(n int) error { return l.Say("terminate " + strconv.Itoa(n)) }

@@ -53,8 +53,13 @@ func phoneSite(t *testing.T) (s *testSite, localhost string) {
 // baresip starts one with a certificate and waits until it is registered.
 func (s *testSite) baresip(t *testing.T, ctx context.Context, name string, tone string, auto bool) *Baresip {
 	t.Helper()
+	return s.baresipAt(t, ctx, name, s.addr, tone, auto)
+}
+
+func (s *testSite) baresipAt(t *testing.T, ctx context.Context, name, proxy, tone string, auto bool) *Baresip {
+	t.Helper()
 	f := s.certificate(t, pki.KindDevice, name)
-	b, err := StartBaresip(ctx, folder(t, name), BaresipConfig{User: name, Domain: "locktone.test", Proxy: s.addr, Certificate: f.both, CA: f.ca, Tone: tone, AutoAnswer: auto})
+	b, err := StartBaresip(ctx, folder(t, name), BaresipConfig{User: name, Domain: "locktone.test", Proxy: proxy, Certificate: f.both, CA: f.ca, Tone: tone, AutoAnswer: auto})
 	if err != nil {
 		t.Fatal(err)
 	}
