@@ -18,6 +18,8 @@ type showCmd struct {
 	Registrations registrationsCmd `cmd:"" help:"Devices that are registered."`
 	Trunks        trunksCmd        `cmd:"" help:"State of every trunk destination."`
 	Connections   connectionsCmd   `cmd:"" help:"Connections with TLS version, cipher, subject, failures and bytes."`
+	Mwi           mwiCmd           `cmd:"" name:"mwi" help:"Messages that wait for lines, who said so, and which devices have heard."`
+	Subscriptions subscriptionsCmd `cmd:"" help:"What devices watch: busy lamps, presence, messages."`
 	Exceptions    exceptionsCmd    `cmd:"" help:"Everything that is weaker than the defaults."`
 	Certificates  certificatesCmd  `cmd:"" help:"Certificates the cluster issued."`
 	CTL           ctlCmd           `cmd:"" name:"ctl" help:"The certificate trust list, record by record, with its digests."`
@@ -30,11 +32,13 @@ type (
 	connectionsCmd   struct{ byName }
 	exceptionsCmd    struct{ byName }
 	certificatesCmd  struct{}
+	mwiCmd           struct{ byName }
+	subscriptionsCmd struct{ byName }
 )
 
 // byName selects one row's owner.
 type byName struct {
-	Name string `arg:"" optional:"" help:"Only this device, trunk or peer."`
+	Name string `arg:"" optional:"" help:"Only this device, trunk, peer or line."`
 }
 
 // rows asks for a list and prints it.
@@ -88,6 +92,30 @@ func (c *connectionsCmd) Run(a *app) error {
 			}
 			return []string{r.Peer, r.Remote, r.Local, r.Direction, r.State, version, r.Cipher, verified, r.Subject,
 				strconv.FormatInt(r.Failures, 10), bytesText(r.BytesIn), bytesText(r.BytesOut), clock(r.Since), r.LastFailure}
+		})
+}
+
+// Run lists mailboxes.
+func (c *mwiCmd) Run(a *app) error {
+	return rows(a, "/v1/message-waiting", c.Name, []string{"LINE", "PARTITION", "LAMP", "NEW", "OLD", "SINCE", "CHANGED", "SOURCE", "HEARD BY", "NOT BY"}, "nobody has said anything of messages",
+		func(r bus.MessageState) []string {
+			lamp := "off"
+			switch {
+			case r.Waiting && r.Lamp == "none":
+				lamp = "off (none)"
+			case r.Waiting:
+				lamp = "on"
+			}
+			return []string{r.Line, r.Partition, lamp, fmt.Sprintf("%d (%d)", r.New, r.UrgentNew), fmt.Sprintf("%d (%d)", r.Old, r.UrgentOld), clock(r.Since), clock(r.Changed), r.Source,
+				strings.Join(r.Acknowledged, ","), strings.Join(r.Waits, ",")}
+		})
+}
+
+// Run lists subscriptions.
+func (c *subscriptionsCmd) Run(a *app) error {
+	return rows(a, "/v1/subscriptions", c.Name, []string{"DEVICE", "EVENT", "NUMBER", "PARTITION", "SINCE", "EXPIRES", "NOTIFIES", "LAST", "ANSWER"}, "nobody watches anything",
+		func(r bus.WatchState) []string {
+			return []string{r.Device, r.Event, r.Number, r.Partition, clock(r.Since), clock(r.Expires), strconv.Itoa(r.Notifies), clock(r.LastNotify), number(int64(r.LastStatus))}
 		})
 }
 

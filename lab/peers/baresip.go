@@ -26,8 +26,10 @@ type BaresipConfig struct {
 	Tone         string // path of the WAV file it speaks, 8 kHz mono; it should be longer than the call
 	Encryption   string // srtp-mand (SDES) unless set; "none" for plain RTP
 	AutoAnswer   bool
-	Transport    string // tls unless set
-	Expires      int    // seconds, 60 unless set
+	Transport    string   // tls unless set
+	Expires      int      // seconds, 60 unless set
+	Modules      []string // besides the usual ones: mwi, presence, contact
+	Contacts     []string // lines of its contacts file: "Bob" <sip:1002@locktone.test>;presence=p2p
 }
 
 // A Baresip is a running softphone, steered over its control port.
@@ -107,6 +109,12 @@ func (c BaresipConfig) write(dir string, sipPort, ctlPort int) error {
 	}
 	for _, m := range []string{"g711", "aufile", "sndfile", "srtp", "stdio", "ctrl_tcp", "account"} {
 		lines = append(lines, "module "+m+".so")
+	}
+	for _, m := range c.Modules {
+		lines = append(lines, "module_app "+m+".so")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "contacts"), []byte(strings.Join(c.Contacts, "\n")+"\n"), 0o600); err != nil {
+		return err
 	}
 	lines = append(lines, "module_tmp uuid.so", "module_tmp account.so", "module_app menu.so",
 		"ctrl_tcp_listen 127.0.0.1:"+strconv.Itoa(ctlPort), "snd_path "+dir)

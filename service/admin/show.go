@@ -26,6 +26,8 @@ func (s *Server) showOperations(api huma.API) {
 	add(s, api, get("registrations", "/v1/registrations", RoleViewer, "Devices that are registered"), s.registrations)
 	add(s, api, get("trunks", "/v1/trunks", RoleViewer, "State of every trunk destination"), rowsOf[bus.TrunkState](s, bus.VerbTrunks))
 	add(s, api, get("connections", "/v1/connections", RoleViewer, "Connections and peers whose handshakes failed: TLS version, cipher, subject, failures, bytes"), rowsOf[bus.Connection](s, bus.VerbConnections))
+	add(s, api, get("message-waiting", "/v1/message-waiting", RoleViewer, "Messages of lines, who said so, and which devices have heard; name is a line's number"), rowsOf[bus.MessageState](s, bus.VerbMessages))
+	add(s, api, get("subscriptions", "/v1/subscriptions", RoleViewer, "What devices watch: busy lamps, presence, messages"), rowsOf[bus.WatchState](s, bus.VerbSubscriptions))
 	add(s, api, get("exceptions", "/v1/exceptions", RoleViewer, "Everything that is weaker than the defaults"), s.exceptions)
 	add(s, api, get("audit", "/v1/audit", RoleAdministrator, "Who changed what, newest first"), s.auditLog)
 }

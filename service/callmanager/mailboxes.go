@@ -384,8 +384,12 @@ func (s *Service) offerMailbox(n mailboxNews) bool {
 	}
 }
 
-// mailboxLines are the lines that a trunk's peer means by a number: the one its calling search space leads to, else all that have it.
+// mailboxLines are the lines that a trunk's peer means by a number: those whose mailbox has it, the one its calling search space leads
+// to, else all that have it.
 func (st *site) mailboxLines(t *directory.Trunk, number string) (out []call.LineID) {
+	if lines := st.accounts[number]; len(lines) > 0 {
+		return lines
+	}
 	if t.CallingSearchSpace != "" {
 		res := st.compiled.Plan().Route(dialplan.Query{SearchSpaces: []string{t.CallingSearchSpace}, Called: number, Complete: true})
 		if res.Outcome == dialplan.Match && res.Pattern.Kind == dialplan.DirectoryNumber {

@@ -26,13 +26,19 @@ type site struct {
 	recordings recordings
 
 	byLine   map[call.LineID]*directory.Line
-	compiled *call.Config    // what the engine works with
-	private  map[string]bool // devices that hide their calls, unless their users say otherwise
+	compiled *call.Config             // what the engine works with
+	accounts map[string][]call.LineID // lines by the number their voicemail system knows them by, where that is not their own
+	private  map[string]bool          // devices that hide their calls, unless their users say otherwise
 }
 
 // take completes the site with what the engine works with.
 func (s *site) take(c *call.Config) {
-	s.compiled, s.private = c, map[string]bool{}
+	s.compiled, s.private, s.accounts = c, map[string]bool{}, map[string][]call.LineID{}
+	for _, l := range c.Site().Lines {
+		if l.Mailbox != "" && l.Mailbox != l.ID.Number {
+			s.accounts[l.Mailbox] = append(s.accounts[l.Mailbox], l.ID)
+		}
+	}
 	for _, d := range c.Site().Devices {
 		if d.Private {
 			s.private[d.Name] = true
