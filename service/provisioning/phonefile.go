@@ -206,7 +206,19 @@ func sipProfile(sip *phonexml.SIP, d *directory.Device) (trouble []string) {
 		if d.Security.DigestAuthentication && d.DigestUser != nil {
 			l.AuthName = d.DigestUser.Name
 		}
+		policy := "3" // lamp and prompt
+		if a.Line.MessageLamp == config.MessageLampNone {
+			policy = "6" // neither
+		}
+		l.Settings = l.Settings.With("messageWaitingLampPolicy", policy)
 		sip.Lines = append(sip.Lines, l)
+	}
+	for _, b := range d.Buttons {
+		feature := phonexml.FeatureSpeedDial
+		if b.Type == config.BusyLamp {
+			feature = phonexml.FeatureBusyLamp
+		}
+		sip.Lines = append(sip.Lines, phonexml.NewButton(b.Index, feature, cut(b.Label, phonexml.MaxLineText), b.Number, b.Pickup))
 	}
 	sip.PhoneLabel = cut(label, phonexml.MaxPhoneLabel)
 	if d.Security.DigestAuthentication {

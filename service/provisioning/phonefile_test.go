@@ -95,6 +95,9 @@ func TestConfiguredMeansConfigured(t *testing.T) {
 			w.members[i].Addresses = []netip.Addr{netip.MustParseAddr("fd00::1")}
 		}
 	}
+	lampKey := func(w *world) {
+		w.alice().Buttons = []config.Button{{Type: config.BusyLamp, Number: "1002", Pickup: true}}
+	}
 	const at, cm, line = "device/", "device/devicePool/callManagerGroup/members/member/callManager/", "device/sipProfile/sipLines/line"
 	changes := map[string]func(*world){
 		at + "fullConfig": func(w *world) { w.short = true }, at + "certHash": func(w *world) { w.short = true }, at + "encrConfig": func(w *world) { w.short = true },
@@ -132,6 +135,10 @@ func TestConfiguredMeansConfigured(t *testing.T) {
 		line + "/sharedLine":                            func(w *world) { w.alice().Lines[0].Number = "1002" },
 		line + "/maxNumCalls":                           func(w *world) { w.alice().Lines[0].MaxCalls = 9 },
 		line + "/busyTrigger":                           func(w *world) { w.alice().Lines[0].BusyTrigger = 3 },
+		line + "/featureID":                             lampKey,
+		line + "/speedDialNumber":                       lampKey,
+		line + "/featureOptionMask":                     lampKey,
+		line + "/messageWaitingLampPolicy":              func(w *world) { w.site.Lines[0].MessageLamp = config.MessageLampNone },
 		line + "/authName":                              func(w *world) { w.security().DigestAuthentication, w.alice().DigestUser = true, "bob" },
 		at + "lines/line@button":                        func(w *world) { w.alice().Protocol = config.ProtocolSCCP },
 		at + "lines/line/featureLabel":                  func(w *world) { w.alice().Protocol = config.ProtocolSCCP },

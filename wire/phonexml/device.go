@@ -145,7 +145,7 @@ const (
 // Line is a button.
 type Line struct {
 	Button, Index int // Index 0: not written
-	Feature       int // FeatureLine
+	Feature       int // FeatureLine and the like
 	Label         string
 	Proxy         string
 	Port          int
@@ -163,8 +163,12 @@ type Line struct {
 	Settings Settings
 }
 
-// FeatureLine is the featureID of a directory number.
-const FeatureLine = 9
+// Values of featureID.
+const (
+	FeatureSpeedDial = 2
+	FeatureLine      = 9 // a directory number
+	FeatureBusyLamp  = 21
+)
 
 // Setting is a leaf element.
 type Setting struct{ Name, Value string }

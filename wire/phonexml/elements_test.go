@@ -115,7 +115,8 @@ func sample(protocol string) *Device {
 	d.SIP.PhoneLabel, d.SIP.VoIPControlPort = "Alice", 5061
 	l := NewLine(1)
 	l.Label, l.Port, l.Name, l.DisplayName, l.CallWaiting, l.AuthName, l.Contact, l.Shared, l.MaxCalls, l.BusyTrigger = "1001", 5061, "1001", "Alice <&> \"A\"", "1", "alice", "1001", true, 4, 2
-	d.SIP.Lines = []Line{l}
+	l.Settings = l.Settings.With("messageWaitingLampPolicy", "3")
+	d.SIP.Lines = []Line{l, NewButton(2, FeatureBusyLamp, "Bob", "1002", true)}
 	return d
 }
 

@@ -59,8 +59,7 @@ func fixed(parent string) (out Settings) {
 
 // typed are fixed leaves that have a field of their own.
 var typed = map[string]bool{
-	"device/sipProfile/sipLines/line/featureID": true,
-	"device/sipProfile/sipLines/line/proxy":     true,
+	"device/sipProfile/sipLines/line/proxy": true,
 }
 
 // value is what the table says for a fixed leaf.
@@ -89,6 +88,15 @@ func NewLine(button int) Line {
 	const at = "device/sipProfile/sipLines/line"
 	return Line{Button: button, Index: button, Feature: FeatureLine, Proxy: value(at + "/proxy"), Settings: fixed(at),
 		AutoAnswer: fixed(at + "/autoAnswer"), ForwardInfo: fixed(at + "/forwardCallInfoDisplay")}
+}
+
+// NewButton is a SIP key that is no line: FeatureSpeedDial or FeatureBusyLamp. With pickup a busy lamp also answers the calls it shows.
+func NewButton(button, feature int, label, number string, pickup bool) Line {
+	l := Line{Button: button, Feature: feature, Label: label, Settings: Settings{{"speedDialNumber", number}}}
+	if pickup {
+		l.Settings = append(l.Settings, Setting{"featureOptionMask", "1"})
+	}
+	return l
 }
 
 // Table is the table of elements in Markdown, as docs/wire/phonexml.md has it.
