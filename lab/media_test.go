@@ -79,3 +79,49 @@ func trouble(ctx context.Context, t *testing.T, tail *trace.Tail) trace.Record {
 		}
 	}
 }
+
+// TestQualityIsRecorded: after a call through the node there is a row for either leg that says how its media was.
+func TestQualityIsRecorded(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default("n1")
+	for i := range cfg.SIPProfiles {
+		cfg.SIPProfiles[i].MediaAnchor = config.AnchorAlways
+	}
+	s := must(lab.Start(within(t, time.Minute), lab.Options{Config: cfg}))(t)
+	t.Cleanup(func() { _ = s.Close(within(t, 20*time.Second)) })
+	ctx := within(t, 30*time.Second)
+	alice, bob := must(s.Registered(ctx, "alice", "1001"))(t), must(s.Registered(ctx, "bob", "1002"))(t)
+	for _, p := range []*phone.Phone{alice, bob} {
+		t.Cleanup(func() { _ = p.Close(within(t, 10*time.Second)) })
+	}
+	tail := s.Trace.Tail(trace.Filter{Kinds: []trace.Kind{trace.KindSignal}}, 1000)
+	defer tail.Close()
+	ca := must(alice.Dial(ctx, "1002"))(t)
+	cb := <-bob.Incoming()
+	if err := cb.Answer(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := ca.WaitAnswered(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ca.Tone(440)
+	if err := cb.WaitPackets(ctx, 50); err != nil {
+		t.Fatal(err)
+	}
+	if err := ca.Hangup(ctx); err != nil {
+		t.Fatal(err)
+	}
+	legs := map[string]bool{}
+	for len(legs) < 2 {
+		r, err := tail.Next(ctx)
+		if err != nil {
+			t.Fatalf("measured: %v, then %v", legs, err)
+		}
+		if strings.HasPrefix(r.Summary, "Measured ") {
+			if body := string(r.Body); !strings.Contains(body, `"by":"here"`) || !strings.Contains(body, `"mos":4`) || !strings.Contains(body, `"codec":"PCMU"`) {
+				t.Errorf("measured %s", body)
+			}
+			legs[r.Leg] = true
+		}
+	}
+}

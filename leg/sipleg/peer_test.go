@@ -149,7 +149,13 @@ func answer(port int) string {
 // bridge is an exchange with the real engine, and two peers.
 func bridge(t testing.TB, edit func(*call.Site, *phonetest.Exchange)) (x *phonetest.Exchange, host *live.Host, a, b *peer) {
 	t.Helper()
-	host = live.Start(live.Options{RefuseAfter: 5 * time.Second, AcceptUnder: time.Second}) // overload is not what is tested
+	return recorded(t, nil, edit)
+}
+
+// recorded is bridge with somebody who sees the engine's inputs.
+func recorded(t testing.TB, by live.Recorder, edit func(*call.Site, *phonetest.Exchange)) (x *phonetest.Exchange, host *live.Host, a, b *peer) {
+	t.Helper()
+	host = live.Start(live.Options{RefuseAfter: 5 * time.Second, AcceptUnder: time.Second, Recorder: by}) // overload is not what is tested
 	drv, err := host.Attach("sip", 1<<15)
 	if err != nil {
 		t.Fatal(err)
