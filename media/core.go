@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"net/netip"
 	"time"
 
@@ -42,6 +41,9 @@ type core struct {
 	digits  dtmf.Sender
 	onSent  []chan struct{}
 	heard   dtmf.Receiver
+	tones   dtmf.Tones    // in place of events where the peer takes none
+	inband  dtmf.Detector // of the peer's tones, where it sends no events
+	pair    [FrameSize]int16
 	onDigit func(Digit)
 
 	buffer   jitter.Buffer
@@ -191,6 +193,9 @@ func (c *core) listen() []int16 {
 	}
 	c.detector.SetWide(wide)
 	_ = c.detector.WritePCM(heard)
+	if c.active && c.n.SendEvent.Name == "" && c.onDigit != nil {
+		c.inband.Write(c.ears.narrowed(heard), c.digit)
+	}
 	return heard
 }
 
@@ -226,8 +231,16 @@ func (c *core) send(now time.Time) ([]byte, netip.AddrPort) {
 	return c.protect(now, b), to
 }
 
+// nextEvent is the packet of a digit that is due now, if any, for a peer that takes events.
 func (c *core) nextEvent() (dtmf.Packet, bool) {
-	if c.n.SendEvent.Name == "" || !c.digits.Busy() {
+	if c.n.SendEvent.Name == "" {
+		return dtmf.Packet{}, false
+	}
+	return c.nextDigit()
+}
+
+func (c *core) nextDigit() (dtmf.Packet, bool) {
+	if !c.digits.Busy() {
 		return dtmf.Packet{}, false
 	}
 	p, ok := c.digits.Step(c.stamp)
@@ -245,8 +258,15 @@ func (c *core) digitsSent() {
 }
 
 func (c *core) audio(v voice, payload []byte) {
-	frame := c.mixed
-	switch wide := v == wideband; {
+	frame, wide := c.mixed, v == wideband
+	event, tone := dtmf.Packet{}, false
+	if c.n.SendEvent.Name == "" {
+		event, tone = c.nextDigit()
+	}
+	switch {
+	case tone:
+		c.tones.Fill(c.pair[:], event)
+		frame = c.mouth.as(wide, c.pair[:])
 	case frame != nil && len(frame) == frameSize(wide):
 	case c.source != nil:
 		var over bool
@@ -279,13 +299,8 @@ func (c *core) protect(now time.Time, b []byte) []byte {
 	return wire
 }
 
-var errNoEvents = errors.New("media: the peer takes no telephone events (RFC 4733), so digits cannot be sent")
-
-// queue adds digits to send.
+// queue adds digits to send: as events (RFC 4733), or as tones where the peer takes none.
 func (c *core) queue(digits string, done chan struct{}) error {
-	if c.active && c.n.SendEvent.Name == "" {
-		return errNoEvents
-	}
 	if err := c.digits.Queue(digits); err != nil {
 		return err
 	}

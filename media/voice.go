@@ -66,6 +66,17 @@ type ears struct {
 	up   resample.Up
 	down resample.Down
 	alt  [2 * FrameSize]int16 // a frame at the other rate
+	slim resample.Down        // of narrowed
+	thin [FrameSize]int16
+}
+
+// narrowed gives a frame at 8,000 samples a second for the detector of digits, beside what as gives to others.
+func (e *ears) narrowed(frame []int16) []int16 {
+	if len(frame) == FrameSize {
+		return frame
+	}
+	e.slim.Int16(e.thin[:], frame)
+	return e.thin[:]
 }
 
 // decode gives the samples of a payload in dst's memory. G.722 is decoded as packets come; one out of its order costs a
@@ -119,6 +130,15 @@ func (m *mouth) read(src Source, wide bool) (frame []int16, over bool) {
 		m.down.Int16(m.alt[:FrameSize], in)
 	}
 	return m.alt[:frameSize(wide)], over
+}
+
+// as gives a frame of 8,000 samples a second at the codec's rate.
+func (m *mouth) as(wide bool, frame []int16) []int16 {
+	if !wide {
+		return frame
+	}
+	m.up.Int16(m.alt[:], frame)
+	return m.alt[:]
 }
 
 func (m *mouth) silence(wide bool) []int16 {
