@@ -126,6 +126,10 @@ type PlaneConfig struct {
 	// Music gives the site's music by the name of its source ("music:NAME"; "" is the default one), from its beginning. It must
 	// answer from memory. Nil, or a nil Source: the built-in melody.
 	Music func(name string) Source
+	// Digits is told of DTMF digits of legs whose media comes by here: those of a leg that hears a source or sits in a conference, and
+	// those of an anchored leg whose far side takes no telephone events (RFC 4733). All others go past us. It must neither block nor
+	// call the plane. Nil: nobody is told.
+	Digits func(id LegID, key byte, duration time.Duration)
 	// Watch is told within two seconds, from a goroutine of the plane, what the packets of a leg show, whenever that changes: of
 	// every leg whose media comes by here. It may call the plane. Nil watches nothing.
 	Watch func(Report)

@@ -150,7 +150,7 @@ func (p *Plane) makeAnchored(l *leg, e *entry, o Order, g desc.Guard) (*sdp.Sess
 		peer = e.leg.id
 		if m := desc.Audio(e.s); m != nil {
 			want = desc.Wanted(e.s, m)
-			l.portE.SetCodecs(m.Codecs, m.Ptime)
+			l.portE.SetCodecs(withEvents(m.Codecs), m.Ptime)
 		}
 	}
 	l.portE.SetSecurity(g.Security)
@@ -240,6 +240,8 @@ func side(n desc.Stream) relay.Side {
 func (p *Plane) connect(l *leg) {
 	other := p.legs[l.peer]
 	if other != nil && other.port != nil && l.port != nil && other.peer == l.id {
+		p.interwork(l, other)
+		p.interwork(other, l)
 		relay.Connect(l.port, other.port)
 	}
 }

@@ -110,6 +110,9 @@ func (p *Plane) openSource(l *leg, g desc.Guard) error {
 	if err != nil {
 		return err
 	}
+	if digits, id := p.cfg.Digits, l.id; digits != nil {
+		s.hearDigits(func(d Digit) { digits(id, d.Key, d.Duration) })
+	}
 	l.source = s
 	return nil
 }

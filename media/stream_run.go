@@ -401,6 +401,13 @@ func (s *Stream) Evidence() Evidence {
 	return e
 }
 
+// hearDigits has digits told to somebody instead of Digits; it is called with the stream's lock held.
+func (s *Stream) hearDigits(tell func(Digit)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.core.onDigit = tell
+}
+
 func (s *Stream) counters() (in, out rtpstat.Counters) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -121,9 +121,11 @@ func (l *leg) identify(id call.Identity) {
 	}
 }
 
-// digit passes a digit on by INFO.
+// digit passes a digit on: in media that goes through us as a telephone event, otherwise by INFO, and where the peer takes neither
+// as a tone.
 func (l *leg) digit(c call.SendDigit) {
-	if l.profile.NoInfoDigits {
+	noInfo := l.profile.NoInfoDigits || l.noInfo
+	if len(c.Digit) == 1 && l.drv.cfg.Plane.SendDigit(media.LegID(l.id), c.Digit[0], noInfo) || noInfo {
 		return
 	}
 	millis := c.Millis

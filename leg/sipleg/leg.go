@@ -47,6 +47,7 @@ type leg struct {
 	mending  bool   // an offer of our own, after such an answer, is under way
 	refer    uint32 // CSeq of the REFER whose result is awaited
 	noResult bool   // the REFER wanted no notifications
+	noInfo   bool   // the peer's Allow lacks INFO
 	weighed  bool   // Measured was signalled
 	codec    string // of its media at the end
 	globalID string

@@ -135,6 +135,9 @@ func (l *leg) note(m *sip.Message) {
 	if m.IsSuccess() {
 		l.confirmed.Store(true)
 	}
+	if m.Has("Allow") {
+		l.noInfo = !m.HasToken("Allow", "INFO")
+	}
 	l.noteSession(m)
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/locktone/locktone/media/dtmf"
 	"github.com/locktone/locktone/media/flow"
 	"github.com/locktone/locktone/media/latch"
 	"github.com/locktone/locktone/media/rtpport"
@@ -49,11 +50,13 @@ type Port struct {
 	in     flow.Inbound
 	open   bool // an exchange is complete: packets are taken
 	closed bool
+	heard  *heard // nil: digits are passed on as they are
 
 	tx     sync.Mutex
 	out    flow.Outbound
 	gone   bool // sending side of closed
 	refuse bool // direction: nothing is sent to this side
+	said   *said
 }
 
 // Side is what an exchange agreed on for one side of a relay.
@@ -160,7 +163,11 @@ func (p *Port) Suite() sdp.Suite {
 // packet is one datagram of one of the port's sockets: it is checked here, and passed on there. It reports whether the
 // packet was passed on.
 func (p *Port) packet(now time.Time, b []byte, from netip.AddrPort, control bool) bool {
-	if p.take(now, &b, from, &control) {
+	ok, digits, report := p.take(now, &b, from, &control)
+	for _, d := range digits {
+		report(d.Key, time.Duration(d.Duration)*time.Second/8000)
+	}
+	if ok {
 		if other := p.other.Load(); other != nil {
 			return other.send(now, b, control)
 		}
@@ -169,23 +176,42 @@ func (p *Port) packet(now time.Time, b []byte, from netip.AddrPort, control bool
 }
 
 // take checks a packet under the receiving lock. RTCP on the RTP port (RFC 5761) is passed on to the RTCP port.
-func (p *Port) take(now time.Time, b *[]byte, from netip.AddrPort, control *bool) (ok bool) {
+func (p *Port) take(now time.Time, b *[]byte, from netip.AddrPort, control *bool) (ok bool, digits []dtmf.Digit, report func(byte, time.Duration)) {
 	p.rx.Lock()
 	defer p.rx.Unlock()
 	if p.closed || !p.open {
-		return false
+		return false, nil, nil
 	}
 	muxed := !*control && rtpstat.IsRTCP(*b)
 	if *control || muxed {
 		*control = true
 		*b, ok = p.in.Control(now, *b, from, muxed)
 	} else {
-		*b, _, _, ok, _ = p.in.Packet(now, *b, from)
+		var h rtpstat.Header
+		var payload []byte
+		*b, h, payload, ok, _ = p.in.Packet(now, *b, from)
+		if ok && p.heard != nil {
+			p.aim()
+			return p.digits(*b, h, payload)
+		}
 	}
 	if ok {
 		p.aim()
 	}
-	return ok
+	return ok, nil, nil
+}
+
+// digits looks for digits in a packet. What it gives is of the goroutine that receives, until the next packet.
+func (p *Port) digits(b []byte, h rtpstat.Header, payload []byte) (pass bool, done []dtmf.Digit, report func(byte, time.Duration)) {
+	d := p.heard
+	d.count = 0
+	if pass = d.packet(h, payload); pass {
+		d.rename(b, h.PT)
+	}
+	if d.Report == nil {
+		return pass, nil, nil
+	}
+	return pass, d.finished[:d.count], d.Report
 }
 
 // send protects a packet and sends it to this port's peer.
@@ -206,6 +232,9 @@ func (p *Port) send(now time.Time, b []byte, control bool) bool {
 	if control {
 		b, ok = p.out.Control(b)
 	} else {
+		if p.said != nil {
+			b = p.said.replace(b)
+		}
 		b, ok = p.out.Packet(now, b)
 	}
 	return ok && sock.send(b, to)

@@ -1,6 +1,8 @@
 package callmanager
 
 import (
+	"time"
+
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/trace"
@@ -16,6 +18,11 @@ func (s *Service) heard(r media.Report) {
 		rec.Level, rec.Summary = trace.Error, leg.String()+": "+r.Why
 	}
 	s.cfg.Trace.Record(rec)
+}
+
+// digit tells the engine of a DTMF digit in media that goes through the node, where nobody else passes it on.
+func (s *Service) digit(id media.LegID, key byte, duration time.Duration) {
+	_ = s.driver.Signal(call.Digit{Leg: call.LegID(id), Digit: string(key), Millis: int(duration.Milliseconds())})
 }
 
 // The numbers of proofs are the same on both sides: this does not compile otherwise.

@@ -159,7 +159,7 @@ func (s *Service) start(ctx context.Context) error {
 // assemble puts engine, drivers, media and endpoint together.
 func (s *Service) assemble() (err error) {
 	s.host = live.Start(live.Options{Recorder: engineTrace{s}, Now: s.cfg.Now, RefuseAfter: refuseAfter, AcceptUnder: acceptUnder})
-	s.cfg.Media.Music, s.cfg.Media.Watch = s.music, s.heard
+	s.cfg.Media.Music, s.cfg.Media.Watch, s.cfg.Media.Digits = s.music, s.heard, s.digit
 	s.plane = media.NewPlane(s.cfg.Media)
 	if s.driver, err = s.host.AttachCarrier(driverSIP, &s.carrier); err != nil {
 		return err
