@@ -15,6 +15,7 @@ type Answers struct {
 	Connections   func(context.Context) ([]Connection, error)
 	Exceptions    func(context.Context) ([]Exception, error)
 	Reset         Handler[ResetRequest, ResetResult]
+	Dial          Handler[DialRequest, DialAnswer]
 	Levels        Levels
 	Messages      func(context.Context) ([]MessageState, error)
 	Subscriptions func(context.Context) ([]WatchState, error)
@@ -53,6 +54,7 @@ func (b *Bus) Answer(service string, a Answers) (Responders, error) {
 		serveRows(b, b.Subject(service, VerbSubscriptions), a.Subscriptions, func(r WatchState) string { return r.Device }),
 		serveGiven(b, b.Subject(service, VerbReset), a.Reset),
 		serveGiven(b, b.Subject(service, VerbSetMessages), a.SetMessages),
+		serveGiven(b, b.Subject(service, VerbDial), a.Dial),
 		func() (*Responder, error) {
 			return Serve(b, b.Subject(service, VerbTraceLevel), func(_ context.Context, r TraceLevelRequest) (TraceLevelResult, error) {
 				return changeLevel(service, a.Levels, r)

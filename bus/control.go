@@ -1,6 +1,9 @@
 package bus
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Verbs of questions and control requests: the last token of a subject.
 const (
@@ -11,6 +14,7 @@ const (
 	VerbExceptions    = "exceptions"
 	VerbReset         = "reset"
 	VerbTraceLevel    = "trace-level"
+	VerbDial          = "dial"
 	VerbMessages      = "messages"
 	VerbSetMessages   = "messages-set"
 	VerbSubscriptions = "subscriptions"
@@ -49,6 +53,25 @@ type Query struct {
 
 // StatusRequest asks a service how it is. The answer is a ServiceStatus.
 type StatusRequest struct{}
+
+// DialRequest asks what would happen if somebody dialled a number.
+type DialRequest struct {
+	// From is a device, the number of a line (NUMBER@PARTITION where it is in several), or trunk:NAME.
+	From string `json:"from"`
+	// Calling is the number that calls, on a trunk.
+	Calling string `json:"calling,omitempty"`
+	Number  string `json:"number"`
+	// At is the time at which the dial plan is asked; zero is now.
+	At time.Time `json:"at,omitzero"`
+}
+
+// DialAnswer says it, for people and for programs.
+type DialAnswer struct {
+	Node string `json:"node"`
+	Text string `json:"text"`
+	// Explanation is a call.Explanation.
+	Explanation json.RawMessage `json:"explanation"`
+}
 
 // Object says what a reset is for.
 type Object string

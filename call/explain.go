@@ -30,6 +30,8 @@ type Explanation struct {
 	Caller    string   `json:"caller"`
 	Emergency bool     `json:"emergency,omitempty"`
 	Stages    []Stage  `json:"stages"`
+	// Notes are what whoever asked knows besides: the profiles that media security comes from.
+	Notes []Reason `json:"notes,omitempty"`
 }
 
 // A Stage is what happens at one time.
@@ -39,6 +41,8 @@ type Stage struct {
 	Reasons []Reason `json:"reasons,omitempty"`
 	// Rings are the legs that begin to ring.
 	Rings []Ringing `json:"rings,omitempty"`
+	// Unsuited are devices and trunks that are not rung because they and the caller cannot agree on how media is protected.
+	Unsuited []string `json:"unsuited,omitempty"`
 	// Answered says that the caller is answered by the system itself, and what its display shows.
 	Answered string `json:"answered,omitempty"`
 	// Ends is why the caller is released, CauseNone if it is not.
@@ -66,7 +70,10 @@ type Ringing struct {
 }
 
 // teller collects reasons.
-type teller struct{ reasons []Reason }
+type teller struct {
+	reasons  []Reason
+	unsuited []string
+}
 
 // say notes a reason while the engine explains.
 func (e *Engine) say(topic, text string) {
@@ -166,8 +173,8 @@ func (x *explanation) trust(device, trunk string) Trust {
 
 // stage notes what the call has done in a Step; false when that was nothing.
 func (x *explanation) stage(when string, out Output) bool {
-	st := Stage{When: when, Reasons: x.e.teller.reasons}
-	x.e.teller.reasons = nil
+	st := Stage{When: when, Reasons: x.e.teller.reasons, Unsuited: x.e.teller.unsuited}
+	*x.e.teller = teller{}
 	for _, ev := range out.Events {
 		x.Emergency = x.Emergency || ev.Kind == EmergencyCallMade && ev.Call == x.call
 	}
@@ -211,7 +218,11 @@ func (x *explanation) ringing(driver string, c Ring) Ringing {
 	if c.Media.Kind == KindNone {
 		d.Kind = KindOffer
 	}
-	out := e.Step(x.now, Input{Driver: driver, Signal: Answered{Leg: c.Leg, Desc: d, Trust: x.trust(c.Target.Device, c.Target.Trunk)}})
+	trust := x.trust(c.Target.Device, c.Target.Trunk)
+	if c.Target.Applet != "" {
+		trust = TrustLocal
+	}
+	out := e.Step(x.now, Input{Driver: driver, Signal: Answered{Leg: c.Leg, Desc: d, Trust: trust}})
 	for _, o := range out.Commands {
 		if rel, ok := o.Command.(Release); ok && (rel.Leg == x.leg || rel.Leg == c.Leg) {
 			r.Fails = rel.Cause
@@ -383,6 +394,7 @@ func (e *Engine) explainUnsuited(caller *Party, l *Leg, cause Cause) {
 		return
 	}
 	have, _ := offered(from)
+	e.teller.unsuited = append(e.teller.unsuited, l.end())
 	e.say("media", fmt.Sprintf("%s is not rung: %s. %s has %s, %s takes %s, and the policy for mixed calls is %s", l.end(), cause, from.end(), have, l.end(),
 		l.policy.security(), e.config.site.Policy.Mixed))
 }

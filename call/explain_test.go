@@ -49,7 +49,7 @@ func TestExplanationIsTheCall(t *testing.T) {
 		w := newWalker(t, seed, true)
 		for range 150 {
 			m := w.choose()
-			if setup, ok := m.in.Signal.(Setup); ok && setup.Replaces == 0 && !setup.NoHops {
+			if setup, ok := m.in.Signal.(Setup); ok && setup.Replaces == 0 && setup.Join == 0 && !setup.NoHops {
 				asked++
 				rang += w.foretold(t, seed, m, setup)
 			} else if w.k.allows(m) {

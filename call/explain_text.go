@@ -19,6 +19,12 @@ func (x Explanation) String() string {
 	for i := range x.Stages {
 		x.Stages[i].write(&b)
 	}
+	if len(x.Notes) > 0 {
+		fmt.Fprintln(&b)
+	}
+	for _, r := range x.Notes {
+		fmt.Fprintf(&b, "%s: %s\n", r.Topic, r.Text)
+	}
 	return b.String()
 }
 

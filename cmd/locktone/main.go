@@ -42,6 +42,7 @@ type commands struct {
 	Config  configCmd  `cmd:"" help:"Print the configuration in force, without secrets."`
 	Show    showCmd    `cmd:"" help:"Lists of what is there now."`
 	Reset   controlCmd `cmd:"" help:"Reset, restart, or apply configuration to a device or trunk."`
+	Dial    dialCmd    `cmd:"" help:"What would happen, rule by rule, if somebody dialled a number, and why; media security included."`
 	Calls   callsCmd   `cmd:"" help:"Calls that live or ended lately, and records of those that are over."`
 	Trace   traceCmd   `cmd:"" help:"A call as a ladder, or the records of a service, device or user."`
 	Replay  replayCmd  `cmd:"" help:"Run the engine's recorded inputs again and compare what comes of them."`
