@@ -22,8 +22,8 @@ func (e *Engine) pickup(l *Leg, r Pickup) (Done, Cause) {
 		}
 	}
 	if r.Ringing != "" {
-		own := func(p *Party) bool { return p.line.Number == r.Ringing && e.config.lineOf(l.device, p.line) != nil }
-		if p := e.longestRinging(l, own); p != nil {
+		known := func(p *Party) bool { return (p.line.Number == r.Ringing || p.called == r.Ringing) && e.mayPick(l, p) }
+		if p := e.longestRinging(l, known); p != nil && r.Group == "" {
 			return e.takeRinging(l, p)
 		}
 		return Done{Why: "nothing rings at " + r.Ringing + " that this phone may answer"}, UnallocatedNumber
@@ -97,10 +97,19 @@ func (e *Engine) pickupLeg(l, ringing *Leg) (Done, Cause) {
 	switch {
 	case !e.canPick(l, p):
 		return Done{Why: "that call cannot be picked up"}, NoSuchCall
-	case !slices.Contains(e.ownGroups(l), orDefault(e.groupOf(p.line), "\x00")) && e.config.lineOf(l.device, p.line) == nil:
+	case !e.mayPick(l, p):
 		return Done{Why: "this phone may not answer for " + p.line.Number}, UserNotInGroup
 	}
 	return e.takeRinging(l, p)
+}
+
+// mayPick says whether a leg may answer for a party: one of its groups, of its own line, or one that a busy lamp of its device is for.
+func (e *Engine) mayPick(l *Leg, p *Party) bool {
+	if g := e.groupOf(p.line); g != "" && slices.Contains(e.ownGroups(l), g) || e.config.lineOf(l.device, p.line) != nil {
+		return true
+	}
+	d := e.config.devices[l.device]
+	return d != nil && slices.ContainsFunc(d.Pickups, func(n string) bool { return n == p.line.Number || n == p.called })
 }
 
 // takeRinging puts a leg in the place of a party that rings.

@@ -226,6 +226,8 @@ type Device struct {
 	Music string `json:"music,omitempty"`
 	// DoNotDisturb says what a device does with calls while its user wants none.
 	DoNotDisturb DNDOption `json:"do_not_disturb,omitempty"`
+	// Pickups are the numbers whose ringing calls its busy lamps may take, whatever pickup groups say.
+	Pickups []string `json:"pickups,omitempty"`
 	// Private hides its calls from those it shares lines with until SetPrivacy says otherwise.
 	Private bool `json:"private,omitempty"`
 	// CallingSpace is the transformation search space of the calling numbers that the device is shown; empty shows them as they are.

@@ -93,6 +93,7 @@ func withParks(s *Site) {
 		}
 	}
 	s.PickupGroups = []PickupGroup{{Name: "sales", Number: "1"}, {Name: "staff", Associated: []string{"sales"}}}
+	s.Devices[4].Pickups = []string{"2001"} // a busy lamp of mixed's
 	for i, group := range []string{"sales", "sales", "staff", "", "", "sales"} {
 		s.Lines[i].PickupGroup = group
 	}

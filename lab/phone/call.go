@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,33 +49,34 @@ type Call struct {
 	invite *sip.Message // of an incoming call; never written
 	ear    ear
 
-	headers  []dialog.Header // of our INVITE
-	mu       sync.Mutex      // guards what follows; the phone's change channel announces it
-	state    State
-	incoming bool
-	from     sip.Address
-	to       string
-	held     bool // by us
-	peerHeld bool // by the far end
-	status   int  // why it ended
-	byPeer   bool
-	reason   string
-	warning  string
-	flow     *transport.Flow
-	digits   []byte
-	infos    []byte
-	asserted sip.Address // who the far end says it is
-	transfer int         // status of the transfer we asked for
-	final    bool
-	changes  int // completed changes of ours (hold, resume)
-	failed   int // status of the last change that was refused
-	offers   int // offers of the peer that were answered
-	refreshs int
-	early    bool // media flows before the answer
-	source   media.Source
-	name     sip.Replaces // of the dialog at the call manager
-	lock     Lock
-	locks    []Lock
+	headers      []dialog.Header // of our INVITE
+	mu           sync.Mutex      // guards what follows; the phone's change channel announces it
+	state        State
+	incoming     bool
+	from         sip.Address
+	to           string
+	held         bool // by us
+	peerHeld     bool // by the far end
+	status       int  // why it ended
+	byPeer       bool
+	reason       string
+	warning      string
+	flow         *transport.Flow
+	digits       []byte
+	infos        []byte
+	asserted     sip.Address // who the far end says it is
+	transfer     int         // status of the transfer we asked for
+	transferLine string      // and its status line
+	final        bool
+	changes      int // completed changes of ours (hold, resume)
+	failed       int // status of the last change that was refused
+	offers       int // offers of the peer that were answered
+	refreshs     int
+	early        bool // media flows before the answer
+	source       media.Source
+	name         sip.Replaces // of the dialog at the call manager
+	lock         Lock
+	locks        []Lock
 }
 
 type (
@@ -440,7 +442,8 @@ func (c *Call) asked(o dialog.Output) {
 	case sip.NOTIFY:
 		if n, ok := dialog.ParseSipfrag(o.Msg.Body()); ok {
 			s, _ := o.Msg.SubscriptionState()
-			c.set(func() { c.transfer, c.final = n, s.State == "terminated" })
+			line, _, _ := strings.Cut(string(o.Msg.Body()), "\r\n")
+			c.set(func() { c.transfer, c.final, c.transferLine = n, s.State == "terminated", line })
 		}
 	case sip.REFER:
 		status = 603
@@ -739,6 +742,13 @@ func (c *Call) transferred(ctx context.Context, o order) (status int, err error)
 		return c.final, nil
 	})
 	return status, err
+}
+
+// TransferLine is the status line of the last word on a transfer: "SIP/2.0 200 Parked at 7001".
+func (c *Call) TransferLine() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.transferLine
 }
 
 // SendDigits sends digits as RFC 4733 events and waits until they are out.

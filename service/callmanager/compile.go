@@ -25,7 +25,8 @@ func compile(st *site) call.Site {
 	for _, d := range st.Devices() {
 		out.Devices = append(out.Devices, call.Device{Name: d.Name, Driver: driverSIP, SearchSpace: d.CallingSearchSpace, Music: holdMusic(d.Pool),
 			CallingSpace: cmp.Or(d.CallingTransformationSearchSpace, d.Pool.CallingTransformationSearchSpace), Place: place(d.Pool),
-			DoNotDisturb: dndOption(d.DoNotDisturb), Private: d.Private, Media: mediaPolicy(d.Security.DeviceSecurityMode, d.SIP)})
+			Pickups: lampPickups(d.Buttons), DoNotDisturb: dndOption(d.DoNotDisturb), Private: d.Private,
+			Media: mediaPolicy(d.Security.DeviceSecurityMode, d.SIP)})
 	}
 	for _, t := range st.Trunks() {
 		out.Trunks = append(out.Trunks, trunkOf(t))

@@ -75,3 +75,13 @@ func pickupGroups(c *config.Site) (out []call.PickupGroup) {
 	}
 	return out
 }
+
+// lampPickups are the numbers whose calls a device's busy lamps may take.
+func lampPickups(buttons []config.Button) (out []string) {
+	for _, b := range buttons {
+		if b.Type == config.BusyLamp && b.Pickup {
+			out = append(out, plainNumber(b.Number))
+		}
+	}
+	return out
+}
