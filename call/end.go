@@ -8,6 +8,9 @@ func (e *Engine) drop(l *Leg, cause Cause, release bool) {
 		return
 	}
 	was := l.view()
+	if l.active() {
+		l.locked()
+	}
 	if l.onWire() {
 		if release {
 			e.tell(l, Release{Leg: l.id, Cause: cause, Why: l.why})

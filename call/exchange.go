@@ -466,6 +466,7 @@ func (e *Engine) joined(a, b *Leg, m Media) {
 // protect notes what was agreed about the leg's media.
 func (l *Leg) protect(s Security, anchored bool) {
 	l.took(anchored)
+	l.history.security = orDefault(s, l.history.security)
 	if l.security != s || l.anchored != anchored {
 		l.security, l.anchored = s, anchored
 		l.party.changed()

@@ -177,6 +177,11 @@ func (c *Call) weakest(also *Leg) (Lock, *Leg) {
 
 // noteProtection notes how well the call is protected; it says whether that has changed.
 func (e *Engine) noteProtection(c *Call) bool {
+	for _, p := range c.parties {
+		if l := p.activeLeg(); l != nil {
+			l.locked() // for its record
+		}
+	}
 	k, l := c.weakest(nil)
 	now := Protection{Lock: k}
 	var w weakness

@@ -195,7 +195,7 @@ func (k *checker) sound(r *LegRecord) {
 		k.fault("12: leg %s has no setup, no end or no cause: %+v", r.Leg, r)
 	case (r.Outcome == OutcomeAnswered) == r.Answered.IsZero():
 		k.fault("12: leg %s is %s, answered at %v", r.Leg, r.Outcome, r.Answered)
-	case r.Lock == LockEncrypted && (r.Security != SRTP || r.Trust < TrustMutual || r.Proof == ProofPlain || r.Proof == ProofFailed),
+	case r.Applet == "" && r.Lock == LockEncrypted && (r.Security != SRTP || r.Trust < TrustMutual || r.Proof == ProofPlain || r.Proof == ProofFailed),
 		r.Lock == LockAuthenticated && r.Trust < TrustMutual, r.Lock != LockUnknown && r.Answered.IsZero():
 		k.fault("12: leg %s claims %s with trust %s, media %s, proof %s", r.Leg, r.Lock, r.Trust, r.Security, r.Proof)
 	case r.Lock < LockEncrypted && r.Lock > LockUnknown && r.Why == "":

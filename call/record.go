@@ -148,9 +148,10 @@ const (
 	MarkPickup
 	MarkBarge
 	MarkEmergency
+	MarkHunt // a member of a hunt group was asked; no event tells that apart
 )
 
-var markNames = [...]string{"hold", "forward", "transfer", "conference", "park", "pickup", "barge", "emergency"}
+var markNames = [...]string{"hold", "forward", "transfer", "conference", "park", "pickup", "barge", "emergency", "hunt"}
 
 // Names lists the features of the set, in the order of the constants.
 func (m Mark) Names() []string {
@@ -237,10 +238,11 @@ type history struct {
 	joined                   []CallRef
 	cause                    Cause
 	by                       Releaser
+	security                 Security // what was agreed last
 	path                     Path
 	marks                    Mark
 	lock                     Lock
-	why                      string
+	weakest                  evidence // what lock stands on
 }
 
 // A lapse is the time from a leg's beginning to something that happened to it, plus one nanosecond: zero until it has happened. It
@@ -264,6 +266,17 @@ type trigger struct {
 // lapse is how old a leg is now.
 func (e *Engine) lapse(l *Leg) lapse { return lapse(max(0, e.now.Sub(l.history.setup)) + 1) }
 
+// markOfRedirection is the feature that sends a call elsewhere for a reason.
+func markOfRedirection(r RedirectReason) Mark {
+	switch r {
+	case RedirectUnknown:
+		return 0
+	case RedirectTransferred:
+		return MarkTransfer
+	}
+	return MarkForward
+}
+
 // begin notes when and for whom a leg came to be.
 func (e *Engine) begin(l *Leg) {
 	h, p := &l.history, l.party
@@ -271,8 +284,12 @@ func (e *Engine) begin(l *Leg) {
 	h.calling, h.called = p.identity.Number, p.called
 	if o := p.offering; o != nil {
 		h.calling, h.dialled = o.calling.Number, o.called
+		if o.hunt != nil {
+			h.marks |= MarkHunt
+		}
 		if n := len(o.redirecting); n > 0 {
 			h.redirecting = &o.redirecting[n-1]
+			h.marks |= markOfRedirection(h.redirecting.Reason)
 		}
 	}
 }
@@ -297,10 +314,49 @@ func (l *Leg) took(anchored bool) {
 		path = PathAnchored
 	case l.hears.kind == feedPeer:
 		path = PathDirect
+	case l.hears.kind == feedSource && isMix(l.hears.source):
+		path = PathMixed
 	case l.hears.kind == feedSource && l.hears.source != SourceSilence:
 		path = PathSource
 	}
 	l.history.path = max(l.history.path, path)
+}
+
+// evidence is what a lock state stands on.
+type evidence struct {
+	trust    Trust
+	security Security
+	proof    Proof
+	proofWhy string
+}
+
+func (l *Leg) evidence() evidence { return evidence{l.trust, l.security, l.proof, l.proofWhy} }
+
+func (l *Leg) assume(x evidence) {
+	l.trust, l.security, l.proof, l.proofWhy = x.trust, x.security, x.proof, x.proofWhy
+}
+
+// locked notes how well an active leg is protected now, and which way its media goes; its record says the weakest, and why. A description that says nothing about
+// media takes nothing back: what was agreed before it counts. The sentence waits until somebody reads it.
+func (l *Leg) locked() {
+	h, now := &l.history, l.evidence()
+	l.security = orDefault(l.security, h.security)
+	if k := l.lock(); k != LockUnknown && (h.lock == LockUnknown || k < h.lock) {
+		h.lock, h.weakest = k, l.evidence()
+	}
+	l.assume(now)
+	l.took(l.anchored)
+}
+
+// lockedWhy is why the leg was no better protected than its record says.
+func (l *Leg) lockedWhy() string {
+	if l.history.lock == LockUnknown {
+		return ""
+	}
+	now := l.evidence()
+	defer l.assume(now)
+	l.assume(l.history.weakest)
+	return l.lockWhy()
 }
 
 // joinedFrom notes that the legs of a party were in another call before.
@@ -343,7 +399,7 @@ func (l *Leg) record(was LegView) *LegRecord {
 	r := &LegRecord{Call: p.call.id, GlobalID: p.call.globalID, Party: p.id, Leg: l.id, Line: p.line, Device: l.device, Trunk: l.trunk, Applet: l.applet,
 		Incoming: l.incoming, Features: h.marks, Calling: h.calling, Called: h.called, Dialled: h.dialled, Connected: h.connected, Joined: h.joined,
 		Setup: h.setup, Alerted: h.alerted.at(h.setup), Answered: h.answered.at(h.setup), End: h.ended.at(h.setup), Outcome: h.outcome(l.incoming), Cause: h.cause, By: h.by,
-		Security: was.Security, Path: h.path, Trust: was.Trust, Proof: was.Proof, Lock: h.lock, Why: h.why, Quality: was.Quality}
+		Security: orDefault(was.Security, h.security), Path: h.path, Trust: was.Trust, Proof: was.Proof, Lock: h.lock, Why: l.lockedWhy(), Quality: was.Quality}
 	if h.redirecting != nil {
 		r.Redirecting = *h.redirecting
 	}

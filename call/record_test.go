@@ -15,7 +15,8 @@ func TestRecords(t *testing.T) {
 	const golden = "testdata/records.golden"
 	var b strings.Builder
 	for _, name := range []string{"basic_call", "busy_and_refused", "caller_cancel", "no_answer", "shared_line", "hold_music", "transfer_attended",
-		"transfer_blind", "redirected_by_phone", "route_list", "driver_lost", "make_call", "anchored"} {
+		"transfer_blind", "redirected_by_phone", "route_list", "driver_lost", "make_call", "anchored", "conversion",
+		"conference", "barge", "park", "pickup", "hunt_top_down", "forward_busy", "mixed_warn"} {
 		text, err := os.ReadFile("testdata/" + name + ".txt")
 		if err != nil {
 			t.Fatal(err)
@@ -125,7 +126,7 @@ func TestRecordOfMeasuredMedia(t *testing.T) {
 func TestMarksAreNamed(t *testing.T) {
 	all := Mark(1<<len(markNames) - 1)
 	var back Mark
-	if err := back.UnmarshalText([]byte(all.String())); err != nil || back != all || len(all.Names()) != len(markNames) || MarkEmergency != 1<<(len(markNames)-1) {
+	if err := back.UnmarshalText([]byte(all.String())); err != nil || back != all || len(all.Names()) != len(markNames) || MarkHunt != 1<<(len(markNames)-1) {
 		t.Errorf("%s, %v, %v", all, back, err)
 	}
 	if err := back.UnmarshalText([]byte("hold,juggling")); err == nil {

@@ -105,7 +105,7 @@ func newMeters() *meters {
 	}
 	m := &meters{
 		happened: counter("events_total", "What happened to calls, by kind of event.", "event"),
-		features: counter("features_used_total", "Features used: hold, forward, transfer, conference, park, pickup, barge, emergency.", "feature"),
+		features: counter("features_used_total", "Features used: hold, forward, transfer, conference, park, pickup, barge, emergency; hunt: members of hunt groups that were rung.", "feature"),
 		calls:    counter("calls_ended_total", "Calls that ended, by cause, and whether they were answered.", "cause", "answered"),
 		legs:     counter("legs_ended_total", "Legs that ended, by what became of them and how well they were protected.", "outcome", "lock"),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: metricPrefix + "call_duration_seconds", Help: "How long answered calls lasted.",
@@ -140,6 +140,7 @@ func (m *meters) start() {
 		}
 		m.events, m.marks = append(m.events, event), append(m.marks, feature)
 	}
+	m.features.WithLabelValues(call.MarkHunt.String())
 	for _, p := range []call.Proof{call.ProofFailed, call.ProofSilent, call.ProofPlain} {
 		m.trouble.WithLabelValues(p.String())
 	}
@@ -191,6 +192,9 @@ func causeLabel(c call.Cause) string {
 // legEnded counts a leg that is over, with what was measured of its media.
 func (m *meters) legEnded(r *call.LegRecord) {
 	m.legs.WithLabelValues(r.Outcome.String(), r.Lock.String()).Inc()
+	if r.Features&call.MarkHunt != 0 {
+		m.features.WithLabelValues(call.MarkHunt.String()).Inc()
+	}
 	q := r.Quality
 	if q == nil || q.By != "here" && q.By != "phone" {
 		return

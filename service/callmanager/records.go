@@ -163,25 +163,10 @@ func (s *Service) callRecord(ev *call.Event, end callEnd) store.CallRecord {
 			}
 		}
 	}
-	if r.Security = negotiated(v); end.lock != call.LockUnknown {
+	if end.lock != call.LockUnknown { // where nothing was settled, nothing is claimed
 		r.Security = end.lock.String()
 	}
 	return r
-}
-
-// negotiated is the weakest that was agreed about media; empty when nothing was.
-func negotiated(v *call.View) (weakest string) {
-	for _, p := range v.Left {
-		for _, l := range p.Legs {
-			switch {
-			case l.Security == call.RTP:
-				return "non-secure"
-			case l.Security == call.SRTP:
-				weakest = "encrypted"
-			}
-		}
-	}
-	return weakest
 }
 
 // globalID names a call across nodes and restarts as well as is known.
