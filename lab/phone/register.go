@@ -208,3 +208,6 @@ func (r *Refused) Error() string {
 	}
 	return s
 }
+
+// Reregister refreshes the registration now, before it is time.
+func (p *Phone) Reregister() { p.ep.Post(p.reg.callID, registerNow{}) }

@@ -344,6 +344,17 @@ func (s *Service) reconcile(device, aor string, anew bool) {
 	}
 }
 
+// relampLines tells the phones of lines whose lamp is used otherwise under the next configuration.
+func (s *Service) relampLines(before, next *site) {
+	for id, l := range next.byLine {
+		if was := before.byLine[id]; was != nil && was.MessageLamp != l.MessageLamp {
+			for _, a := range l.Appearances {
+				s.tellMailbox(a.Device.Name, id, true)
+			}
+		}
+	}
+}
+
 // messageNotify takes what a trunk's peer says of a mailbox.
 func (s *Service) messageNotify(tx *endpoint.ServerTx, m *sip.Message, t *directory.Trunk) {
 	user, err := sip.Unescape(m.RequestURI().User)

@@ -215,6 +215,7 @@ func (s *Service) use(snapshot store.Snapshot) error {
 	}
 	s.unreachable(s.bindings.drop(s.now(), func(b *binding) bool { return !next.still(b) }))
 	s.mailboxes.forget(next)
+	s.relampLines(before, next)
 	s.reviewSubscriptions()
 	if err := s.listen(next); err != nil {
 		return err
