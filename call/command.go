@@ -81,6 +81,8 @@ type RejectReoffer struct {
 type Identify struct {
 	Leg       LegID    `json:"leg"`
 	Connected Identity `json:"connected"`
+	// Lock is the lock state to show with it, where that has changed too.
+	Lock Lock `json:"lock,omitempty"`
 }
 
 // SendDigit passes a digit on (INFO, or RFC 4733 on a stream of ours).

@@ -98,7 +98,7 @@ func (e *Engine) confirm(l *Leg, shows Identity) {
 	p := l.party
 	e.stayAlone(p, &stay{source: SourceConfirmation, shows: shows}, confirmationTime)
 	if l.active() {
-		e.tell(l, Identify{l.id, shows})
+		e.tell(l, Identify{Leg: l.id, Connected: shows})
 	}
 }
 

@@ -114,7 +114,7 @@ func (e *Engine) noteConference(c *Call) {
 	}
 	for _, p := range c.parties {
 		if l := p.activeLeg(); l != nil && l.replaces == nil {
-			e.tell(l, Identify{l.id, e.connected(l)})
+			e.tell(l, Identify{Leg: l.id, Connected: e.connected(l)})
 		}
 	}
 }
@@ -275,7 +275,7 @@ func (e *Engine) enterRoom(d dialling, res dialplan.Result) Cause {
 	}
 	e.hangUp(old, NormalClearing)
 	if l.active() {
-		e.tell(l, Identify{l.id, c.conferenceIdentity()})
+		e.tell(l, Identify{Leg: l.id, Connected: c.conferenceIdentity()})
 	}
 	return CauseNone
 }

@@ -213,9 +213,23 @@ func (e *Engine) showLocks(c *Call) {
 		l := p.activeLeg()
 		if l != nil && l.device != "" && l.shown != k && l.oa == stable && l.security != SecurityUnknown {
 			l.shown = k
-			e.tell(l, ShowLock{l.id, c.protection})
+			if !e.identifyWith(l, k) {
+				e.tell(l, ShowLock{l.id, c.protection})
+			}
 		}
 	}
+}
+
+// identifyWith puts a lock state into the Identify that the Step has for the leg already: one message tells both.
+func (e *Engine) identifyWith(l *Leg, k Lock) bool {
+	for i := range e.out.Commands {
+		if c, ok := e.out.Commands[i].Command.(Identify); ok && c.Leg == l.id {
+			c.Lock = k
+			e.out.Commands[i].Command = c
+			return true
+		}
+	}
+	return false
 }
 
 // promise is the lock state a call will have if a leg answers the offer it gets: what the caller's side amounts to, and what the offer

@@ -61,7 +61,7 @@ func (e *Engine) parkAt(q *Party, at slot, by *Leg) {
 	e.emit(Parked, q.call, q, nil, CauseNone)
 	e.out.Events[len(e.out.Events)-1].Slot = at.number
 	if l := q.activeLeg(); l != nil && l.device != "" { // park numbers mean nothing to the outside
-		e.tell(l, Identify{l.id, shows})
+		e.tell(l, Identify{Leg: l.id, Connected: shows})
 	}
 }
 
@@ -203,7 +203,7 @@ func (e *Engine) retrieve(l *Leg, q *Party) Cause {
 	e.unpark(q)
 	e.callOff(q)
 	e.joinCall(l, q.call)
-	e.tell(w, Identify{w.id, l.party.identity})
+	e.tell(w, Identify{Leg: w.id, Connected: l.party.identity})
 	return CauseNone
 }
 
@@ -231,7 +231,7 @@ func (e *Engine) joinCall(l *Leg, to *Call) {
 	e.move(l.party, to)
 	e.hangUp(own, NormalClearing)
 	if l.active() {
-		e.tell(l, Identify{l.id, e.connected(l)})
+		e.tell(l, Identify{Leg: l.id, Connected: e.connected(l)})
 	}
 }
 
@@ -303,7 +303,7 @@ func (parks) signal(e *Engine, l *Leg, s Signal) bool {
 	if q := l.party.offering.caller; q.stay != nil && q.stay.park != nil {
 		e.unpark(q)
 		if w := q.activeLeg(); w != nil {
-			e.tell(w, Identify{w.id, l.party.identity})
+			e.tell(w, Identify{Leg: w.id, Connected: l.party.identity})
 		}
 	}
 	return false

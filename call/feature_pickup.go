@@ -136,7 +136,7 @@ func (e *Engine) takeRinging(l *Leg, p *Party) (Done, Cause) {
 	if caller.state == LegWaiting {
 		e.connectWaiting(caller, l)
 	} else {
-		e.tell(caller, Identify{caller.id, l.party.identity})
+		e.tell(caller, Identify{Leg: caller.id, Connected: l.party.identity})
 	}
 	e.touch(c)
 	return Done{Taken: true}, CauseNone

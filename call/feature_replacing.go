@@ -60,6 +60,6 @@ func (e *Engine) replaced(l *Leg) {
 		return // a conference is who they talk to
 	}
 	for _, o := range c.talkers(l.party) {
-		e.tell(o, Identify{o.id, l.party.identity})
+		e.tell(o, Identify{Leg: o.id, Connected: l.party.identity})
 	}
 }

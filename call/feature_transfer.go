@@ -158,7 +158,7 @@ func (transfer) join(e *Engine, l, second *Leg, near, far []*Leg) (Cause, string
 	}
 	for _, f := range moving {
 		if home.focus || home.room != nil || len(near)+len(far) == 2 { // whoever comes to be in a conference is told when it begins
-			e.tell(f, Identify{f.id, e.connected(f)})
+			e.tell(f, Identify{Leg: f.id, Connected: e.connected(f)})
 		}
 	}
 	return CauseNone, ""
@@ -269,10 +269,10 @@ func (t transfer) answered(e *Engine, l *Leg, s Answered) (taken bool) {
 		e.dropParty(by.party, NormalClearing)
 	}
 	if w != nil {
-		e.tell(w, Identify{w.id, l.party.identity})
+		e.tell(w, Identify{Leg: w.id, Connected: l.party.identity})
 	}
 	if o.inherited { // its phone shows who called first
-		e.tell(l, Identify{l.id, o.caller.identity})
+		e.tell(l, Identify{Leg: l.id, Connected: o.caller.identity})
 	}
 	return false
 }

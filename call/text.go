@@ -244,7 +244,7 @@ func (l line) command(c Command) line {
 	case RejectReoffer:
 		return l.cause(c.Cause)
 	case Identify:
-		return l.identity("connected", c.Connected)
+		return l.identity("connected", c.Connected).lock(c.Lock)
 	case SendDigit:
 		return l.str("digit", c.Digit).num("millis", c.Millis)
 	case TransferResult:

@@ -44,7 +44,9 @@ func (l *leg) command(c call.Command) {
 		}
 		l.step(dialog.Reject{Status: c.Cause.SIP(), Headers: []dialog.Header{reason(c.Cause, "")}})
 	case call.Identify:
-		l.identify(c.Connected)
+		l.identify(c)
+	case call.ShowLock:
+		l.showLock(c)
 	case call.SendDigit:
 		l.digit(c)
 	case call.TransferResult:
@@ -78,7 +80,8 @@ func (l *leg) answer(c call.Answer) {
 	}
 	l.state, l.early = legUp, nil
 	l.confirmed.Store(true)
-	l.step(dialog.Accept{Body: body, Headers: l.asserts(c.Connected)})
+	l.focus(c.Media.Focus)
+	l.step(dialog.Accept{Body: body, Headers: append(l.asserts(c.Connected), l.lockInfo(c.Lock)...)})
 }
 
 // complete answers what the peer offered: ACK, or 200 to re-INVITE and UPDATE.
@@ -88,6 +91,7 @@ func (l *leg) complete(m call.Media) {
 		l.fail(err)
 		return
 	}
+	l.focus(m.Focus)
 	l.step(dialog.Answer{Body: body})
 }
 
@@ -111,12 +115,13 @@ func (l *leg) offer(c call.Reoffer) {
 		return
 	}
 	l.offering = true
+	l.focus(c.Media.Focus)
 	l.step(dialog.Offer{Body: body})
 }
 
 // identify tells the peer that somebody else is at the other end (RFC 4916 by P-Asserted-Identity).
-func (l *leg) identify(id call.Identity) {
-	if h := l.asserts(id); h != nil {
+func (l *leg) identify(c call.Identify) {
+	if h := append(l.asserts(c.Connected), l.lockInfo(c.Lock)...); h != nil {
 		l.step(dialog.Refresh{Headers: h})
 	}
 }

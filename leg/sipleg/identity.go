@@ -97,7 +97,7 @@ func (l *leg) inviteHeaders() []dialog.Header {
 
 // asserts is the asserted identity for a peer (RFC 3325, 9.1), nil where its profile wants none.
 func (l *leg) asserts(id call.Identity) []dialog.Header {
-	if !l.profile.SendAsserts || id.Number == "" || id.Restricted && !l.profile.TrustAsserts {
+	if !l.profile.SendAsserts || id.Number == "" && id.Display == "" || id.Restricted && !l.profile.TrustAsserts {
 		return nil
 	}
 	h := []dialog.Header{{Name: "P-Asserted-Identity", Value: l.address(id).String()}}

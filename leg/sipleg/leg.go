@@ -41,15 +41,18 @@ type leg struct {
 	early    []byte // the answer that went out in a 183 and comes again in the 200 (RFC 3261, 13.2.1)
 	heard    []byte // the answer that came in a 1xx, with what the engine was told of it
 	heardAs  call.Desc
-	offering bool   // a Reoffer of the engine has no outcome yet
-	reoffer  bool   // a Reoffered of ours has no answer of the engine yet
-	told     bool   // that Reoffered is the peer's answer to a refresh: the peer waits for nothing
-	mending  bool   // an offer of our own, after such an answer, is under way
-	refer    uint32 // CSeq of the REFER whose result is awaited
-	noResult bool   // the REFER wanted no notifications
-	noInfo   bool   // the peer's Allow lacks INFO
-	weighed  bool   // Measured was signalled
-	codec    string // of its media at the end
+	offering bool      // a Reoffer of the engine has no outcome yet
+	reoffer  bool      // a Reoffered of ours has no answer of the engine yet
+	told     bool      // that Reoffered is the peer's answer to a refresh: the peer waits for nothing
+	mending  bool      // an offer of our own, after such an answer, is under way
+	refer    uint32    // CSeq of the REFER whose result is awaited
+	noResult bool      // the REFER wanted no notifications
+	noInfo   bool      // the peer's Allow lacks INFO
+	weighed  bool      // Measured was signalled
+	codec    string    // of its media at the end
+	lock     call.Lock // what the phone was told last
+	focused  bool      // our Contact says isfocus
+	outgoing bool      // we rang the phone
 	globalID string
 	session  string // the peer's UUID of RFC 7989
 

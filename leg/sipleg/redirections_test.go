@@ -66,11 +66,11 @@ func TestRedirectingNumbers(t *testing.T) {
 // TestAlerting: a phone is told to answer by itself, or to be quiet.
 func TestAlerting(t *testing.T) {
 	m := arriving(t, nil)
-	if len(m.Headers("Alert-Info"))+len(m.Headers("Call-Info")) != 0 {
+	if lock := "<urn:x-cisco-remotecc:callinfo>; security=Encrypted; orientation=from"; len(m.Headers("Alert-Info")) != 0 || strings.Join(m.Headers("Call-Info"), "|") != lock {
 		t.Errorf("a plain call has %q, %q", m.Headers("Alert-Info"), m.Headers("Call-Info"))
 	}
 	m = arriving(t, func(cs *call.Site, _ *phonetest.Exchange) { cs.Lines[1].AutoAnswer = true })
-	if ci, ai := m.Headers("Call-Info"), m.Headers("Alert-Info"); len(ci) != 1 || !strings.HasSuffix(ci[0], ";answer-after=0") || len(ai) != 1 || !strings.Contains(ai[0], ";info=alert-autoanswer") {
+	if ci, ai := m.Headers("Call-Info"), m.Headers("Alert-Info"); len(ci) != 2 || !strings.HasSuffix(ci[0], ";answer-after=0") || len(ai) != 1 || !strings.Contains(ai[0], ";info=alert-autoanswer") {
 		t.Errorf("auto-answer: Call-Info %q, Alert-Info %q", ci, ai)
 	}
 }

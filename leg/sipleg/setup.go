@@ -48,6 +48,13 @@ func (l *leg) setup(o dialog.Output) {
 	if hops, ok := m.MaxForwards(); ok {
 		s.Hops, s.NoHops = hops, hops == 0
 	}
+	s.Trust = trust(l.to.Flow)
+	if r, ok := m.Join(); ok { // RFC 3911, 4; the engine refuses what names nothing, with a sentence
+		if s.Join, ok = l.drv.replaced(r); !ok || !l.profile.Replaces {
+			l.turnAway(call.NoSuchCall, 481, l.warn(399, "Join names no call here"))
+			return
+		}
+	}
 	if r, ok := m.Replaces(); ok {
 		if s.Replaces, ok = l.drv.replaced(r); !ok || !l.profile.Replaces {
 			l.turnAway(call.NoSuchCall, 481, l.warn(399, "Replaces names no call here"))
@@ -91,7 +98,7 @@ func (l *leg) observeOpened() {
 
 // dial rings a target.
 func (l *leg) dial(c call.Ring) {
-	l.state, l.target, l.ring = legOutgoing, c.Target, &c
+	l.state, l.target, l.ring, l.outgoing = legOutgoing, c.Target, &c, true
 	l.globalID = c.GlobalID
 	ways, refusal := l.drv.cfg.Directory.Ways(c.Target)
 	if refusal != nil || len(ways) == 0 {
@@ -144,11 +151,15 @@ func (l *leg) tryWay() bool {
 	if err != nil {
 		return false
 	}
+	l.lock = call.LockUnknown
+	headers := append(l.inviteHeaders(), l.lockInfo(promised(l.ring.Lock, trust(w.To.Flow)))...)
+	contact := l.drv.contact(w.Contact, w.To.Flow, w.URI.IsSecure(), l.ring.Calling.Number)
+	l.focused = l.ring.Media.Focus
 	c := dialog.Call{
 		URI: w.URI, CallID: l.callID, Body: body,
 		From: l.from(w), To: l.toAddress(w),
-		Contact: l.drv.contact(w.Contact, w.To.Flow, w.URI.IsSecure(), l.ring.Calling.Number),
-		Headers: l.inviteHeaders(), Hops: l.ring.Hops,
+		Contact: dialog.WithFocus(contact, l.focused),
+		Headers: headers, Hops: l.ring.Hops,
 	}
 	l.step(c)
 	l.drv.index(l)

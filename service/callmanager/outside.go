@@ -22,7 +22,7 @@ var allowed = []sip.Method{sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.OPTIONS
 
 // extensions are the option tags supported, bodies the media types read.
 var (
-	extensions = []string{"100rel", "timer", "replaces", "norefersub"}
+	extensions = []string{"100rel", "timer", "replaces", "join", "norefersub"}
 	bodies     = []string{"application/sdp", "multipart/mixed", "multipart/alternative", "application/dtmf-relay", "application/dtmf", "application/simple-message-summary", "message/sipfrag"}
 )
 

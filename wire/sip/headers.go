@@ -117,6 +117,12 @@ func (m *Message) Replaces() (Replaces, bool) {
 	return r, err == nil
 }
 
+// Join is the message's Join header field, which names a dialog as Replaces does (RFC 3911, 7.1).
+func (m *Message) Join() (Replaces, bool) {
+	r, err := ParseReplaces(m.first(idJoin))
+	return r, err == nil
+}
+
 // ParseReplaces reads a Replaces value; from a URI header, Unescape it first.
 func ParseReplaces(s string) (Replaces, error) {
 	v := value{s: s}

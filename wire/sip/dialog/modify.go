@@ -105,6 +105,18 @@ func (s *Session) send(c change) {
 	s.sendInvite(m, false, c)
 }
 
+// WithFocus is a Contact with or without the feature parameter isfocus. RFC 4579, 4: by it a user agent knows that its peer is a conference.
+func WithFocus(a sip.Address, on bool) sip.Address {
+	if _, is := a.Params.Get("isfocus"); is == on {
+		return a
+	}
+	a.Params = a.Params.Without("isfocus")
+	if on {
+		a.Params = append(a.Params, sip.Param{Name: "isfocus"})
+	}
+	return a
+}
+
 func (s *Session) sendUpdate(c change) {
 	m := s.Request(sip.UPDATE)
 	s.common(m, c.headers)
@@ -165,7 +177,9 @@ func (s *Session) updateFailed(what change, status int, m *sip.Message) {
 	switch status {
 	case 405, 501: // the peer only said it knew UPDATE
 		if s.peerUpdate = false; what.refresh {
-			s.change(what)
+			if !what.gentle {
+				s.change(what)
+			}
 			return
 		}
 	case 422:

@@ -154,8 +154,14 @@ type (
 	// Offer changes the session. A nil Body asks the peer for its offer (re-INVITE without one). An offer that cannot
 	// go out now waits; a later one replaces it.
 	Offer struct{ Body []byte }
-	// Refresh refreshes the session now, with headers that tell something on the way (P-Asserted-Identity, RFC 4916).
-	Refresh struct{ Headers []Header }
+	// Refresh refreshes the session now, with headers that tell something on the way (P-Asserted-Identity, RFC 4916). A gentle one
+	// is worth no re-INVITE of its own: it goes by UPDATE, or with a change that waits already, or not at all.
+	Refresh struct {
+		Headers []Header
+		Gentle  bool
+	}
+	// Focus has our Contact say, or say no more, that the peer is in a conference of ours (RFC 4579, 4), from the next message on.
+	Focus struct{ On bool }
 	// Do sends a request that has no meaning for the session itself: INFO, REFER, NOTIFY, MESSAGE, OPTIONS.
 	Do struct {
 		Method      sip.Method
@@ -189,6 +195,7 @@ func (Answer) input()    {}
 func (Reject) input()    {}
 func (Offer) input()     {}
 func (Refresh) input()   {}
+func (Focus) input()     {}
 func (Do) input()        {}
 func (Reply) input()     {}
 func (End) input()       {}
@@ -341,7 +348,11 @@ func (s *Session) Step(now time.Time, in Input) []Output {
 	case Offer:
 		s.change(change{body: in.Body, ask: in.Body == nil})
 	case Refresh:
-		s.change(change{refresh: true, headers: in.Headers})
+		if !in.Gentle || s.peerUpdate || s.pending != nil {
+			s.change(change{refresh: true, headers: in.Headers, gentle: in.Gentle})
+		}
+	case Focus:
+		s.contact = WithFocus(s.contact, in.On)
 	case Do:
 		s.do(in)
 	case Reply:

@@ -20,6 +20,7 @@ type change struct {
 	body    []byte
 	ask     bool // re-INVITE without a description
 	refresh bool // session timer, or only headers to tell
+	gentle  bool // a refresh that is worth no re-INVITE
 	headers []Header
 }
 

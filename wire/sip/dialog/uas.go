@@ -123,7 +123,7 @@ func (s *Session) knows(tag string) bool {
 		return true
 	case "100rel":
 		return s.cfg.Reliable != ReliableOff
-	case "replaces":
+	case "replaces", "join":
 		return s.cfg.Replaces
 	}
 	for _, t := range s.cfg.Supported {
