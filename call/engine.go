@@ -306,6 +306,9 @@ func (e *Engine) addLeg(p *Party, l *Leg) {
 		l.id = e.lastLeg
 	}
 	l.party = p
+	if p.call.emergency {
+		l.history.marks |= MarkEmergency
+	}
 	p.legs = append(p.legs, l)
 	e.legs[l.id] = l
 	e.begin(l)

@@ -209,13 +209,15 @@ func MarkOf(k EventKind) Mark {
 	return 0
 }
 
-// mark notes a feature with the legs it is about: the one leg, those of the party, or those of the whole call, as a transfer is.
+// mark notes a feature with the legs it is about: the one leg, those of the party, or those of the whole call, as a transfer and an
+// emergency are.
 func (m Mark) mark(c *Call, p *Party, l *Leg) {
+	whole := m == MarkTransfer || m == MarkEmergency
 	switch {
 	case m == 0:
-	case l != nil && m != MarkTransfer:
+	case l != nil && !whole:
 		l.history.marks |= m
-	case p != nil && m != MarkTransfer:
+	case p != nil && !whole:
 		for _, l := range p.legs {
 			l.history.marks |= m
 		}

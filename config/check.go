@@ -43,6 +43,7 @@ func (c *checker) check() {
 	c.users()
 	c.patterns()
 	c.transformations()
+	c.forwardsToEmergency()
 	c.routes()
 	c.applets()
 }

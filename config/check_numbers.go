@@ -84,3 +84,29 @@ func (c *checker) transformation(claimed map[string]string, path string, t Numbe
 	c.digits(path+".prefix", t.Prefix)
 	c.claim(claimed, path+".pattern", t.Pattern, t.Partition, what)
 }
+
+// forwardsToEmergency refuses forwards that would send callers to the emergency service: they would not be followed. What only a wildcard of
+// a pattern matches is left to the call manager.
+func (c *checker) forwardsToEmergency() {
+	emergency := map[string]bool{}
+	for _, p := range c.site.RoutePatterns {
+		if p.Emergency {
+			emergency[strings.NewReplacer(".", "", `\`, "").Replace(p.Pattern)] = true
+		}
+	}
+	look := func(path string, f Forward) {
+		if emergency[strings.TrimPrefix(f.To, `\`)] {
+			c.at(path+".to", fmt.Sprintf("%s is an emergency number", f.To), "expected another number: nobody's calls are sent to the emergency service")
+		}
+	}
+	for i, l := range c.site.Lines {
+		path := fmt.Sprintf("lines[%d].forwards", i)
+		look(path+".all", l.Forwards.All)
+		look(path+".busy", l.Forwards.Busy)
+		look(path+".noAnswer", l.Forwards.NoAnswer)
+		look(path+".unregistered", l.Forwards.Unregistered)
+	}
+	for i, h := range c.site.HuntPilots {
+		look(fmt.Sprintf("huntPilots[%d].forward", i), h.Forward)
+	}
+}
