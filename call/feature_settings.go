@@ -176,6 +176,8 @@ func settingCode(feature string) featureCode {
 		return forwardOff
 	case FeatureDoNotDisturb:
 		return toggleDoNotDisturb
+	case FeaturePrivacy:
+		return togglePrivacy
 	case FeatureHuntLogin:
 		return toggleHuntLogin
 	case FeatureVoicemail:
@@ -211,6 +213,12 @@ func toggleDoNotDisturb(e *Engine, l *Leg, _ string) (Done, Cause) {
 	on := !e.device(l.device).dnd
 	cause, why := e.setDevice(l.device, func(d *deviceState) { d.dnd = on })
 	return Done{Display: onOff("Do not disturb ", on), Why: why}, cause
+}
+
+func togglePrivacy(e *Engine, l *Leg, _ string) (Done, Cause) {
+	on := !e.isPrivate(l.device)
+	cause, why := e.setDevice(l.device, func(d *deviceState) { d.privateSet, d.private = true, on })
+	return Done{Display: onOff("Privacy ", on), Why: why}, cause
 }
 
 func toggleHuntLogin(e *Engine, l *Leg, _ string) (Done, Cause) {

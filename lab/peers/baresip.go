@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -244,6 +245,27 @@ func (b *Baresip) Registered(ctx context.Context) error {
 
 // Heard is the recording of what the phone received and decoded, once a call was up; the newest one.
 func (b *Baresip) Heard() (string, error) { return newest(filepath.Join(b.Dir, "dump-*-dec.wav")) }
+
+// LastHeard is the recording of the call that began last, where several are up at once. Their names have a second's resolution:
+// see NextSecond.
+func (b *Baresip) LastHeard() (string, error) {
+	found, err := filepath.Glob(filepath.Join(b.Dir, "dump-*-dec.wav"))
+	if err != nil || len(found) == 0 {
+		return "", fmt.Errorf("no recording in %s", b.Dir)
+	}
+	return slices.Max(found), nil
+}
+
+// NextSecond waits until a recording of this phone gets another name than those before.
+func (b *Baresip) NextSecond(ctx context.Context) error {
+	now := time.Now()
+	select {
+	case <-time.After(now.Truncate(time.Second).Add(time.Second).Sub(now)):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 func newest(pattern string) (string, error) {
 	found, err := filepath.Glob(pattern)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,6 +65,35 @@ func waitMusic(t *testing.T, ctx context.Context, who string, r recording, hz fl
 	return waitSound(t, ctx, who+" hears music on hold", r, func(s sound) bool {
 		return math.Abs(s.hz-hz) > 0.03*hz && s.level > -45
 	})
+}
+
+// waitMix waits until the newest half second has every one of some tones, and none of others.
+func waitMix(t *testing.T, ctx context.Context, who string, r recording, tones []float64, not ...float64) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var last []int16
+	mixed := func(pcm []int16) bool {
+		loud := func(hz float64) bool { return tone.Level(pcm, hz) > -35 }
+		return !slices.ContainsFunc(not, loud) && !slices.ContainsFunc(tones, func(hz float64) bool { return !loud(hz) })
+	}
+	for {
+		if pcm := r.samples(); len(pcm) >= window {
+			if last = pcm[len(pcm)-window:]; mixed(last) {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			var levels []string
+			for _, hz := range slices.Concat(tones, not) {
+				levels = append(levels, fmt.Sprintf("%.0f Hz at %.0f dBm0", hz, tone.Level(last, hz)))
+			}
+			path, err := r()
+			t.Fatalf("%s should hear %v together and not %v: %v; %d samples in %s (%v), the last had %v", who, tones, not, context.Cause(ctx), len(r.samples()), path, err, levels)
+		}
+	}
 }
 
 func waitSound(t *testing.T, ctx context.Context, what string, r recording, want func(sound) bool) sound {

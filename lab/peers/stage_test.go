@@ -129,6 +129,11 @@ func (st *stage) lin(t *testing.T, ctx context.Context, name string, hz int) *Li
 	return st.linphone(t, ctx, name, st.localhost, makeTone(t, hz, 60), false)
 }
 
+// share puts a line on a further device, in the place of its own.
+func (st *stage) share(c *config.Site, line, device string) {
+	st.device(c, device).Lines[0].Number = st.number(line)
+}
+
 // rings is the call that comes in at a phone of the lab.
 func rings(t *testing.T, ctx context.Context, p *phone.Phone) *phone.Call {
 	t.Helper()
