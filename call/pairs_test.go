@@ -1,7 +1,10 @@
 package call
 
 import (
+	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,5 +22,24 @@ func TestPairs(t *testing.T) {
 		if err != nil || !strings.HasPrefix(text, "# ") || strings.Count(text, "----") < 2 || !strings.Contains(text, "<- ") {
 			t.Errorf("the pair %s has no script, or one that says nothing: %v", pair, err)
 		}
+	}
+}
+
+// TestOrderIsDocumented holds docs/features.md against the list: every feature in its place, with a reason.
+func TestOrderIsDocumented(t *testing.T) {
+	b, err := os.ReadFile("../docs/features.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(b), "## Who sees an input first")
+	var documented, listed []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (.+) \\|$").FindAllStringSubmatch(table, -1) {
+		documented = append(documented, row[1])
+	}
+	for _, f := range features {
+		listed = append(listed, strings.TrimPrefix(fmt.Sprintf("%T", f), "call."))
+	}
+	if !slices.Equal(documented, listed) {
+		t.Errorf("docs/features.md has the order\n%v\nand the engine\n%v", documented, listed)
 	}
 }

@@ -164,6 +164,7 @@ func members(set string) string {
 
 // features checks what stands for supplementary services.
 func (c *checker) features(claimed map[string]string) {
+	c.within("cluster.parkReminders", c.site.Cluster.ParkReminders, 1, 1000)
 	for i, f := range c.site.FeatureCodes {
 		path := fmt.Sprintf("featureCodes[%d]", i)
 		c.pattern(path+".code", f.Code)

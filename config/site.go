@@ -129,6 +129,12 @@ type Cluster struct {
 	// Whose leaving ends a conference. Last-internal: when all who are left are behind trunks, so that nobody outside talks to somebody
 	// outside at this site's cost. Nobody: it ends with the last but one. Controller: when who made it leaves, or the last internal one.
 	ConferenceEndsWith ConferenceEnd `yaml:"conferenceEndsWith" json:"conferenceEndsWith,omitempty"`
+	// Refuse transfers that would connect one trunk with another: nobody outside talks to somebody outside at this site's cost.
+	BlockOffnetToOffnet bool `yaml:"blockOffnetToOffnet" json:"blockOffnetToOffnet,omitempty"`
+	// End a call whose transfer has failed after the transferor has hung up. Left out: the transferor is rung once more.
+	NoTransferRecall bool `yaml:"noTransferRecall" json:"noTransferRecall,omitempty"`
+	// How often somebody is reminded of a parked call before it is released, 1 to 1000. Default: 10.
+	ParkReminders int `yaml:"parkReminders" json:"parkReminders,omitempty"`
 	// Whose numbers those may see who share a line or have a busy lamp with pickup on it; other watchers see no numbers at all. All:
 	// everybody the line talks to. Internal: not who comes in or is reached by a trunk. None: nobody.
 	LampIdentities LampIdentities `yaml:"lampIdentities" json:"lampIdentities,omitempty"`

@@ -30,7 +30,8 @@ func featurePatterns(c *config.Site) (out []dialplan.Pattern) {
 
 // policy is what holds for all calls of the cluster.
 func policy(st *site) call.Policy {
-	out := call.Policy{MaxParties: st.Cluster().ConferenceParties}
+	c := st.Cluster()
+	out := call.Policy{MaxParties: c.ConferenceParties, BlockOffnetToOffnet: c.BlockOffnetToOffnet, NoRecall: c.NoTransferRecall, MaxReminders: c.ParkReminders}
 	switch st.Cluster().MixedCalls {
 	case config.MixedWarn:
 		out.Mixed = call.MixedWarn

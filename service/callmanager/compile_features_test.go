@@ -35,3 +35,21 @@ func TestParkRanges(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// What the cluster says about transfers and parked calls, and a phone about its lamps, reaches the engine.
+func TestTransferAndParkPolicy(t *testing.T) {
+	c := config.Default("node1")
+	c.Cluster.BlockOffnetToOffnet, c.Cluster.NoTransferRecall, c.Cluster.ParkReminders = true, true, 3
+	c.Devices[0].Buttons = []config.Button{{Type: config.BusyLamp, Number: "1002", Pickup: true}, {Type: config.BusyLamp, Number: "1001"}}
+	c.Lines[1].MusicOnHold = "default"
+	got := compile(newSite(1, c))
+	if p := got.Policy; !p.BlockOffnetToOffnet || !p.NoRecall || p.MaxReminders != 3 {
+		t.Errorf("policy %+v", p)
+	}
+	if p := got.Devices[0].Pickups; !slices.Equal(p, []string{"1002"}) {
+		t.Errorf("lamps that pick up: %v", p)
+	}
+	if l := got.Lines[1]; l.Music != "music:default" || l.PickupGroup != "everybody" || len(got.PickupGroups) != 1 {
+		t.Errorf("line %+v", l)
+	}
+}
