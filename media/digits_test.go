@@ -26,7 +26,7 @@ func typed(t *testing.T, s *Stream, n int) (got string) {
 		select {
 		case d := <-s.Digits():
 			got += string(d.Key)
-		case <-time.After(8 * time.Second):
+		case <-time.After(20 * time.Second):
 			t.Fatalf("heard %q and no more", got)
 		}
 	}

@@ -33,7 +33,7 @@ func named(t testing.TB, reports <-chan Report, leg LegID, want Proof) (Report, 
 			if r.Leg == leg && r.Proof == want {
 				return r, time.Since(began)
 			}
-		case <-time.After(8 * time.Second):
+		case <-time.After(20 * time.Second):
 			t.Fatalf("leg %d: no report of %v", leg, want)
 		}
 	}

@@ -73,10 +73,10 @@ func exchange(t testing.TB, a, b *Stream) {
 // eventually waits for a condition, looking every few milliseconds; media takes real time.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(8 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 8 s still not: %s", what)
+			t.Fatalf("after 20 s still not: %s", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -8,7 +8,9 @@
 //	----------|------------------------|----------> timestamp
 //	 too late |<- delay (60 ms) ->      | too far: start again
 //
-// What is missing when its time comes is concealed: the last 20 ms repeat, fading to silence over 60 ms.
+// What is missing when its time comes is concealed: the last 20 ms are played backwards, forwards and backwards again, fading to
+// silence over 60 ms. So what is heard has no jump in it, neither there nor where speech goes on: its first 5 ms are bent to begin
+// where the ear was left.
 //
 // A wideband buffer holds two samples for every unit of the timestamp: G.722 has 16,000 samples a second and a clock of
 // 8,000 Hz (RFC 3551, 4.5.2).
@@ -21,6 +23,7 @@ const (
 	slack = 1600    // depth beyond which the buffer is shortened
 	step  = 160     // by how much it is shortened or lengthened
 	fade  = 480     // length of concealment
+	bend  = 40      // length of the way back to speech
 	loop  = 160     // what is repeated
 )
 
@@ -37,15 +40,20 @@ type Buffer struct {
 	missing int    // samples concealed since the last real one
 	last    [2 * loop]int16
 	lastPos int
+	out     int16 // the sample given last
+	played  bool  // there was a real one
+	seam    bool  // the next real sample does not follow it
+	off     int   // by how much the first real sample was off
+	bent    int   // samples of the bend still to come
 
 	Late      uint64 // packets that came too late to be played
 	Concealed uint64 // samples invented
 	Restarts  uint64 // jumps of the timestamp
 }
 
-// Reset forgets everything but the counts: another source is sending.
+// Reset forgets everything but the counts, and where the ear was left: another source is sending.
 func (b *Buffer) Reset() {
-	*b = Buffer{wide: b.wide, Late: b.Late, Concealed: b.Concealed, Restarts: b.Restarts}
+	*b = Buffer{wide: b.wide, played: b.played, seam: true, out: b.out, Late: b.Late, Concealed: b.Concealed, Restarts: b.Restarts}
 }
 
 // SetWide says how many samples there are for a unit of the timestamp from the next packet on: two or one. A change
@@ -121,23 +129,52 @@ func (b *Buffer) tooLate() {
 // Read gives the next samples, always as many as asked for. voice says whether any of them was received.
 func (b *Buffer) Read(dst []int16) (voice bool) {
 	if !b.started {
-		clear(dst)
+		for i := range dst {
+			b.out = b.fall()
+			dst[i] = b.out
+		}
 		return false
 	}
 	b.shorten()
 	for i := range dst {
 		at := b.at(b.play)
 		if b.have[at] {
-			dst[i], voice = b.pcm[at], true
+			dst[i], voice = b.real(b.pcm[at]), true
 			b.have[at], b.missing = false, 0
-			b.last[b.lastPos%b.n(loop)] = dst[i]
-			b.lastPos++
 		} else {
-			dst[i] = b.conceal()
+			dst[i], b.seam = b.conceal(), true
 		}
+		b.out = dst[i]
 		b.play++
 	}
 	return voice
+}
+
+// fall is the way from what was heard last to silence.
+func (b *Buffer) fall() int16 {
+	if b.out < 16 && b.out > -16 {
+		return 0
+	}
+	return b.out - b.out/16
+}
+
+// real is a sample that was received, as it is heard.
+func (b *Buffer) real(v int16) int16 {
+	if b.seam {
+		b.seam = false
+		if b.played {
+			b.off, b.bent = int(b.out)-int(v), b.n(bend)
+		}
+	}
+	b.last[b.lastPos%b.n(loop)] = v
+	b.lastPos++
+	b.played = true
+	if b.bent == 0 {
+		return v
+	}
+	heard := int(v) + b.off*b.bent/b.n(bend)
+	b.bent--
+	return int16(min(max(heard, -32768), 32767))
 }
 
 // shorten skips 20 ms when the buffer has been too deep for a second: the sender's clock is faster than ours, or packets came
@@ -150,6 +187,7 @@ func (b *Buffer) shorten() {
 	if b.deep++; b.deep < 50 || b.deep%5 != 0 {
 		return
 	}
+	b.seam = true
 	for range b.n(step) {
 		b.have[b.at(b.play)] = false
 		b.play++
@@ -160,9 +198,14 @@ func (b *Buffer) conceal() int16 {
 	b.missing++
 	all := b.n(fade)
 	if b.missing > all {
-		return 0
+		return b.fall()
 	}
 	b.Concealed++
-	v := int(b.last[(b.lastPos+b.missing-1)%b.n(loop)])
+	n := b.n(loop)
+	k := (b.missing - 1) % (2 * n)
+	if k >= n {
+		k = 2*n - 1 - k
+	}
+	v := int(b.last[(b.lastPos+n-1-k)%n]) // k samples before the last
 	return int16(v * (all - b.missing) / all)
 }

@@ -1,6 +1,7 @@
 package jitter
 
 import (
+	"math"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -130,6 +131,75 @@ func TestJumpsAndDrift(t *testing.T) {
 	}
 	if heard < 900 {
 		t.Errorf("of a slow sender %d of 1000 frames are heard", heard)
+	}
+}
+
+// TestNoClicks: packets are lost one by one, many at a time, and a sender pauses; whatever is heard of a tone never jumps by more
+// than the tone itself does, and a little for what is bent.
+func TestNoClicks(t *testing.T) {
+	for _, wide := range []bool{false, true} {
+		var b Buffer
+		b.SetWide(wide)
+		size, rate := b.n(160), float64(b.n(8000))
+		const amp, hz = 12000, 437.0
+		slope := int(amp * 2 * math.Pi * hz / rate)
+		bound := slope + 2*amp/b.n(bend) + 60
+		out, pcm := make([]int16, size), make([]int16, size)
+		before, worst, loudest := 0, 0, 0
+		for n := range 400 {
+			for i := range pcm {
+				pcm[i] = int16(amp * math.Sin(2*math.Pi*hz*float64(n*size+i)/rate))
+			}
+			if lost := n%17 == 5 || n%90 > 80 || n > 200 && n < 260 || n%23 == 1 && n%2 == 0; !lost || n == 0 {
+				b.Write(uint32(n*160), pcm)
+			}
+			b.Read(out)
+			for i, v := range out {
+				if n > 10 || i > 0 {
+					worst = max(worst, int(v)-before, before-int(v))
+				}
+				before, loudest = int(v), max(loudest, int(v))
+			}
+		}
+		if worst > bound || loudest < amp*9/10 {
+			t.Errorf("wide %v: a jump of %d, the tone's own is %d; loudest %d", wide, worst, slope, loudest)
+		}
+		if b.Concealed == 0 {
+			t.Error("nothing was concealed")
+		}
+	}
+}
+
+// TestAnotherSourceWithoutClick: one tone ends in the middle of a wave, and another source begins in the middle of one.
+func TestAnotherSourceWithoutClick(t *testing.T) {
+	var b Buffer
+	out, pcm := make([]int16, 160), make([]int16, 160)
+	before, worst := 0, 0
+	for n := range 60 {
+		if n%20 == 19 {
+			b.Reset()
+		}
+		for i := range pcm {
+			pcm[i] = int16(12000 * math.Cos(2*math.Pi*437*float64(n*160+i)/8000))
+		}
+		b.Write(uint32(n*160), pcm)
+		b.Read(out)
+		for _, v := range out {
+			if n > 4 {
+				worst = max(worst, int(v)-before, before-int(v))
+			}
+			before = int(v)
+		}
+	}
+	if worst > 4118+2*12000/bend+60 {
+		t.Errorf("a jump of %d", worst)
+	}
+	b.Reset()
+	for range 10 {
+		b.Read(out)
+	}
+	if out[159] != 0 {
+		t.Errorf("silence is %d", out[159])
 	}
 }
 
