@@ -19,6 +19,9 @@ type Answers struct {
 	Levels        Levels
 	Messages      func(context.Context) ([]MessageState, error)
 	Subscriptions func(context.Context) ([]WatchState, error)
+	Lines         func(context.Context) ([]LineState, error)
+	SetForward    Handler[ForwardRequest, SettingResult]
+	SetDevice     Handler[DeviceSettingRequest, SettingResult]
 	SetMessages   Handler[MessagesRequest, MessagesResult]
 }
 
@@ -53,8 +56,11 @@ func (b *Bus) Answer(service string, a Answers) (Responders, error) {
 		serveRows(b, b.Subject(service, VerbMessages), a.Messages, func(r MessageState) string { return r.Line }),
 		serveRows(b, b.Subject(service, VerbSubscriptions), a.Subscriptions, func(r WatchState) string { return r.Device }),
 		serveGiven(b, b.Subject(service, VerbReset), a.Reset),
+		serveRows(b, b.Subject(service, VerbLines), a.Lines, func(r LineState) string { return r.Line }),
 		serveGiven(b, b.Subject(service, VerbSetMessages), a.SetMessages),
 		serveGiven(b, b.Subject(service, VerbDial), a.Dial),
+		serveGiven(b, b.Subject(service, VerbSetForward), a.SetForward),
+		serveGiven(b, b.Subject(service, VerbSetDevice), a.SetDevice),
 		func() (*Responder, error) {
 			return Serve(b, b.Subject(service, VerbTraceLevel), func(_ context.Context, r TraceLevelRequest) (TraceLevelResult, error) {
 				return changeLevel(service, a.Levels, r)

@@ -18,6 +18,9 @@ const (
 	VerbMessages      = "messages"
 	VerbSetMessages   = "messages-set"
 	VerbSubscriptions = "subscriptions"
+	VerbLines         = "lines"
+	VerbSetForward    = "forward-set"
+	VerbSetDevice     = "device-set"
 )
 
 // Code is a stable error code of an answer; programs compare it, people read
@@ -144,4 +147,36 @@ type MessagesRequest struct {
 // MessagesResult says whether that was news; if so it is kept, and the phones are being told.
 type MessagesResult struct {
 	Applied bool `json:"applied"`
+}
+
+// ForwardRequest makes or, with neither To nor Voicemail, ends a forward of a line, as if its user had done so.
+type ForwardRequest struct {
+	Number    string `json:"number"`
+	Partition string `json:"partition,omitempty"` // needed where several lines have the number
+	Kind      string `json:"kind"`                // all, busy, no-answer, unregistered
+	To        string `json:"to,omitempty"`
+	Voicemail bool   `json:"voicemail,omitempty"`
+	// CallingSearchSpace in which To is looked up; empty is the line's own.
+	CallingSearchSpace string `json:"callingSearchSpace,omitempty"`
+	Actor              string `json:"actor"`
+}
+
+// The settings of a device that DeviceSettingRequest turns on and off.
+const (
+	SettingDoNotDisturb = "do-not-disturb"
+	SettingPrivacy      = "privacy"
+	SettingHuntLogin    = "hunt-login"
+)
+
+// DeviceSettingRequest turns a setting of a device on or off, as if its user had done so.
+type DeviceSettingRequest struct {
+	Device  string `json:"device"`
+	Setting string `json:"setting"`
+	On      bool   `json:"on"`
+	Actor   string `json:"actor"`
+}
+
+// SettingResult says where a setting was changed.
+type SettingResult struct {
+	Node string `json:"node"`
 }

@@ -118,6 +118,32 @@ type ServiceStatus struct {
 	Problem   string    `json:"problem,omitempty"` // one sentence with what to do
 }
 
+// LineState is what becomes of a line's calls: a row of `show lines`.
+type LineState struct {
+	Node      string `json:"node"`
+	Line      string `json:"line"`
+	Partition string `json:"partition,omitempty"`
+	Display   string `json:"display,omitempty"`
+	// Forwards are those that act, and those that users have ended.
+	Forwards   []ForwardState `json:"forwards,omitempty"`
+	Voicemail  string         `json:"voicemail,omitempty"` // number that reaches the mailbox system
+	Mailbox    string         `json:"mailbox,omitempty"`   // number by which that knows the line
+	AutoAnswer string         `json:"autoAnswer,omitempty"`
+	Devices    []string       `json:"devices,omitempty"` // that show the line
+	// Devices whose users want no calls, and those that have logged out of hunting.
+	DoNotDisturb []string `json:"doNotDisturb,omitempty"`
+	HuntOut      []string `json:"huntOut,omitempty"`
+}
+
+// ForwardState is one forward of a line.
+type ForwardState struct {
+	Kind               string `json:"kind"`         // all, busy, no-answer, unregistered
+	To                 string `json:"to,omitempty"` // empty: a user has ended the one that is configured
+	Voicemail          bool   `json:"voicemail,omitempty"`
+	CallingSearchSpace string `json:"callingSearchSpace,omitempty"`
+	SetByUser          bool   `json:"setByUser,omitempty"` // else it is configured
+}
+
 // MessageState is what is known of a line's mailbox, and which phones have heard of it: a row of `show mwi`.
 type MessageState struct {
 	Node      string    `json:"node"`

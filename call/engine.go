@@ -103,8 +103,7 @@ func (e *Engine) Step(now time.Time, in Input) Output {
 	}
 	switch {
 	case in.Config != nil:
-		e.config = in.Config
-		e.forgetLines()
+		e.configure(in.Config)
 	case in.Signal != nil:
 		e.signal(in.Driver, in.Signal)
 	case in.Request != nil:

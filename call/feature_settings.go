@@ -70,7 +70,7 @@ func (e *Engine) setForward(r SetForward) (Cause, string) {
 	case int(r.Kind) >= len(Forwards{}):
 		return InvalidNumberFormat, "there is no forward of kind " + r.Kind.String()
 	}
-	if cause, why := e.mayForward(line, r.Forward); cause != CauseNone {
+	if cause, why := e.mayForward(line, r.Forward); cause != CauseNone && !r.Kept {
 		return cause, why
 	}
 	s := e.line(line.ID)
@@ -107,12 +107,22 @@ func (e *Engine) line(id LineID) *lineState {
 	return s
 }
 
-// forgetLines drops what was set for lines that are no longer there.
-func (e *Engine) forgetLines() {
-	for id := range e.lines { // order does not matter: nothing is reported
-		if e.config.lines[id] == nil {
-			delete(e.lines, id)
+// configure takes another configuration. What was set for lines and devices that are not in it is gone for good.
+func (e *Engine) configure(next *Config) {
+	before := e.Settings()
+	e.config = next
+	for _, ev := range before {
+		switch {
+		case ev.Kind == LineChanged && next.lines[ev.Line] == nil:
+			delete(e.lines, ev.Line)
+		case ev.Kind == DeviceChanged && next.devices[ev.Device] == nil:
+			d := e.device(ev.Device)
+			d.dnd, d.huntOut, d.privateSet, d.private = false, false, false, false
+		default:
+			continue
 		}
+		ev.Settings = &Settings{}
+		e.report(ev)
 	}
 }
 
@@ -139,10 +149,14 @@ func (s Settings) equal(o Settings) bool {
 	return s.DoNotDisturb == o.DoNotDisturb && s.Privacy == o.Privacy && s.HuntOut == o.HuntOut && slices.Equal(s.Forwards, o.Forwards)
 }
 
+// IsZero says whether nothing is set.
+func (s Settings) IsZero() bool { return s.equal(Settings{}) }
+
 // Requests are what gives the settings of an event back to an engine that has none.
 func (s Settings) Requests(of Event) []Request {
 	var out []Request
 	for _, f := range s.Forwards {
+		f.Kept = true
 		out = append(out, f)
 	}
 	if of.Device == "" {

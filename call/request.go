@@ -90,6 +90,8 @@ type SetForward struct {
 	Line LineID      `json:"line"`
 	Kind ForwardKind `json:"kind"`
 	Forward
+	// Kept says that it was set before and is given back after a restart: whether it still leads anywhere shows when a call comes.
+	Kept bool `json:"kept,omitempty"`
 }
 
 // SetDoNotDisturb turns do not disturb of a device on or off.

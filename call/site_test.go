@@ -148,6 +148,11 @@ func variants() map[string]Site {
 		s.Lines[1].Forwards[ForwardAll].To = "112"
 	})
 	vary("forward_codes", func(s *Site) { forwards(s); withFeatures(s) })
+	vary("smaller", func(s *Site) { // without Mixed
+		s.Devices = slices.DeleteFunc(s.Devices, func(d Device) bool { return d.Name == "mixed" })
+		s.Lines = slices.DeleteFunc(s.Lines, func(l Line) bool { return l.ID.Number == "2005" })
+		s.Plan.Patterns = slices.DeleteFunc(s.Plan.Patterns, func(p dialplan.Pattern) bool { return p.Digits == "2005" })
+	})
 	vary("hunts", hunts)
 	return out
 }

@@ -295,7 +295,7 @@ func (l line) service(r Request) line {
 	case Pickup:
 		return l.str("device", r.Device).appearance(r.Line).str("group", r.Group).str("ringing", r.Ringing)
 	case SetForward:
-		return l.appearance(r.Line).str("kind", r.Kind.String()).str("to", r.To).flag("voicemail", r.Voicemail).str("search_space", r.SearchSpace)
+		return l.appearance(r.Line).str("kind", r.Kind.String()).str("to", r.To).flag("voicemail", r.Voicemail).str("search_space", r.SearchSpace).flag("kept", r.Kept)
 	case SetDoNotDisturb:
 		return l.str("device", r.Device).flag("on", r.On)
 	case SetPrivacy:

@@ -179,6 +179,15 @@ func (h *Host) Calls(ctx context.Context) ([]*call.View, error) {
 	return await(ctx, h, c)
 }
 
+// Settings returns what users have set, as Engine.Settings says it.
+func (h *Host) Settings(ctx context.Context) ([]call.Event, error) {
+	c := make(chan []call.Event, 1)
+	if err := h.post(entry{settings: c}); err != nil {
+		return nil, err
+	}
+	return await(ctx, h, c)
+}
+
 // Stats returns the counters.
 func (h *Host) Stats() Stats {
 	h.mu.Lock()

@@ -20,6 +20,7 @@ type entry struct {
 	watch, refresh *Watcher
 	unwatch        *Watcher
 	calls          chan<- []*call.View
+	settings       chan<- []call.Event
 	clone          chan<- *call.Engine
 }
 

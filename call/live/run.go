@@ -100,6 +100,8 @@ func (h *Host) handle(e entry) {
 		e.refresh.snapshot(h.engine)
 	case e.unwatch != nil:
 		h.watchers = slices.DeleteFunc(h.watchers, func(w *Watcher) bool { return w == e.unwatch })
+	case e.settings != nil:
+		e.settings <- h.engine.Settings()
 	case e.calls != nil:
 		e.calls <- h.engine.Calls()
 	case e.clone != nil:

@@ -17,6 +17,8 @@ type Note struct {
 	Lagged bool
 	AsOf   uint64
 	Calls  []*call.View
+	// Settings come with Calls: every line and device with something set, as Engine.Settings says it.
+	Settings []call.Event
 }
 
 // A Watcher receives the engine's events. A goroutine of its own carries notes from a bounded queue to the channel; when the
@@ -130,7 +132,7 @@ func (w *Watcher) wanted(events []call.Event) (n int) {
 func (w *Watcher) snapshot(e *call.Engine) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.queue = append(w.queue, Note{Snapshot: true, Lagged: w.lagged, AsOf: e.LastEvent(), Calls: e.Calls()})
+	w.queue = append(w.queue, Note{Snapshot: true, Lagged: w.lagged, AsOf: e.LastEvent(), Calls: e.Calls(), Settings: e.Settings()})
 	w.lagged, w.asked = false, false
 	w.wake()
 }

@@ -41,6 +41,8 @@ type commands struct {
 	Apply   applyCmd   `cmd:"" help:"Make a site file the configuration, in one piece or not at all."`
 	Config  configCmd  `cmd:"" help:"Print the configuration in force, without secrets."`
 	Show    showCmd    `cmd:"" help:"Lists of what is there now."`
+	Line    lineCmd    `cmd:"" help:"What users set for their lines at the phone: forwards."`
+	Device  deviceCmd  `cmd:"" help:"What users set for their devices at the phone: do not disturb, privacy, hunt login."`
 	Reset   controlCmd `cmd:"" help:"Reset, restart, or apply configuration to a device or trunk."`
 	Dial    dialCmd    `cmd:"" help:"What would happen, rule by rule, if somebody dialled a number, and why; media security included."`
 	Calls   callsCmd   `cmd:"" help:"Calls that live or ended lately, and records of those that are over."`

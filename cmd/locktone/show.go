@@ -20,6 +20,7 @@ type showCmd struct {
 	Connections   connectionsCmd   `cmd:"" help:"Connections with TLS version, cipher, subject, failures and bytes."`
 	Mwi           mwiCmd           `cmd:"" name:"mwi" help:"Messages that wait for lines, who said so, and which devices have heard."`
 	Subscriptions subscriptionsCmd `cmd:"" help:"What devices watch: busy lamps, presence, messages."`
+	Lines         linesCmd         `cmd:"" help:"What becomes of the calls of every line: forwards, mailbox, do not disturb."`
 	Exceptions    exceptionsCmd    `cmd:"" help:"Everything that is weaker than the defaults."`
 	Certificates  certificatesCmd  `cmd:"" help:"Certificates the cluster issued."`
 	CTL           ctlCmd           `cmd:"" name:"ctl" help:"The certificate trust list, record by record, with its digests."`

@@ -233,6 +233,8 @@ func (k *kit) operations() (out []struct{ method, path, role string }) {
 var goodBodies = map[string]string{
 	"POST /v1/config/plan":           `{"yaml":"nodes: []"}`,
 	"POST /v1/config/apply":          `{"yaml":"nodes: []"}`,
+	"POST /v1/lines/forward":         `{"number":"1001","kind":"all"}`,
+	"POST /v1/device-settings":       `{"device":"alice","setting":"privacy","on":true}`,
 	"PUT /v1/trace/levels":           `{"level":"info"}`,
 	"PUT /v1/trust/mode":             `{"mode":"mixed"}`,
 	"POST /v1/trust/plan":            `{"target":"all"}`,

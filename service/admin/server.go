@@ -244,6 +244,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.configOperations(api)
 	s.listOperations(api)
 	s.controlOperations(api)
+	s.lineOperations(api)
 	s.certOperations(api)
 	s.capfOperations(api)
 	s.trustStoreOperations(api)

@@ -267,9 +267,11 @@ func (s *Service) followSettings() {
 		select {
 		case <-w.Ready():
 			for _, n := range w.Take() {
-				if n.Event.Kind == call.DeviceChanged && n.Event.Settings != nil {
-					s.lamps.settings(n.Event.Device, *n.Event.Settings)
-					s.deviceChanged(n.Event.Device)
+				for _, ev := range append(n.Settings, n.Event) {
+					if ev.Kind == call.DeviceChanged && ev.Settings != nil {
+						s.lamps.settings(ev.Device, *ev.Settings)
+						s.deviceChanged(ev.Device)
+					}
 				}
 			}
 		case <-w.Done():

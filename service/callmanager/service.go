@@ -110,6 +110,7 @@ type Service struct {
 	lamps         lamps
 	subscriptions subscriptions
 	mailboxes     mailboxes
+	userSettings  userSettings
 }
 
 // Start starts a call manager with the configuration that is in the store. It returns when it listens.
@@ -152,6 +153,7 @@ func (s *Service) start(ctx context.Context) error {
 	s.run(s.recordCalls)
 	s.run(s.pruneRecords)
 	s.run(s.followSettings)
+	s.run(s.keepSettings)
 	s.run(s.keepMailboxes)
 	return nil
 }
@@ -210,6 +212,9 @@ func (s *Service) use(snapshot store.Snapshot) error {
 	}
 	next.take(compiled)
 	before := s.site.Swap(next)
+	if err := s.restoreSettings(s.ctx); err != nil {
+		return err
+	}
 	for _, b := range moved(s.bindings.all(), before, next) {
 		s.tell(b, bus.ActionApply) // while it can still be reached where it is
 	}

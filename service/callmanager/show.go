@@ -18,7 +18,8 @@ import (
 // serve answers what operators ask over the bus.
 func (s *Service) serve() (err error) {
 	s.responders, err = s.cfg.Bus.Answer(Name, bus.Answers{Status: s.Status, Registrations: s.showRegistrations, Trunks: s.showTrunks, Connections: s.showConnections,
-		Exceptions: s.showExceptions, Reset: s.reset, Dial: s.dial, Levels: s.cfg.Trace, Messages: s.showMessages, Subscriptions: s.showSubscriptions, SetMessages: s.setMessages})
+		Exceptions: s.showExceptions, Reset: s.reset, Dial: s.dial, Lines: s.showLines, SetForward: s.setForward, SetDevice: s.setDevice,
+		Levels: s.cfg.Trace, Messages: s.showMessages, Subscriptions: s.showSubscriptions, SetMessages: s.setMessages})
 	return err
 }
 

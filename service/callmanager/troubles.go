@@ -19,6 +19,7 @@ type trouble struct{ about, text string }
 const (
 	aboutConfiguration = "configuration"
 	aboutRecords       = "call records"
+	aboutSettings      = "user settings"
 )
 
 // set says what is wrong; an empty text, that it is well again. It tells whether that is news.
