@@ -276,6 +276,12 @@ func TestLampFollowsTheConnection(t *testing.T) {
 	must(t, w.WaitLamp(ctx, phone.LampIdle))
 	must(t, dave.Unregister(ctx))
 	until(ctx, t, "the subscription to be gone", func() bool { return len(subscribed(ctx, t, s)) == 0 })
+	// A call manager that stops says so: RFC 6665, 4.1.3, deactivated: the phone should subscribe again.
+	w = watching(ctx, t, bob, "dialog", "1001")
+	must(t, s.Calls.Close(ctx))
+	if reason, err := w.WaitOver(ctx); err != nil || reason != "deactivated" {
+		t.Errorf("the subscription ended with %q, %v", reason, err)
+	}
 }
 
 // A phone cannot ask for more than its share.

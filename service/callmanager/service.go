@@ -282,6 +282,7 @@ func (s *Service) Close(ctx context.Context) error {
 	s.responders.Close()
 	if s.ep != nil {
 		s.dropCalls(ctx)
+		s.deactivate(ctx)
 	}
 	s.cancel()
 	if s.host != nil {

@@ -16,10 +16,10 @@ import (
 	"github.com/locktone/locktone/wire/sip/endpoint"
 )
 
-// Bounds of what a SUBSCRIBE is granted.
+// Bounds of what a SUBSCRIBE is granted. After a crash of ours a phone finds out by its next refresh that nobody tells it any more.
 const (
 	subscriptionLeast = time.Minute
-	subscriptionMost  = time.Hour
+	subscriptionMost  = 20 * time.Minute
 )
 
 // subscribe answers a SUBSCRIBE. RFC 6665, 4.2.1.

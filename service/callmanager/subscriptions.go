@@ -1,6 +1,7 @@
 package callmanager
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -66,6 +67,7 @@ type (
 	subscriptionEnd struct { // it may not go on; without a reason the subscriber is not told
 		w      *subscription
 		reason string
+		done   chan struct{} // closed when that has been done; nil where nobody waits
 	}
 	subscriptionReview struct{ w *subscription } // the configuration is another
 )
@@ -187,7 +189,9 @@ func (s *Service) subscriptionPosted(v any) bool {
 			v.w.step(dialog.Repeat{})
 		}
 	case subscriptionEnd:
-		v.w.end(v.reason)
+		if v.w.end(v.reason); v.done != nil {
+			close(v.done)
+		}
 	case subscriptionReview:
 		v.w.review()
 	default:
@@ -378,6 +382,20 @@ func (s *Service) deviceGone(devices []string) {
 	for _, d := range devices {
 		for _, w := range s.subscriptions.of(d) {
 			s.ep.Post(w.key.callID, subscriptionEnd{w: w})
+		}
+	}
+}
+
+// deactivate ends all subscriptions so that the phones subscribe again when they are back (RFC 6665, 4.1.3), and waits until they have
+// been told.
+func (s *Service) deactivate(ctx context.Context) {
+	for _, w := range s.subscriptions.of("") {
+		done := make(chan struct{})
+		s.ep.Post(w.key.callID, subscriptionEnd{w, "deactivated", done})
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
