@@ -29,6 +29,16 @@ func dialVariants(vary func(name string, change func(*Site))) {
 			dialplan.Pattern{Digits: "112", Partition: "phones", Kind: dialplan.Blocked},
 			dialplan.Pattern{Digits: "0112", Partition: "phones", Kind: dialplan.Translation, Called: dialplan.Transform{Mask: "XXX"}})
 	})
+	vary("explained", func(s *Site) {
+		withFeatures(s)
+		withParks(s)
+		s.Lines[1].Forwards[ForwardNoAnswer] = Forward{To: "2003"} // bob, to carol
+		s.Lines[1].Forwards[ForwardBusy] = Forward{To: "6000"}
+		s.Lines[2].Forwards[ForwardAll] = Forward{To: "2002"} // carol, to bob
+		s.Lines[4].Forwards[ForwardAll] = Forward{To: "112"}
+		s.Hunts = []Hunt{{Name: "sales", Groups: []HuntGroup{{Name: "first", Order: HuntCircular, Lines: []LineID{{"2003", "phones"}, {"2001", "phones"}}}}, Final: Forward{To: "0301"}}}
+		s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: "6000", Partition: "phones", Kind: dialplan.ToHunt, To: "sales"})
+	})
 	vary("global", func(s *Site) {
 		// E.164 at the core: lines have short numbers inside and global ones outside.
 		s.Plan.SearchSpaces = append(s.Plan.SearchSpaces,
