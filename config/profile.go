@@ -137,6 +137,8 @@ type SIPTrunkSecurityProfile struct {
 	// peer's certificate must carry. Compared whole and without regard to case;
 	// no wildcards. Needed with TLS: without a name nobody is let in.
 	AcceptedSubjects []string `yaml:"acceptedSubjects" json:"acceptedSubjects,omitempty"`
+	// Accept REFER inside a call: the peer may send whoever it talks to elsewhere, as far as the trunk's calling search space reaches.
+	AcceptTransfer bool `yaml:"acceptTransfer" json:"acceptTransfer,omitempty"`
 	// Accept REFER outside a dialog.
 	AcceptOutOfDialogRefer bool `yaml:"acceptOutOfDialogRefer" json:"acceptOutOfDialogRefer,omitempty"`
 	// Accept NOTIFY without a subscription (message waiting from voicemail).

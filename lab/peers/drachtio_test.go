@@ -184,8 +184,8 @@ func drachtioSite(c *config.Site, out, ping, dead int) {
 	c.SIPProfiles = append(c.SIPProfiles, quickPings("quick"),
 		config.SIPProfile{Name: "silent", OptionsPing: config.OptionsPing{Disabled: true}, Rel1xx: config.Rel1xxAll, SessionTimer: config.SessionTimer{Disabled: true}})
 	c.SIPTrunkSecurityProfiles = append(c.SIPTrunkSecurityProfiles,
-		config.SIPTrunkSecurityProfile{Name: "sipp", AcceptedSubjects: []string{"sipp.far.test"}},
-		config.SIPTrunkSecurityProfile{Name: "plain", DeviceSecurityMode: config.NonSecure, OutgoingTransport: config.TransportUDP})
+		config.SIPTrunkSecurityProfile{Name: "sipp", AcceptedSubjects: []string{"sipp.far.test"}, AcceptTransfer: true},
+		config.SIPTrunkSecurityProfile{Name: "plain", DeviceSecurityMode: config.NonSecure, OutgoingTransport: config.TransportUDP, AcceptTransfer: true})
 	trunk := func(name, security, profile string, port int) {
 		c.SIPTrunks = append(c.SIPTrunks, config.SIPTrunk{Name: name, Destinations: []config.Destination{{Address: "127.0.0.1", Port: port}},
 			CallingSearchSpace: "internal", SecurityProfile: security, SIPProfile: profile, DevicePool: "default"})

@@ -33,7 +33,7 @@ sipProfiles:
   - {name: all, rel1xx: all, timers: {t1: 100ms, inviteExpires: 30s}, sessionTimer: {expires: 10m, min: 2m, refresher: uas}, mediaAnchor: always}
   - {name: sdp, rel1xx: sdp, sessionTimer: {disabled: true, refresher: uac}}
 sipTrunkSecurityProfiles:
-  - {name: secure, acceptedSubjects: [a.example], acceptReplaces: true}
+  - {name: secure, acceptedSubjects: [a.example], acceptReplaces: true, acceptTransfer: true}
   - {name: open, deviceSecurityMode: non-secure, outgoingTransport: udp, incomingTransport: tcp, incomingPort: 5070}
 sipTrunks:
   - {name: a, securityProfile: secure, sipProfile: all, devicePool: d, srtpAllowed: true, maxCalls: 7, destinations: [{address: 192.0.2.1}]}
@@ -55,6 +55,9 @@ sipTrunks:
 	}
 	if !a.Media.Anchor || !b.Media.Anchor || c.Media.Anchor || !a.Replaces || b.Replaces {
 		t.Errorf("anchors %v %v %v, Replaces %v %v", a.Media.Anchor, b.Media.Anchor, c.Media.Anchor, a.Replaces, b.Replaces)
+	}
+	if !a.Transfer || b.Transfer || !c.Transfer {
+		t.Errorf("REFER is obeyed: %v %v %v, want it where the profile says so", a.Transfer, b.Transfer, c.Transfer)
 	}
 	engine := map[string]time.Duration{}
 	for _, x := range compile(st).Trunks {

@@ -75,7 +75,7 @@ func newSite(revision int64, c *config.Site) *site {
 		if !t.SRTPAllowed {
 			leg.Media.Security = desc.Forbidden
 		}
-		leg.Transfer, leg.Replaces = true, t.Security.AcceptReplaces
+		leg.Transfer, leg.Replaces = t.Security.AcceptTransfer, t.Security.AcceptReplaces
 		leg.TrustAsserts, leg.SendAsserts = t.Security.DeviceSecurityMode != config.NonSecure, true
 		leg.Redirections = redirections(t)
 		s.trunks[t.Name] = leg
