@@ -15,4 +15,9 @@
 // By default media goes direct between the endpoints and this package moves only descriptions. Where a profile asks for
 // it, or the two ends cannot meet (SRTP here, RTP there), the plane anchors: package relay forwards packets between two
 // of our ports, each with its own keys.
+//
+// What the packets of a leg show is told within two seconds (PlaneConfig.Watch): wrong keys, plain RTP, one-way audio. DTMF between
+// legs that do not do the same is translated where media passes through here: payload types of telephone events, events for
+// a side that has none, tones of it (PlaneConfig.Digits, Plane.SendDigit). Media that goes directly is between the ends: a device
+// without telephone events that must be reached by digits has mediaAnchor: always in its SIP profile.
 package media

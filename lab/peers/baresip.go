@@ -25,6 +25,7 @@ type BaresipConfig struct {
 	Certificate  string // path: certificate and key in one file
 	CA           string // path
 	Tone         string // path of the WAV file it speaks, 8 kHz mono; it should be longer than the call
+	Codecs       string // as its account says them; "" = "PCMU,PCMA". Of "G722/16000/1" Tone must have 16 kHz
 	Encryption   string // srtp-mand (SDES) unless set; "none" for plain RTP
 	AutoAnswer   bool
 	Transport    string   // tls unless set
@@ -83,8 +84,8 @@ func (c BaresipConfig) write(dir string, sipPort, ctlPort int) error {
 	if c.AutoAnswer {
 		answer = "auto"
 	}
-	account := fmt.Sprintf("<sip:%s@%s;transport=%s>;regint=%d;mediaenc=%s;audio_codecs=PCMU,PCMA;answermode=%s;auth_pass=none",
-		c.User, c.Domain, or(c.Transport, "tls"), orInt(c.Expires, 60), or(c.Encryption, "srtp-mand"), answer)
+	account := fmt.Sprintf("<sip:%s@%s;transport=%s>;regint=%d;mediaenc=%s;audio_codecs=%s;answermode=%s;auth_pass=none",
+		c.User, c.Domain, or(c.Transport, "tls"), orInt(c.Expires, 60), or(c.Encryption, "srtp-mand"), or(c.Codecs, "PCMU,PCMA"), answer)
 	if c.Encryption == "none" {
 		account = strings.Replace(account, "mediaenc=none;", "", 1)
 	}
@@ -108,7 +109,7 @@ func (c BaresipConfig) write(dir string, sipPort, ctlPort int) error {
 		"net_interface 127.0.0.1", fmt.Sprintf("rtp_ports %d-%d", low, low+20),
 		"module_path " + baresipModules,
 	}
-	for _, m := range []string{"g711", "aufile", "sndfile", "srtp", "stdio", "ctrl_tcp", "account"} {
+	for _, m := range []string{"g711", "g722", "aufile", "sndfile", "srtp", "stdio", "ctrl_tcp", "account"} {
 		lines = append(lines, "module "+m+".so")
 	}
 	for _, m := range c.Modules {
