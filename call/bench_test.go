@@ -31,9 +31,9 @@ func townEngine(t testing.TB, n int) *Engine {
 
 // talk runs a call from phone a to phone b up to its answer.
 func talk(e *Engine, in LegID, a, b int) {
-	e.Step(start, Input{Driver: "sip", Signal: Setup{Leg: in, Device: "phone" + strconv.Itoa(a), Called: strconv.Itoa(100000 + b), Desc: Desc{Ref: 1, Kind: KindOffer, Dir: SendRecv, Security: SRTP}, Hops: 70}})
+	e.Step(start, Input{Driver: "sip", Signal: Setup{Leg: in, Device: "phone" + strconv.Itoa(a), Called: strconv.Itoa(100000 + b), Desc: Desc{Ref: 1, Kind: KindOffer, Dir: SendRecv, Security: SRTP}, Hops: 70, Trust: TrustMutual}})
 	e.Step(start, Input{Driver: "sip", Signal: Alerting{Leg: e.lastLeg}})
-	e.Step(start, Input{Driver: "sip", Signal: Answered{Leg: e.lastLeg, Desc: Desc{Ref: 2, Kind: KindAnswer, Dir: SendRecv, Security: SRTP}}})
+	e.Step(start, Input{Driver: "sip", Signal: Answered{Leg: e.lastLeg, Desc: Desc{Ref: 2, Kind: KindAnswer, Dir: SendRecv, Security: SRTP}, Trust: TrustMutual}})
 }
 
 // BenchmarkBasicCall is what the engine costs per call: Setup, Alerting, Answered, Released with all commands and events.
@@ -87,7 +87,7 @@ func TestMemoryPerCall(t *testing.T) {
 
 // BenchmarkTraceOfCall is what writing the trace of a basic call costs: its inputs as JSON and as text.
 func BenchmarkTraceOfCall(b *testing.B) {
-	setup := Setup{Leg: 1, Device: "alice", Called: "2002", Desc: Desc{Ref: 1, Kind: KindOffer, Dir: SendRecv, Security: SRTP}, Hops: 70}
+	setup := Setup{Leg: 1, Device: "alice", Called: "2002", Desc: Desc{Ref: 1, Kind: KindOffer, Dir: SendRecv, Security: SRTP}, Hops: 70, Trust: TrustMutual}
 	inputs := []Signal{setup, Alerting{Leg: 2}, Answered{Leg: 2, Desc: setup.Desc}, Released{Leg: 1, Cause: NormalClearing}}
 	b.Run("json", func(b *testing.B) {
 		b.ReportAllocs()
@@ -131,6 +131,34 @@ func benchOutputs(b *testing.B, write func([]byte, Output) []byte) {
 		buf = buf[:0]
 		for _, o := range outs {
 			buf = write(buf, o)
+		}
+	}
+}
+
+// BenchmarkMeetMe16 is a conference of sixteen that come, are mixed, and go.
+func BenchmarkMeetMe16(b *testing.B) {
+	s := town(16)
+	s.MeetMes = []MeetMe{{Name: "room"}}
+	s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: "8001", Partition: "phones", Kind: dialplan.ToMeetMe, To: "room"})
+	e := New()
+	e.Step(start, Input{Config: s.must(b)})
+	id := LegID(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		first := id
+		for i := range 16 {
+			e.Step(start, Input{Driver: "sip", Signal: Setup{Leg: id, Device: "phone" + strconv.Itoa(i), Called: "8001", Trust: TrustMutual,
+				Desc: Desc{Ref: 1, Kind: KindOffer, Dir: SendRecv, Security: SRTP}}})
+			if i == 1 { // who came first is fed from the mixer now
+				e.Step(start, Input{Driver: "sip", Signal: ReofferAnswered{Leg: first, Desc: Desc{Ref: 2, Kind: KindAnswer, Dir: SendRecv, Security: SRTP}}})
+			}
+			id += 2
+		}
+		if calls, legs := e.Load(); calls != 1 || legs != 16 {
+			b.Fatalf("%d calls with %d legs", calls, legs)
+		}
+		for l := first; l < id; l += 2 {
+			e.Step(start, Input{Driver: "sip", Signal: Released{Leg: l, Cause: NormalClearing}})
 		}
 	}
 }
