@@ -65,6 +65,7 @@ type Call struct {
 	digits       []byte
 	infos        []byte
 	asserted     sip.Address // who the far end says it is
+	focus        bool        // it says that it is a conference
 	transfer     int         // status of the transfer we asked for
 	transferLine string      // and its status line
 	final        bool

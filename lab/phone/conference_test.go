@@ -9,6 +9,7 @@ import (
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/lab/phone"
+	"github.com/locktone/locktone/wire/sip/dialog"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
@@ -67,6 +68,11 @@ func TestConference(t *testing.T) {
 		keys[e.Media.Remote] = true
 		must(t, c.WaitLock(ctx, phone.LockEncrypted))
 	}
+	for _, c := range []*phone.Call{conf, atBob, atCarol} {
+		if !c.Focus() {
+			t.Error("a phone is not told that it is in a conference")
+		}
+	}
 	if len(keys) != 3 {
 		t.Errorf("the legs share streams: %v", keys)
 	}
@@ -79,8 +85,8 @@ func TestConference(t *testing.T) {
 	must(t, conf.Hangup(ctx))
 	both(ctx, t, atBob, atCarol)
 	for _, c := range []*phone.Call{atBob, atCarol} {
-		if e := c.Evidence(); strings.HasPrefix(e.Media.Remote, s.CallManager().String()+":") || e.Failed != 0 {
-			t.Errorf("the two that are left: %+v", e)
+		if e := c.Evidence(); strings.HasPrefix(e.Media.Remote, s.CallManager().String()+":") || e.Failed != 0 || c.Focus() {
+			t.Errorf("the two that are left: conference %v, %+v", c.Focus(), e)
 		}
 	}
 	must(t, atBob.Hangup(ctx))
@@ -216,6 +222,13 @@ func TestBargeAndPrivacy(t *testing.T) {
 		t.Errorf("dave was told %q", w)
 	}
 	ended(ctx, t, dialled(ctx, t, carol, "*34"), 200)
+	join := phone.DialOptions{Headers: []dialog.Header{{Name: "Join", Value: atCarol.Dialog().String()}, {Name: "Require", Value: "join"}}}
+	joined, err := dave.DialWith(ctx, "1003", join)
+	must(t, err)
+	must(t, joined.WaitAnswered(ctx))
+	hearing(ctx, t, []float64{440, 1000, 1700}, toCarol, atCarol, joined)
+	must(t, joined.Hangup(ctx))
+	both(ctx, t, toCarol, atCarol)
 	barged := dialled(ctx, t, dave, "*31")
 	hearing(ctx, t, []float64{440, 1000, 1700}, toCarol, atCarol, barged)
 	must(t, atCarol.Hangup(ctx))

@@ -81,6 +81,9 @@ func (c *Call) told(m *sip.Message) {
 	if a, ok := m.Address("P-Asserted-Identity"); ok {
 		c.asserted = a
 	}
+	if a, ok := m.Contact(); ok {
+		_, c.focus = a.Params.Get("isfocus")
+	}
 	if l, ok := lockOf(m); ok && l != c.lock {
 		c.lock = l
 		c.locks = append(c.locks, l)
@@ -114,6 +117,13 @@ func (c *Call) Lock() Lock {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lock
+}
+
+// Focus tells whether the far end says that it is a conference (RFC 4579, 4).
+func (c *Call) Focus() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.focus
 }
 
 // Locks are the states the lock icon has had, oldest first.
