@@ -37,7 +37,7 @@ func (e *Engine) redirect(p *Party, to string) Cause {
 		d.spaces = e.config.SearchSpaces("", p.line, "")
 	}
 	d.called = to
-	d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], Redirection{From: p.identity, Reason: RedirectDeflected})
+	d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], Redirection{From: p.identity, Reason: RedirectDeflected, Line: p.line})
 	e.endHunt(p)
 	e.dropParty(p, NormalClearing)
 	cause := e.route(c, d)

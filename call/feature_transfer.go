@@ -75,7 +75,7 @@ func (transfer) busy(l *Leg) bool {
 func (transfer) blind(e *Engine, l, other *Leg, to string) Cause {
 	c := l.party.call
 	d := dialling{caller: other.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk), called: to,
-		calling: other.party.identity, redirecting: []Redirection{{From: l.party.identity, Reason: RedirectTransferred}},
+		calling: other.party.identity, redirecting: []Redirection{{From: l.party.identity, Reason: RedirectTransferred, Line: l.party.line}},
 		hops: e.config.site.Policy.maxHops(), transferor: l}
 	if other.party.trunk != "" && e.config.site.Policy.BlockOffnetToOffnet && e.leadsOut(d) {
 		return e.refused(l, CallRejected, offnet)
@@ -199,7 +199,7 @@ func (transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
 func (e *Engine) inherit(p, caller *Party, l *Leg) {
 	change := func(d *dialling) {
 		d.caller, d.transferor, d.inherited = caller, l, true
-		d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], Redirection{From: l.party.identity, Reason: RedirectTransferred})
+		d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], Redirection{From: l.party.identity, Reason: RedirectTransferred, Line: l.party.line})
 	}
 	change(&p.offering.dialling)
 	if h := p.offering.hunt; h != nil && h.caller != caller {

@@ -47,6 +47,8 @@ type Identity struct {
 type Redirection struct {
 	From   Identity       `json:"from"`
 	Reason RedirectReason `json:"reason,omitempty"`
+	// Line is the line of ours that sent the call on, zero for somebody else's.
+	Line LineID `json:"line,omitzero"`
 	// Count is how many diversions the entry stands for (RFC 5806, 4: counter); zero is one.
 	Count int `json:"count,omitempty"`
 }

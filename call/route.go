@@ -31,10 +31,11 @@ type offering struct {
 	causes   []Cause       // of the route list: these lead to the next choice; empty: those of the network
 	cause    Cause         // the most telling failure so far
 	ring     timer
-	hunt     *hunt // the hunt that the party is a member of
-	rang     bool  // a phone has said that it rings
-	timedOut bool  // it has rung long enough
-	joins    bool  // it is to join the call, not to be called by somebody
+	outside  []Redirection // redirecting as the trunk's peer is told
+	hunt     *hunt         // the hunt that the party is a member of
+	rang     bool          // a phone has said that it rings
+	timedOut bool          // it has rung long enough
+	joins    bool          // it is to join the call, not to be called by somebody
 }
 
 // route looks the number up and starts to ring what it leads to. The cause is CauseNone when a party was added that is being
@@ -252,9 +253,31 @@ func (e *Engine) ringTrunk(c *Call, p *Party, t *Trunk, m RouteMember) {
 	if e.teller != nil {
 		e.explainTrunk(t, p.called, called, o.calling.Number, calling)
 	}
+	e.diversionsOutside(o, t, m)
 	o.ring.kind = timerRoute
 	e.start(&o.ring, e.config.site.Policy.routeTimeout())
 	e.ringAs(p, &Leg{driver: t.Driver, trunk: t.Name, policy: t.Media}, Target{Trunk: t.Name, Called: called}, calling)
+}
+
+// diversionsOutside has the trunk's peer told our lines that sent the call on by the numbers they have outside, as it is told the
+// caller. A mailbox system is told them as it knows them.
+func (e *Engine) diversionsOutside(o *offering, t *Trunk, m RouteMember) {
+	o.outside = o.redirecting
+	for i, r := range o.redirecting {
+		line := e.config.lines[r.Line]
+		if line == nil || o.mailbox {
+			continue
+		}
+		if &o.outside[0] == &o.redirecting[0] {
+			o.outside = slices.Clone(o.redirecting)
+		}
+		from := r.From
+		if line.ExternalMask != "" {
+			from.Number = dialplan.Transform{Mask: line.ExternalMask}.Apply(from.Number)
+		}
+		from.Number = t.Calling.Apply(m.Calling.Apply(from.Number))
+		o.outside[i].From = e.config.shown(t.CallingSpace, from)
+	}
 }
 
 // externalMask is the mask the calling line shows to the outside.
@@ -294,8 +317,12 @@ func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
 	if l.device != "" {
 		l.shown = e.promise(o.caller.wire(), m)
 	}
+	redirecting := o.redirecting
+	if l.trunk != "" {
+		redirecting = o.outside
+	}
 	e.tell(l, Ring{Leg: l.id, Call: p.call.id, Target: to, Calling: calling, Called: Identity{Number: to.Called, Display: o.display(p)}, Lock: l.shown,
-		Redirecting: o.redirecting, Hops: o.hops, Media: m, GlobalID: p.call.globalID, AutoAnswer: l.auto, Quiet: l.quiet})
+		Redirecting: redirecting, Hops: o.hops, Media: m, GlobalID: p.call.globalID, AutoAnswer: l.auto, Quiet: l.quiet})
 	e.emit(LegRinging, p.call, p, l, CauseNone)
 }
 
