@@ -30,6 +30,8 @@ var benchmarks = []struct {
 	{"relay", (*bench).relay},
 	{"order", (*bench).order},
 	{"enrol", (*bench).enrol},
+	{"transfer", (*bench).transfer},
+	{"conference", (*bench).conference},
 }
 
 func names() string {

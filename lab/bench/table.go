@@ -139,19 +139,44 @@ func samples(r *row) string {
 // Markers in docs/benchmarks.md between which the table stands.
 const begin, end = "<!-- figures -->", "<!-- end of figures -->"
 
-// write replaces the table in a page.
+// earlier are the tables of a page without the rows that are written anew: a run of some rows leaves the others as they were measured.
+func (t *table) earlier(page string) string {
+	var b strings.Builder
+	for i, block := range strings.Split(page, "Measured on ") {
+		var kept []string
+		rows := 0
+		for line := range strings.Lines(block) {
+			name, isRow := strings.CutPrefix(line, "| ")
+			name, _, _ = strings.Cut(name, " | ")
+			isRow = isRow && name != "measure"
+			if isRow && slices.ContainsFunc(t.order, func(r *row) bool { return r.Name == name }) {
+				continue
+			}
+			if isRow {
+				rows++
+			}
+			kept = append(kept, line)
+		}
+		if i > 0 && rows > 0 {
+			fmt.Fprintf(&b, "Measured on %s\n\n", strings.TrimSpace(strings.Join(kept, "")))
+		}
+	}
+	return b.String()
+}
+
+// write puts the table into a page, in the place of the rows it measures again.
 func (t *table) write(path string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	head, rest, ok := bytes.Cut(page, []byte(begin))
-	_, tail, ok2 := bytes.Cut(rest, []byte(end))
+	old, tail, ok2 := bytes.Cut(rest, []byte(end))
 	if !ok || !ok2 {
 		return fmt.Errorf("%s has no %s ... %s", path, begin, end)
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s%s\n\nMeasured on %s with `%s`.\n\n| measure | unit | Locktone | peer | ratio | target |\n|---|---|---|---|---|---|\n", head, begin, t.Date, t.Command)
+	fmt.Fprintf(&b, "%s%s\n\n%sMeasured on %s with `%s`.\n\n| measure | unit | Locktone | peer | ratio | target |\n|---|---|---|---|---|---|\n", head, begin, t.earlier(string(old)), t.Date, t.Command)
 	for _, r := range t.rows() {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.Name, r.Unit, figure(r.Ours, len(r.OurRuns)), peer(r), ratio(r), r.Target)
 	}
