@@ -321,7 +321,7 @@ func (b *bench) meet(ctx context.Context, s *server, phones []*phone.Phone, size
 	took, cpu := time.Since(begin), spent(s.pid)-before
 	for i, c := range calls {
 		e := c.Evidence()
-		if got, want := float64(e.RxAuth-start[i]), took.Seconds()*50; e.Suite == "" || got < 0.95*want || got > 1.05*want {
+		if got, want := float64(e.RxAuth-start[i]), took.Seconds()*50; e.Suite == "" || got < 0.9*want || got > 1.1*want { // a stream that fell behind catches up
 			return 0, fmt.Errorf("party %d received %.0f authenticated packets in %v, want %.0f", i, got, took, want)
 		}
 	}

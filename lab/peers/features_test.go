@@ -10,7 +10,7 @@ import (
 
 // TestFeatures plays the features of the call manager with phones that nobody here wrote.
 func TestFeatures(t *testing.T) {
-	enact(t, slices.Concat(callScenes(), forwardScenes(), parkScenes(), conferenceScenes(), groupScenes(), mailScenes()))
+	enact(t, slices.Concat(callScenes(), forwardScenes(), parkScenes(), conferenceScenes(), groupScenes(), mailScenes(), lockScenes()))
 }
 
 // callScenes are what a person does with calls that are up: hold, a second call, transfers.
