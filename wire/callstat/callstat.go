@@ -129,7 +129,7 @@ func (r *Report) both(name, value string) bool {
 	return false
 }
 
-// codec is the name of an encoding: letters, digits, "-", as RFC 4855 has them. What follows a "/" is its rate.
+// codec is the name of an encoding: letters, digits and "-", as in SDP. What follows a "/" is its rate.
 func codec(s string) string {
 	s, _, _ = strings.Cut(s, "/")
 	if len(s) > 32 || strings.ContainsFunc(s, func(c rune) bool {
