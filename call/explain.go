@@ -94,10 +94,10 @@ const (
 )
 
 // Explain says what would happen if the question's call came in now. It is the call itself that is made, with all that the engine does for a
-// call, in the copies that fork makes of e: e is not touched, and no command leaves.
-func (e *Engine) Explain(q Question, fork func(*Engine) *Engine) Explanation {
-	x := &explanation{Explanation: Explanation{Question: q}, fork: fork, e: fork(e), leg: explained, answers: mostAnswers}
-	x.e.teller, x.e.audit = &teller{}, nil
+// call, in copies of e: e is not touched, and no command leaves.
+func (e *Engine) Explain(q Question) Explanation {
+	x := &explanation{Explanation: Explanation{Question: q}, e: e.Clone(), leg: explained, answers: mostAnswers}
+	x.e.teller = &teller{}
 	if !q.At.IsZero() {
 		x.e.ahead = q.At.Sub(q.Now)
 	}
@@ -111,7 +111,6 @@ func (e *Engine) Explain(q Question, fork func(*Engine) *Engine) Explanation {
 // explanation follows one call in a copy of the engine.
 type explanation struct {
 	Explanation
-	fork    func(*Engine) *Engine
 	e       *Engine
 	now     time.Time
 	leg     LegID // the caller's
@@ -208,7 +207,7 @@ func (x *explanation) ringing(driver string, c Ring) Ringing {
 	if x.answers--; x.answers < 0 {
 		return r
 	}
-	e := x.fork(x.e)
+	e := x.e.Clone()
 	e.teller = nil
 	l := e.legs[c.Leg]
 	if l == nil {
@@ -247,7 +246,7 @@ func (x *explanation) ringing(driver string, c Ring) Ringing {
 // busy tries what happens when all phones that ring at first are busy.
 func (x *explanation) busy() {
 	was, now := x.e, x.Explanation.Stages
-	x.e = x.fork(was)
+	x.e = was.Clone()
 	over := x.over
 	for _, l := range x.ringingLegs() {
 		if l.device == "" {

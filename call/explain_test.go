@@ -36,7 +36,7 @@ func (s *script) explain(f []string) {
 			s.t.Fatalf("explain: no key %q", key)
 		}
 	}
-	for line := range strings.Lines(s.k.e.Explain(q, testFork).String()) {
+	for line := range strings.Lines(s.k.e.Explain(q).String()) {
 		s.pending = append(s.pending, strings.TrimRight("| "+strings.TrimSuffix(line, "\n"), " "))
 	}
 }
@@ -80,7 +80,7 @@ func (w *walker) foretold(t *testing.T, seed int64, m move, setup Setup) (rang i
 	setup.Desc = Desc{Ref: setup.Desc.Ref + 100000, Kind: KindOffer, Dir: SendRecv, Security: offers(policy.security())}
 	setup.Calling, setup.Trust, setup.Join = Identity{}, TrustNone, 0
 	m.in.Signal = setup
-	x := w.k.e.Explain(Question{Device: setup.Device, Trunk: setup.Trunk, Called: setup.Called, Now: w.now}, testFork)
+	x := w.k.e.Explain(Question{Device: setup.Device, Trunk: setup.Trunk, Called: setup.Called, Now: w.now})
 	var want, got []string
 	for _, r := range x.Stages[0].Rings {
 		want = append(want, fmt.Sprint(r.Target))

@@ -1,12 +1,13 @@
 package call
 
-// number is a number of the walks' site: lines, trunks, an applet, feature codes, park numbers, an emergency number, nothing.
+// number is a number of the walks' site: lines, trunks, an applet, feature codes, park numbers, meet-me conferences, an emergency number, nothing.
 func (w *walker) number() string {
 	if w.rnd.Intn(5) > 0 {
 		return pick(w.rnd, []string{"2001", "2002", "2003", "2004", "2005", "2100", "2100", "0301", "0302", "7301", "8301", "*1", "9999", "112",
 			"2500", "2501", "2502", "2503", "2504", "7999"})
 	}
 	return pick(w.rnd, []string{"*11", "*11", "*117002", "*12", "*12", "*122100", "*122002", "*131", "*15", "7001", "7001", "7002", "7050", "7090",
+		"8001", "8001", "8002", "8101",
 		"*162002", "*162003", "*182100", "*20", "*21", "*23", "*24"})
 }
 

@@ -70,6 +70,10 @@ func newWalker(t testing.TB, seed int64, legal bool) *walker {
 	site.Policy.Mixed = MixedPolicy(seed % 4 % 3)
 	site.Policy.ConferenceEnds = ConferenceEnd(seed % 3)
 	site.Trunks[0].MaxCalls = 2
+	if seed%2 == 0 { // the trunks take turns, and the list says itself what leads to the next one
+		list := &site.RouteLists[0]
+		list.Members[0].Turns, list.Members[1].Turns, list.Causes = "turns", "turns", []Cause{TemporaryFailure, NoCircuit, RecoveryOnTimerExpiry}
+	}
 	site.Policy.MaxDuration = 10 * time.Minute
 	w.apply(move{in: Input{Config: site.must(t)}})
 	for _, p := range phones {

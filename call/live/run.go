@@ -105,7 +105,7 @@ func (h *Host) handle(e entry) {
 	case e.calls != nil:
 		e.calls <- h.engine.Calls()
 	case e.clone != nil:
-		e.clone <- CopyEngine(h.engine)
+		e.clone <- h.engine.Clone()
 	case e.driver != nil && h.drivers[e.driver.name] != e.driver:
 		// The driver was disconnected after it had sent this; its legs are gone.
 	default:

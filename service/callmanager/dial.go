@@ -31,7 +31,7 @@ func (s *Service) dial(ctx context.Context, r bus.DialRequest) (bus.DialAnswer, 
 		}
 		return bus.DialAnswer{}, &bus.Error{Code: code, Message: err.Error()}
 	}
-	x := engine.Explain(q, live.CopyEngine)
+	x := engine.Explain(q)
 	x.Notes = st.securityOf(&x)
 	doc, err := json.Marshal(x)
 	if err != nil {

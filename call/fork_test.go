@@ -1,8 +1,0 @@
-package call_test
-
-import (
-	"github.com/locktone/locktone/call"
-	"github.com/locktone/locktone/call/live"
-)
-
-var _ = call.SetTestFork(live.CopyEngine)
