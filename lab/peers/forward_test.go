@@ -31,7 +31,7 @@ func code(t *testing.T, ctx context.Context, b *Baresip, digits string) {
 	mark := b.EventMark()
 	must(t, b.Dial(digits))
 	event(t, ctx, b, mark, "CALL_ESTABLISHED")
-	waitTone(t, ctx, "the confirmation of "+digits, b.Heard, confirmationHz)
+	waitTone(t, ctx, "the confirmation of "+digits, b.LastHeard, confirmationHz)
 	event(t, ctx, b, mark, "CALL_CLOSED")
 }
 

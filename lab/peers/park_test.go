@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/locktone/locktone/config"
 )
@@ -77,8 +78,14 @@ func sharedLine(t *testing.T, ctx context.Context, st *stage) {
 	event(t, ctx, c, markC, "CALL_CLOSED")
 	hears(t, ctx, out, []float64{600}, 800)
 
-	must(t, b.Command("hold", ""))
-	must(t, out.WaitNoTone(ctx, 600))
+	for !out.OnHold() { // baresip does not repeat a hold that collides with the offer that ends the conference (491)
+		must(t, ctx.Err())
+		must(t, b.Command("hold", ""))
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		_ = out.WaitHeld(short, true)
+		cancel()
+	}
+	hears(t, ctx, out, nil, 600)
 	markC = c.EventMark()
 	must(t, c.Dial("*36"))
 	event(t, ctx, c, markC, "CALL_ESTABLISHED")
@@ -86,6 +93,7 @@ func sharedLine(t *testing.T, ctx context.Context, st *stage) {
 	hears(t, ctx, out, []float64{800}, 600)
 
 	markB = b.EventMark()
+	must(t, c.NextSecond(ctx))
 	code(t, ctx, c, "*34") // a second call of c: the first goes on
 	must(t, b.Dial("*31"))
 	if e := event(t, ctx, b, markB, "CALL_ESTABLISHED", "CALL_CLOSED"); e.Type != "CALL_CLOSED" {
