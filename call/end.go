@@ -20,6 +20,9 @@ func (e *Engine) drop(l *Leg, cause Cause, release bool) {
 	}
 	e.over(l, cause)
 	e.endRetry(l)
+	if l.silence != nil {
+		e.stop(l.silence)
+	}
 	l.coming = feed{}
 	l.state, l.cause = LegIsDropped, cause
 	l.party.changed()

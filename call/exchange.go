@@ -467,6 +467,9 @@ func (e *Engine) joined(a, b *Leg, m Media) {
 func (l *Leg) protect(s Security, anchored bool) {
 	l.took(anchored)
 	l.history.security = orDefault(s, l.history.security)
+	if l.security != s && (l.proof == ProofPlain) == (s == SRTP) {
+		l.proof, l.proofWhy = ProofNone, "" // packets of what was agreed before say nothing of this
+	}
 	if l.security != s || l.anchored != anchored {
 		l.security, l.anchored = s, anchored
 		l.party.changed()

@@ -160,7 +160,11 @@ func (e *Engine) ringIn(target *Leg, line *Line, l *Leg) {
 	e.addParty(c, p)
 	l.state, l.oa = LegOffering, weOffered
 	e.addLeg(p, l)
-	l.told = Media{Kind: KindOffer, Treatment: Source, Source: c.mixName(false), Dir: SendRecv, Security: e.sourceSecurity(l), Focus: true}
+	security := e.sourceSecurity(l)
+	if e.mustMatch(l, c) {
+		security = SRTP
+	}
+	l.told = Media{Kind: KindOffer, Treatment: Source, Source: c.mixName(false), Dir: SendRecv, Security: security, Focus: true}
 	e.tell(l, Ring{Leg: l.id, Call: c.id, Target: Target{Device: l.device, Line: line.ID, Called: line.ID.Number},
 		Calling: p.offering.calling, Called: p.identity, Hops: p.offering.hops, Media: l.told, GlobalID: c.globalID, AutoAnswer: true})
 	e.emit(LegRinging, c, p, l, CauseNone)

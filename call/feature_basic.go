@@ -255,6 +255,7 @@ func (e *Engine) activate(l *Leg) {
 		l.history.connected = e.connected(l).Number
 	}
 	l.party.changed()
+	e.expectPackets(l)
 	if c.answered.IsZero() && len(c.talkers(l.party)) > 0 {
 		c.answered = e.now
 		if d := e.config.site.Policy.MaxDuration; d > 0 && !c.emergency {

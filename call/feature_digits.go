@@ -1,7 +1,8 @@
 package call
 
-// digits passes DTMF that was heard in signalling on to everybody who hears the leg. RFC 4733 events of direct media
-// never come here.
+// digits passes DTMF that was heard in signalling, or in media that comes by here, on to who hears the leg. RFC 4733 events of direct media
+// never come here. In a conference digits are for machines: applets, and what is behind trunks (a mailbox, a conference elsewhere), have
+// them, and the other phones are spared the tones.
 type digits struct{ abstain }
 
 func (digits) signal(e *Engine, l *Leg, s Signal) bool {
@@ -16,7 +17,7 @@ func (digits) signal(e *Engine, l *Leg, s Signal) bool {
 		return true
 	}
 	for _, o := range e.heard(l) {
-		if !o.party.held {
+		if !o.party.held && (o.device == "" || !c.focus) {
 			e.tell(o, SendDigit{o.id, d.Digit, d.Millis})
 		}
 	}

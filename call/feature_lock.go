@@ -1,5 +1,7 @@
 package call
 
+import "time"
+
 // lockState keeps what is known about the protection of each leg, and says so when it has changed: to observers, and to the phones, whose
 // users look at a lock icon. A leg is as well protected as was verified: its signalling by the certificate of its connection, its media
 // by what was negotiated and, where the packets come by here, by the packets themselves. A call is as good as its weakest leg.
@@ -38,24 +40,52 @@ func (e *Engine) heardPackets(l *Leg, proof Proof, why string) {
 	if l.proof == proof && l.proofWhy == why {
 		return
 	}
-	before := l.trouble()
 	l.proof, l.proofWhy = proof, why
 	l.party.changed()
 	l.party.call.weakness.stale = true // the sentence may be another
-	switch after := l.trouble(); {
-	case after:
+	e.noteTrouble(l)
+}
+
+// noteTrouble tells observers what the last packets of a leg mean for who listens.
+func (e *Engine) noteTrouble(l *Leg) {
+	was := l.troubled
+	switch l.troubled = l.trouble(); {
+	case l.troubled:
 		e.emit(MediaTrouble, l.party.call, l.party, l, CauseNone)
-		e.out.Events[len(e.out.Events)-1].Why = l.name() + ": " + orDefault(why, proof.String())
-	case before:
+		e.out.Events[len(e.out.Events)-1].Why = l.name() + ": " + orDefault(l.proofWhy, l.proof.String())
+	case was:
 		e.emit(MediaGood, l.party.call, l.party, l, CauseNone)
 	}
+}
+
+// firstPackets is how long a leg that was silent before it was answered has to be heard.
+const firstPackets = 2 * time.Second
+
+// expectPackets: a leg has been answered. That nothing came from it before was no trouble; before long it is.
+func (e *Engine) expectPackets(l *Leg) {
+	if l.proof == ProofSilent {
+		l.silence = &timer{kind: timerSilence, call: l.party.call, party: l.party}
+		e.start(l.silence, firstPackets)
+	}
+}
+
+func (lockState) expired(e *Engine, t *timer) bool {
+	if t.kind != timerSilence {
+		return false
+	}
+	if l := t.party.activeLeg(); l != nil && l.silence == t && l.proof == ProofSilent {
+		e.noteTrouble(l)
+	}
+	return true
 }
 
 // trouble says whether what arrives is not what should.
 func (l *Leg) trouble() bool {
 	switch l.proof {
-	case ProofFailed, ProofSilent:
+	case ProofFailed:
 		return true
+	case ProofSilent:
+		return l.active() && (l.silence == nil || !l.silence.running())
 	case ProofPlain:
 		return l.security != RTP
 	}

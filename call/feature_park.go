@@ -300,11 +300,20 @@ func (parks) signal(e *Engine, l *Leg, s Signal) bool {
 	if !ok || !l.ringing() || l.party.offering == nil || a.Desc.Kind == KindNone && l.oa != stable {
 		return false
 	}
-	if q := l.party.offering.caller; q.stay != nil && q.stay.park != nil {
-		e.unpark(q)
-		if w := q.activeLeg(); w != nil {
-			e.tell(w, Identify{Leg: w.id, Connected: l.party.identity})
-		}
+	q := l.party.offering.caller
+	if q.stay == nil || q.stay.park == nil {
+		return false
+	}
+	w := q.activeLeg()
+	if w != nil && !e.wouldSuit(w, l, a.Desc) { // before the waiting is over
+		l.why = unsuited
+		e.drop(l, SecurityMismatch, true)
+		basic{}.legFailed(e, l, SecurityMismatch)
+		return true
+	}
+	e.unpark(q)
+	if w != nil {
+		e.tell(w, Identify{Leg: w.id, Connected: l.party.identity})
 	}
 	return false
 }

@@ -221,6 +221,9 @@ func (e *Engine) move(p *Party, to *Call) {
 		if l.retry != nil {
 			l.retry.call = to
 		}
+		if l.silence != nil {
+			l.silence.call = to
+		}
 	}
 	e.touch(to)
 	if p.stay != nil {
@@ -253,15 +256,10 @@ func (t transfer) answered(e *Engine, l *Leg, s Answered) (taken bool) {
 		return false
 	}
 	w := o.caller.wire()
-	if w != nil && s.Desc.Kind != KindNone {
-		before := l.desc
-		l.desc = s.Desc
-		if e.suits(w, l) != CauseNone { // before the transferor is let go
-			e.drop(l, SecurityMismatch, true)
-			basic{}.legFailed(e, l, SecurityMismatch)
-			return true
-		}
-		l.desc = before
+	if w != nil && !e.wouldSuit(w, l, s.Desc) { // before the transferor is let go
+		e.drop(l, SecurityMismatch, true)
+		basic{}.legFailed(e, l, SecurityMismatch)
+		return true
 	}
 	if by := transferor(l.party); by != nil {
 		e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true})

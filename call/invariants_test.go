@@ -252,6 +252,9 @@ func (k *checker) books() {
 				if l.retry.running() {
 					timers++
 				}
+				if l.silence != nil && l.silence.running() {
+					timers++
+				}
 				if l.onWire() {
 					inCall[l.id]++
 					device[l.device]++

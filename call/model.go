@@ -77,6 +77,8 @@ type Leg struct {
 	trust    Trust
 	proof    Proof
 	proofWhy string
+	troubled bool     // observers were told of trouble, and not yet that it is over
+	silence  *timer   // runs while a leg that has just been answered may be silent
 	shown    Lock     // the lock state its phone was told
 	can      Security // what its far end has shown to have, where its policy takes either
 	anchored bool

@@ -128,6 +128,7 @@ func variants() map[string]Site {
 		s.Lines[1].Alerting, s.Lines[1].Appearances[0].BusyTrigger = "Bob, upstairs", 1
 		s.Plan.Patterns[1].Presentation = dialplan.PresentationRestricted
 	})
+	vary("loose_anchored", func(s *Site) { s.Devices[4].Media.Anchor = true })
 	vary("features", func(s *Site) { withFeatures(s); withParks(s) })
 	vary("inside", func(s *Site) {
 		withFeatures(s)
@@ -137,6 +138,7 @@ func variants() map[string]Site {
 	vary("everything", everything)
 	dialVariants(vary)
 	vary("conferences", withConferences)
+	vary("loose_desk", func(s *Site) { withConferences(s); s.Devices[6].Media.SRTP = SRTPOrRTP })
 	vary("warn", func(s *Site) { withConferences(s); s.Policy.Mixed = MixedWarn })
 	vary("controller", func(s *Site) { withConferences(s); s.Policy.ConferenceEnds, s.Policy.MaxParties = EndWithController, 4 })
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })

@@ -12,6 +12,7 @@ const (
 	timerRetry              // an offer of ours collided; try again
 	timerDuration           // the longest time a call may last
 	timerStay               // a party has stayed alone long enough
+	timerSilence            // an answered leg should have been heard by now
 )
 
 // A timer is part of the party or call it belongs to; it is in the engine's heap while it runs. Expiry order is by time,

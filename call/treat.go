@@ -6,14 +6,23 @@ func (p MediaPolicy) security() Security { return orDefault(p.SRTP, SRTP) }
 // sourceSecurity is how a stream of ours is offered to a leg: as agreed before, else as its policy says. In a conference with somebody
 // who insists on SRTP it is SRTP for everybody, unless policy lets calls be mixed.
 func (e *Engine) sourceSecurity(l *Leg) Security {
-	if c := l.party.call; c.mixed && e.config.site.Policy.Mixed == MixedRefuse && l.policy.security() == SRTPOrRTP {
-		for _, p := range c.parties {
-			if o := p.wire(); o != nil && o != l && o.policy.security() == SRTP {
-				return SRTP
-			}
-		}
+	if c := l.party.call; c.mixed && e.mustMatch(l, c) {
+		return SRTP
 	}
 	return orDefault(l.security, l.policy.security())
+}
+
+// mustMatch says whether a leg that may have SRTP or not must have it in a call, for the sake of somebody who insists on it.
+func (e *Engine) mustMatch(l *Leg, c *Call) bool {
+	if e.config.site.Policy.Mixed != MixedRefuse || l.policy.security() != SRTPOrRTP {
+		return false
+	}
+	for _, p := range c.parties {
+		if o := p.wire(); o != nil && o != l && o.insists() {
+			return true
+		}
+	}
+	return false
 }
 
 // takes is what a leg can do: what its policy says, less what its far end has shown that it cannot.
@@ -56,6 +65,20 @@ func (e *Engine) suits(a, b *Leg) Cause {
 		return SecurityMismatch
 	}
 	return CauseNone
+}
+
+// wouldSuit says whether w may hear l once l has answered with a description. Nothing has been changed when it may not.
+func (e *Engine) wouldSuit(w, l *Leg, d Desc) bool {
+	if d.Kind == KindNone {
+		return true
+	}
+	desc, oa := l.desc, l.oa
+	if l.desc = d; d.Kind == KindAnswer {
+		l.oa = stable
+	}
+	cause := e.suits(w, l)
+	l.desc, l.oa = desc, oa
+	return cause == CauseNone
 }
 
 // insists says whether a leg has SRTP or nothing.
