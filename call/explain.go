@@ -387,6 +387,14 @@ func (e *Engine) explainTrunk(t *Trunk, before, called, callingBefore string, ca
 	}
 }
 
+func (e *Engine) explainDiversions(o *offering) {
+	for i := range o.outside {
+		if a, b := o.redirecting[i].From.Number, o.outside[i].From.Number; a != b {
+			e.say("trunk", fmt.Sprintf("number %q, which has sent the call on, becomes %q for the trunk", a, b))
+		}
+	}
+}
+
 func (e *Engine) explainUnsuited(caller *Party, l *Leg, cause Cause) {
 	from := caller.wire()
 	if e.teller == nil || from == nil {
