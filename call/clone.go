@@ -109,6 +109,7 @@ func (c *cloner) leg(o *Leg) *Leg {
 	n.party = c.party(o.party)
 	n.replaces = c.leg(o.replaces)
 	n.retry = c.retry(o.retry)
+	n.silence = c.ownTimer(o.silence)
 	n.history.joined = slices.Clone(o.history.joined)
 	return n
 }
@@ -119,6 +120,16 @@ func (c *cloner) timer(t *timer) {
 	if t.running() {
 		c.timers[t.index-1] = t
 	}
+}
+
+// ownTimer is the copy of a timer that is part of nothing else.
+func (c *cloner) ownTimer(o *timer) *timer {
+	if o == nil {
+		return nil
+	}
+	n := *o
+	c.timer(&n)
+	return &n
 }
 
 func (c *cloner) retry(o *retry) *retry {
