@@ -263,6 +263,7 @@ func callMailbox(e *Engine, l *Leg, _ string) (Done, Cause) {
 	if line.VoicemailSpace != "" {
 		spaces = []string{line.VoicemailSpace}
 	}
+	e.explainFeature("voicemail", "the mailbox system of line %s has the number %s, and is called by %s", p.line, line.Voicemail, calling.Number)
 	cause := e.route(p.call, dialling{caller: p, spaces: spaces, called: line.Voicemail, calling: calling,
 		mailbox: true, hops: e.config.site.Policy.maxHops()})
 	return Done{Taken: true}, cause
