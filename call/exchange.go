@@ -112,7 +112,7 @@ func (e *Engine) settleOne(c *Call) bool {
 			return true
 		}
 	}
-	return false
+	return e.bridge(c)
 }
 
 // serveOwed gives the first leg that can have it the description it is owed. Who asked comes before who was asked: an offer that was
@@ -496,11 +496,16 @@ func (e *Engine) rejected(l *Leg, cause Cause) {
 	switch {
 	case f.from == l && f.to.oa == theyAsked:
 		e.refuseAsking(f.to, cause)
+	case f.from == l && l.hears.is(e.want(l)):
+		e.bridgeRefused(l, cause)
 	case f.from == l:
 		e.tryAgain(l, e.want(l), cause)
 	case f.from.oa == weOwe:
 		e.sendAnswer(f.from, e.silentAnswer(f.from))
 		f.from.hears = feed{kind: feedSource, source: SourceSilence}
+		if cause != RequestPending {
+			f.from.bridged = bridged{l.id, maxTries}
+		}
 		e.tryAgain(l, e.want(l), cause)
 	default:
 		e.refuse(f.from, cause)

@@ -23,7 +23,7 @@ var start = time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC)
 //	up NAME...                devices register
 //	explain key=value         what would happen (device, trunk, calling, called, at)
 //	wait DURATION             time passes; timers go off when they are due
-//	DRIVER Signal key=value   what a driver says; desc=kind:ref:direction:security, others are the JSON fields; peers are proven (trust=mutual)
+//	DRIVER Signal key=value   what a driver says; desc=kind:ref:direction:security[:no-events], others are the JSON fields; peers are proven (trust=mutual)
 //	                          unless trust= says otherwise
 //	app Request key=value     what an application asks
 type script struct {
@@ -198,7 +198,7 @@ func scriptValue(key, value string) any {
 	case "desc":
 		p := strings.Split(value, ":")
 		ref, _ := strconv.Atoi(p[1])
-		return map[string]any{"kind": p[0], "ref": ref, "dir": p[2], "security": p[3]}
+		return map[string]any{"kind": p[0], "ref": ref, "dir": p[2], "security": p[3], "no_events": len(p) > 4 && p[4] == "no-events"}
 	}
 	return value
 }

@@ -10,6 +10,8 @@ type Desc struct {
 	// Dir is the direction as the sender of the description wrote it, from its own point of view.
 	Dir      Direction `json:"dir,omitempty"`
 	Security Security  `json:"security,omitempty"`
+	// NoEvents says that its audio comes without telephone events (RFC 4733): digits cannot travel in it but as tones.
+	NoEvents bool `json:"no_events,omitempty"`
 }
 
 // A DescKind says what a description is in the offer/answer exchange of RFC 3264.

@@ -65,14 +65,15 @@ type Leg struct {
 	cause    Cause
 
 	oa       oaState
-	desc     Desc   // the last description the far end sent
-	told     Media  // the last description we sent
-	hears    feed   // what told lets the far end hear
-	gaveUp   *feed  // a feed the far end refused for good
-	coming   feed   // what our open offer of a source lets the far end hear
-	retry    *retry // of a source that was refused; nil until one was
-	early    LegID  // the leg whose early answer went to this one
-	alerted  bool   // the leg was told that the far end rings
+	desc     Desc    // the last description the far end sent
+	told     Media   // the last description we sent
+	hears    feed    // what told lets the far end hear
+	gaveUp   *feed   // a feed the far end refused for good
+	coming   feed    // what our open offer of a source lets the far end hear
+	bridged  bridged // tries to carry digits to another leg
+	retry    *retry  // of a source that was refused; nil until one was
+	early    LegID   // the leg whose early answer went to this one
+	alerted  bool    // the leg was told that the far end rings
 	security Security
 	trust    Trust
 	proof    Proof

@@ -312,7 +312,11 @@ func (l line) reply(r Reply) line {
 
 // String is kind:ref:direction:security, as the golden scripts write it.
 func (d Desc) String() string {
-	return d.Kind.String() + ":" + strconv.FormatUint(d.Ref, 10) + ":" + d.Dir.String() + ":" + orDefault(d.Security.String(), "unknown")
+	s := d.Kind.String() + ":" + strconv.FormatUint(d.Ref, 10) + ":" + d.Dir.String() + ":" + orDefault(d.Security.String(), "unknown")
+	if d.NoEvents {
+		s += ":no-events"
+	}
+	return s
 }
 
 // String says the media in the same shape: kind:treatment:what:direction:security.

@@ -289,7 +289,7 @@ func (w *walker) signal(id LegID, ids []LegID) Signal {
 func (w *walker) offer() Desc {
 	w.nextRef++
 	return Desc{Ref: w.nextRef, Kind: KindOffer, Dir: pick(w.rnd, []Direction{SendRecv, SendRecv, SendRecv, SendOnly, Inactive, RecvOnly}),
-		Security: pick(w.rnd, []Security{SRTP, SRTP, SRTP, SRTPOrRTP, RTP, SecurityUnknown})}
+		Security: pick(w.rnd, []Security{SRTP, SRTP, SRTP, SRTPOrRTP, RTP, SecurityUnknown}), NoEvents: w.rnd.Intn(8) == 0}
 }
 
 // allows says whether a driver that keeps its promises could make the move now.

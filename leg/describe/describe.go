@@ -3,6 +3,9 @@
 package describe
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/wire/sdp"
@@ -24,7 +27,7 @@ func Put(p Plane, leg call.LegID, kind call.DescKind, text []byte) (call.Desc, e
 	if err != nil {
 		return call.Desc{}, err
 	}
-	d := call.Desc{Ref: uint64(ref), Kind: kind, Dir: call.Direction(sum.Direction), Security: security(sum.Security)}
+	d := call.Desc{Ref: uint64(ref), Kind: kind, Dir: call.Direction(sum.Direction), Security: security(sum.Security), NoEvents: noEvents(sum)}
 	if sum.Hold {
 		d.Dir &^= call.RecvOnly // RFC 2543's way to hold (c=0.0.0.0) says the same as sendonly
 	}
@@ -42,6 +45,11 @@ func Make(p Plane, leg call.LegID, m call.Media) ([]byte, error) {
 		Peer: media.LegID(m.Peer), Source: m.Source, Dir: sdp.Direction(m.Dir), Security: media.Wish(m.Security)}
 	text, _, err := p.Make(media.LegID(leg), o)
 	return text, err
+}
+
+// noEvents says whether digits cannot be events in what was described: one stream of audio and nothing else, since a relay carries no more.
+func noEvents(s media.Summary) bool {
+	return len(s.Media) == 1 && len(s.Codecs) > 0 && !slices.ContainsFunc(s.Codecs, func(c string) bool { return strings.EqualFold(c, sdp.TelephoneEvent) })
 }
 
 func security(p media.Protection) call.Security {

@@ -1,0 +1,57 @@
+package call
+
+// Digits between two legs whose media is direct are telephone events (RFC 4733), which both must have agreed on. Where one of them has
+// none, its digits come as tones or by INFO, and the other's would reach nobody: a relay of ours between them says to each what it
+// understands.
+
+// bridged is what a leg remembers of attempts at that.
+type bridged struct {
+	with  LegID
+	tries int
+}
+
+// needBridge says whether an offer of from goes to to by way of a relay, for the digits. An offer without events would keep whoever answers
+// it from having any; an applet hears tones by itself. After a refusal media is worth more than digits.
+func needBridge(from, to *Leg) bool {
+	switch {
+	case from.applet != "" || to.applet != "" || from.party.call.tries > 0:
+		return false
+	case to.desc.Kind == KindNone:
+		return from.desc.NoEvents
+	}
+	return from.desc.NoEvents != to.desc.NoEvents
+}
+
+// bridge re-offers the media of a pair that hears each other directly and has not agreed on telephone events.
+func (e *Engine) bridge(c *Call) bool {
+	if !c.flight.idle() || c.mixed {
+		return false
+	}
+	for _, p := range c.parties {
+		l := p.activeLeg()
+		if l == nil || l.oa != stable || l.anchored || l.hears.kind != feedPeer || l.retry.running() {
+			continue
+		}
+		o := e.legs[l.hears.peer]
+		if o == nil || !o.active() || o.oa != stable || o.anchored || o.hears != (feed{kind: feedPeer, peer: l.id}) ||
+			l.desc.NoEvents || !needBridge(l, o) {
+			continue
+		}
+		if l.bridged.with != o.id {
+			l.bridged = bridged{with: o.id}
+		}
+		if l.bridged.tries++; l.bridged.tries <= maxTries {
+			return e.ask(l, o)
+		}
+	}
+	return false
+}
+
+// bridgeRefused: media stays as it is. An offer that collided is asked for again.
+func (e *Engine) bridgeRefused(l *Leg, cause Cause) {
+	if cause != RequestPending {
+		l.bridged.tries = maxTries
+		return
+	}
+	e.start(&l.party.call.retry, l.backOff())
+}
