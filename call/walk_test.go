@@ -399,7 +399,7 @@ func minimise(t *testing.T, seed int64, legal bool, moves []move, broken string)
 func TestWalkReachesEverything(t *testing.T) {
 	seen := map[string]bool{}
 	outcomes := map[Outcome]bool{}
-	for seed := int64(1); seed <= 40; seed++ {
+	for seed := int64(1); seed <= 60; seed++ {
 		w := newWalker(t, seed, true)
 		w.k.e.audit = func(c *Call, ev Event) {
 			seen[ev.Kind.String()] = true

@@ -491,6 +491,7 @@ func TestInfoDigits(t *testing.T) {
 			t.Fatal("the engine heard no digit")
 		}
 	}
+	must(t, cb.WaitDigits(ctx, "7"))
 	must(t, cb.Hangup(ctx))
 	s.idle(ctx)
 }

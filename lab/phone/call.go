@@ -63,7 +63,6 @@ type Call struct {
 	warning      string
 	flow         *transport.Flow
 	digits       []byte
-	infos        []byte
 	asserted     sip.Address // who the far end says it is
 	focus        bool        // it says that it is a conference
 	transfer     int         // status of the transfer we asked for
@@ -439,7 +438,9 @@ func (c *Call) asked(o dialog.Output) {
 	status := 200
 	switch o.Msg.Method() {
 	case sip.INFO:
-		c.set(func() { c.infos = append(c.infos, o.Msg.Body()...) })
+		if _, digit, ok := strings.Cut(string(o.Msg.Body()), "Signal="); ok && digit != "" {
+			c.set(func() { c.digits = append(c.digits, digit[0]) })
+		}
 	case sip.NOTIFY:
 		if n, ok := dialog.ParseSipfrag(o.Msg.Body()); ok {
 			s, _ := o.Msg.SubscriptionState()
@@ -667,7 +668,7 @@ func (c *Call) WaitRefreshed(ctx context.Context, n int) error {
 	return c.wait(ctx, "waiting for a session refresh", func() (bool, error) { return c.refreshs >= n, nil })
 }
 
-// WaitDigits waits until the digits were heard (RFC 4733).
+// WaitDigits waits until the digits were heard, and no others: as events (RFC 4733), tones or by INFO.
 func (c *Call) WaitDigits(ctx context.Context, digits string) error {
 	return c.wait(ctx, "waiting for digits "+digits, func() (bool, error) { return string(c.digits) == digits, nil })
 }

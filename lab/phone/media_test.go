@@ -1,11 +1,14 @@
 package phone_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/media/desc"
+	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/sdp"
 )
 
@@ -98,6 +101,44 @@ func TestEncryptedAndPlainDevice(t *testing.T) {
 			}
 			must(t, cb.Hangup(ctx))
 			s.idle(ctx)
+		})
+	}
+}
+
+// A phone without telephone events (RFC 4733) and one that has them: their digits go through a relay, whoever of the two calls.
+func TestDigitsOfUnlikePhones(t *testing.T) {
+	t.Parallel()
+	for _, who := range []string{"callee", "caller"} {
+		t.Run("the "+who+" has none", func(t *testing.T) {
+			t.Parallel()
+			s := whole(t, func(*config.Site) {})
+			ctx := wait(t)
+			none := func(c *phone.Config) { c.Media.Caps.Codecs = desc.G711()[:2] }
+			var ca, cb *phone.Call
+			tail := s.Trace.Tail(trace.Filter{Kinds: []trace.Kind{trace.KindSignal}}, 100)
+			defer tail.Close()
+			if who == "callee" {
+				ca, cb = connect(ctx, t, at(t, s, "alice", "1001", nil), at(t, s, "bob", "1002", none))
+			} else {
+				ca, cb = connect(ctx, t, at(t, s, "alice", "1001", none), at(t, s, "bob", "1002", nil))
+			}
+			ca.Tone(1000)
+			cb.Tone(440)
+			for authentic := 0; authentic < 2; { // the packets of both have been seen by the node
+				r, err := tail.Next(ctx)
+				must(t, err)
+				if strings.HasPrefix(r.Summary, "Heard ") && strings.Contains(string(r.Body), `"authenticated"`) {
+					authentic++
+				}
+			}
+			ca.Tone(0)
+			cb.Tone(0)
+			must(t, ca.SendDigits(ctx, "159*"))
+			must(t, cb.WaitDigits(ctx, "159*"))
+			must(t, cb.SendDigits(ctx, "#0D"))
+			must(t, ca.WaitDigits(ctx, "#0D"))
+			must(t, ca.Hangup(ctx))
+			ended(ctx, t, cb, 200)
 		})
 	}
 }
