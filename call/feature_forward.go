@@ -151,13 +151,7 @@ func (e *Engine) been(d dialling, line *Line) bool {
 		return false
 	}
 	outside := dialplan.Transform{Mask: line.ExternalMask}.Apply(line.ID.Number)
-	told := outside // as the peer was told it, if it sends the number back unchanged
-	if t := e.config.trunks[d.caller.trunk]; t != nil {
-		told = e.config.outgoing(t, RouteMember{}, Identity{Number: outside}).Number
-	}
-	return slices.ContainsFunc(d.redirecting, func(r Redirection) bool {
-		return r.From.Number == line.ID.Number || r.From.Number == outside || r.From.Number == told
-	})
+	return slices.ContainsFunc(d.redirecting, func(r Redirection) bool { return r.From.Number == line.ID.Number || r.From.Number == outside })
 }
 
 // redirections is how many diversions a list stands for.

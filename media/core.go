@@ -204,10 +204,15 @@ func (c *core) speak(now time.Time) (packet []byte, to netip.AddrPort) {
 	packet, to = c.send(now)
 	c.stamp += FrameSize
 	if c.active && !now.Before(c.nextLook) {
-		c.nextLook = now.Add(lookEvery)
-		c.watch.look(now, view{n: c.n, in: c.in.Counters(), stray: c.in.Stray()})
+		c.look(now)
 	}
 	return packet, to
+}
+
+// look brings the proof up to now.
+func (c *core) look(now time.Time) {
+	c.nextLook = now.Add(lookEvery)
+	c.watch.look(now, view{n: c.n, in: c.in.Counters(), stray: c.in.Stray()})
 }
 
 // send makes the next packet: a telephone event, or audio, or silence.

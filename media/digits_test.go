@@ -38,24 +38,26 @@ func TestDigitsInBand(t *testing.T) {
 	for _, codecs := range [][]sdp.Codec{desc.G711(), desc.Wideband(), desc.G711()[1:]} {
 		t.Run(codecs[0].Name, func(t *testing.T) {
 			t.Parallel()
-			a, b := open(t, desc.Caps{Codecs: without(codecs)}), open(t, desc.Caps{Codecs: codecs})
-			exchange(t, a, b)
-			a.Start(tone.NewMusic())
-			b.Start(tone.NewMusic())
-			for _, way := range []struct{ from, to *Stream }{{a, b}, {b, a}} {
-				sent, err := way.from.SendDigits("159#D")
-				if err != nil {
-					t.Fatal(err)
+			onClock(t, func(t *testing.T, s *site) {
+				a, b := s.open(desc.Caps{Codecs: without(codecs)}), s.open(desc.Caps{Codecs: codecs})
+				exchange(t, a, b)
+				a.Start(tone.NewMusic())
+				b.Start(tone.NewMusic())
+				for _, way := range []struct{ from, to *Stream }{{a, b}, {b, a}} {
+					sent, err := way.from.SendDigits("159#D")
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := typed(t, way.to, 5); got != "159#D" {
+						t.Errorf("heard %q", got)
+					}
+					<-sent
 				}
-				if got := typed(t, way.to, 5); got != "159#D" {
-					t.Errorf("heard %q", got)
+				time.Sleep(300 * time.Millisecond)
+				if n := len(a.Digits()) + len(b.Digits()); n != 0 {
+					t.Errorf("%d more digits than were sent", n)
 				}
-				<-sent
-			}
-			time.Sleep(300 * time.Millisecond)
-			if n := len(a.Digits()) + len(b.Digits()); n != 0 {
-				t.Errorf("%d more digits than were sent", n)
-			}
+			})
 		})
 	}
 }
@@ -63,39 +65,39 @@ func TestDigitsInBand(t *testing.T) {
 // TestNoToneBesideEvents: where events were agreed nothing is heard in-band: a digit that comes both ways would count twice.
 func TestNoToneBesideEvents(t *testing.T) {
 	t.Parallel()
-	a, b := open(t, desc.Caps{}), open(t, desc.Caps{})
-	exchange(t, a, b)
-	pcm := make([]int16, 2*Rate)
-	x, y := tone.NewSine(770, -10), tone.NewSine(1336, -10)
-	other := make([]int16, len(pcm))
-	_, _ = x.ReadPCM(pcm)
-	_, _ = y.ReadPCM(other)
-	for i := range pcm {
-		pcm[i] += other[i]
-	}
-	<-a.Start(tone.NewClip(pcm[:Rate/2]))
-	sent, err := a.SendDigits("1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-sent
-	if got := typed(t, b, 1); got != "1" {
-		t.Errorf("heard %q", got)
-	}
+	onClock(t, func(t *testing.T, s *site) {
+		a, b := s.open(desc.Caps{}), s.open(desc.Caps{})
+		exchange(t, a, b)
+		pcm := make([]int16, 2*Rate)
+		x, y := tone.NewSine(770, -10), tone.NewSine(1336, -10)
+		other := make([]int16, len(pcm))
+		_, _ = x.ReadPCM(pcm)
+		_, _ = y.ReadPCM(other)
+		for i := range pcm {
+			pcm[i] += other[i]
+		}
+		<-a.Start(tone.NewClip(pcm[:Rate/2]))
+		sent, err := a.SendDigits("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-sent
+		if got := typed(t, b, 1); got != "1" {
+			t.Errorf("heard %q", got)
+		}
+	})
 }
 
-// interworking is a site that does with digits what the call engine does: what a leg says goes to the other one.
-func interworking(t *testing.T) *site {
-	s := newSite(t)
-	s.p.Close()
+// interwork does with digits what the call engine does: what a leg says goes to the other one.
+func (s *site) interwork() {
 	type digit struct {
 		leg LegID
 		key byte
 	}
 	heard := make(chan digit, 100)
-	s.p = NewPlane(PlaneConfig{Ports: s.ports, Digits: func(id LegID, key byte, d time.Duration) {
+	s.restart(PlaneConfig{Digits: func(id LegID, key byte, d time.Duration) {
 		if d < 60*time.Millisecond || d > 300*time.Millisecond {
-			t.Errorf("%c lasted %v", key, d)
+			s.t.Errorf("%c lasted %v", key, d)
 		}
 		heard <- digit{id, key}
 	}})
@@ -110,8 +112,7 @@ func interworking(t *testing.T) *site {
 			}
 		}
 	}()
-	t.Cleanup(func() { s.p.Close(); close(done) })
-	return s
+	s.t.Cleanup(func() { close(done) })
 }
 
 // TestDigitsThroughRelay: one side has telephone events, the other none or another payload type for them; each hears what the
@@ -128,27 +129,29 @@ func TestDigitsThroughRelay(t *testing.T) {
 	for _, x := range [][2]phone{{events, none}, {none, events}, {events, alaw}, {events, events}, {none, none}} {
 		t.Run(x[0].name+" calls "+x[1].name, func(t *testing.T) {
 			t.Parallel()
-			s := interworking(t)
-			a, b := open(t, x[0].caps), open(t, x[1].caps)
-			s.p.AddLeg(1, Profile{Security: x[0].caps.Security})
-			s.p.AddLeg(2, Profile{Security: x[1].caps.Security})
-			s.call(a, b, Anchored)
-			a.Start(tone.NewMusic())
-			b.Start(tone.NewMusic())
-			for _, way := range []struct{ from, to *Stream }{{a, b}, {b, a}} {
-				for _, key := range []string{"1", "5", "#"} { // one at a time: each direction takes twice its length
-					if _, err := way.from.SendDigits(key); err != nil {
-						t.Fatal(err)
-					}
-					if got := typed(t, way.to, 1); got != key {
-						t.Errorf("heard %q, not %q", got, key)
+			onClock(t, func(t *testing.T, s *site) {
+				s.interwork()
+				a, b := s.open(x[0].caps), s.open(x[1].caps)
+				s.p.AddLeg(1, Profile{Security: x[0].caps.Security})
+				s.p.AddLeg(2, Profile{Security: x[1].caps.Security})
+				s.call(a, b, Anchored)
+				a.Start(tone.NewMusic())
+				b.Start(tone.NewMusic())
+				for _, way := range []struct{ from, to *Stream }{{a, b}, {b, a}} {
+					for _, key := range []string{"1", "5", "#"} { // one at a time: each direction takes twice its length
+						if _, err := way.from.SendDigits(key); err != nil {
+							t.Fatal(err)
+						}
+						if got := typed(t, way.to, 1); got != key {
+							t.Errorf("heard %q, not %q", got, key)
+						}
 					}
 				}
-			}
-			time.Sleep(400 * time.Millisecond)
-			if n := len(a.Digits()) + len(b.Digits()); n != 0 {
-				t.Errorf("%d more digits than were typed", n)
-			}
+				time.Sleep(400 * time.Millisecond)
+				if n := len(a.Digits()) + len(b.Digits()); n != 0 {
+					t.Errorf("%d more digits than were typed", n)
+				}
+			})
 		})
 	}
 }
@@ -156,64 +159,65 @@ func TestDigitsThroughRelay(t *testing.T) {
 // TestEventsOfAnotherType: the called phone knows events by another payload type than the offer said; the relay translates.
 func TestEventsOfAnotherType(t *testing.T) {
 	t.Parallel()
-	s := interworking(t)
-	a, b := open(t, desc.Caps{}), open(t, desc.Caps{})
-	s.p.AddLeg(1, Profile{})
-	s.p.AddLeg(2, Profile{})
-	offer, err := a.Offer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := b.Answer(s.make(2, Order{Treatment: Anchored, Ref: s.put(1, Offer, offer)}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := sdp.Parse(answer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cs := d.Media[0].Codecs
-	for i := range cs {
-		if cs[i].IsEvent() {
-			cs[i].PT = 96
-		}
-	}
-	d.Media[0].SetCodecs(cs)
-	b.mu.Lock()
-	b.core.n.Recv = cs
-	b.mu.Unlock()
-	if err := a.Accept(s.make(1, Order{Treatment: Anchored, Ref: s.put(2, Answer, d.Bytes())})); err != nil {
-		t.Fatal(err)
-	}
-	for _, way := range []struct{ from, to *Stream }{{a, b}, {b, a}} {
-		if _, err := way.from.SendDigits("42"); err != nil {
+	onClock(t, func(t *testing.T, s *site) {
+		s.interwork()
+		a, b := s.open(desc.Caps{}), s.open(desc.Caps{})
+		s.p.AddLeg(1, Profile{})
+		s.p.AddLeg(2, Profile{})
+		offer, err := a.Offer()
+		if err != nil {
 			t.Fatal(err)
 		}
-		if got := typed(t, way.to, 2); got != "42" {
-			t.Errorf("heard %q", got)
+		answer, err := b.Answer(s.make(2, Order{Treatment: Anchored, Ref: s.put(1, Offer, offer)}))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		d, err := sdp.Parse(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cs := d.Media[0].Codecs
+		for i := range cs {
+			if cs[i].IsEvent() {
+				cs[i].PT = 96
+			}
+		}
+		d.Media[0].SetCodecs(cs)
+		b.mu.Lock()
+		b.core.n.Recv = cs
+		b.mu.Unlock()
+		if err := a.Accept(s.make(1, Order{Treatment: Anchored, Ref: s.put(2, Answer, d.Bytes())})); err != nil {
+			t.Fatal(err)
+		}
+		for _, way := range []struct{ from, to *Stream }{{a, b}, {b, a}} {
+			if _, err := way.from.SendDigits("42"); err != nil {
+				t.Fatal(err)
+			}
+			if got := typed(t, way.to, 2); got != "42" {
+				t.Errorf("heard %q", got)
+			}
+		}
+	})
 }
 
 // TestDigitsOfAConference are told, and to the leg alone that a digit is for.
 func TestDigitsOfAConference(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
-	s.p.Close()
-	heard := make(chan string, 10)
-	s.p = NewPlane(PlaneConfig{Ports: s.ports, Digits: func(id LegID, key byte, _ time.Duration) { heard <- string('0'+byte(id)) + string(key) }})
-	t.Cleanup(s.p.Close)
-	phones := s.room(3)
-	if _, err := phones[1].SendDigits("7"); err != nil {
-		t.Fatal(err)
-	}
-	if got := <-heard; got != "27" {
-		t.Errorf("heard %q", got)
-	}
-	if !s.p.SendDigit(1, '9', false) || s.p.SendDigit(99, '9', true) {
-		t.Error("SendDigit")
-	}
-	if got := typed(t, phones[0], 1); got != "9" || len(phones[1].Digits())+len(phones[2].Digits()) != 0 {
-		t.Errorf("heard %q", got)
-	}
+	onClock(t, func(t *testing.T, s *site) {
+		heard := make(chan string, 10)
+		s.restart(PlaneConfig{Digits: func(id LegID, key byte, _ time.Duration) { heard <- string('0'+byte(id)) + string(key) }})
+		phones := s.room(3)
+		if _, err := phones[1].SendDigits("7"); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-heard; got != "27" {
+			t.Errorf("heard %q", got)
+		}
+		if !s.p.SendDigit(1, '9', false) || s.p.SendDigit(99, '9', true) {
+			t.Error("SendDigit")
+		}
+		if got := typed(t, phones[0], 1); got != "9" || len(phones[1].Digits())+len(phones[2].Digits()) != 0 {
+			t.Errorf("heard %q", got)
+		}
+	})
 }

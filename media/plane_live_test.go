@@ -2,10 +2,13 @@ package media
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
 	"testing"
+	"testing/synctest"
 
 	"github.com/locktone/locktone/media/desc"
+	"github.com/locktone/locktone/media/memnet"
 	"github.com/locktone/locktone/media/rtpport"
 	"github.com/locktone/locktone/media/tone"
 	"github.com/locktone/locktone/wire/sdp"
@@ -13,19 +16,68 @@ import (
 
 // site is a plane with phones that are Streams.
 type site struct {
-	t     testing.TB
-	p     *Plane
-	ports *rtpport.Range
+	t      testing.TB
+	p      *Plane
+	ports  *rtpport.Range
+	phones *rtpport.Range
+	lan    *memnet.Network // nil: the host's
 }
 
-func newSite(t testing.TB) *site {
-	ports, err := rtpport.New(48000, 49999)
+// newSite is one with sockets of the host, onClock one without.
+func newSite(t testing.TB) *site { return makeSite(t, nil) }
+
+func makeSite(t testing.TB, lan *memnet.Network) *site {
+	s := &site{t: t, lan: lan, ports: ports(t, 48000, lan), phones: testPorts()}
+	if lan != nil {
+		s.phones = ports(t, 42000, lan)
+	}
+	s.restart(PlaneConfig{})
+	return s
+}
+
+func ports(t testing.TB, first uint16, lan *memnet.Network) *rtpport.Range {
+	r, err := rtpport.New(first, first+1999)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, p: NewPlane(PlaneConfig{Ports: ports}), ports: ports}
-	t.Cleanup(s.p.Close)
-	return s
+	if lan != nil {
+		r.On(lan)
+	}
+	return r
+}
+
+// restart gives the site another plane.
+func (s *site) restart(cfg PlaneConfig) {
+	cfg.Ports = s.ports
+	if s.p != nil {
+		s.p.Close()
+	}
+	s.p = NewPlane(cfg)
+	s.t.Cleanup(s.p.Close)
+}
+
+// onClock runs a test with a network in memory on synctest's clock: what it says of time, of sounds and of numbers of packets holds on
+// any machine. What the sockets of a host do is for tests that only wait for something to be so.
+func onClock(t *testing.T, test func(*testing.T, *site)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, makeSite(t, new(memnet.Network))) })
+}
+
+// open is a phone.
+func (s *site) open(caps desc.Caps) *Stream {
+	s.t.Helper()
+	return openOn(s.t, s.phones, caps)
+}
+
+// stranger is a socket of somebody else.
+func (s *site) stranger() *memnet.Conn {
+	s.t.Helper()
+	c, err := s.lan.Listen(netip.MustParseAddrPort("127.0.0.1:9"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 func (s *site) put(id LegID, kind Kind, text []byte) Ref {
@@ -67,66 +119,76 @@ func (s *site) call(a, b *Stream, how Treatment) {
 	}
 }
 
-// TestCallHoldMusicResume: what a person would hear, through each treatment and mix of security.
+// handling is how a call between two phones is treated.
+type handling struct {
+	name   string
+	a, b   desc.Security
+	how    Treatment
+	anchor bool
+}
+
+// TestCallHoldMusicResume: what a person would hear, through each treatment and mix of security; on sockets of the host as well.
 func TestCallHoldMusicResume(t *testing.T) {
-	for _, x := range []struct {
-		name   string
-		a, b   desc.Security
-		how    Treatment
-		anchor bool
-	}{
+	for _, x := range []handling{
 		{"direct SRTP", desc.Required, desc.Required, Auto, false},
 		{"anchored SRTP to RTP", desc.Required, desc.Forbidden, Auto, true},
 		{"anchored SRTP to SRTP", desc.Required, desc.Required, Anchored, true},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t)
-			s.p.AddLeg(1, Profile{Security: x.a})
-			s.p.AddLeg(2, Profile{Security: x.b})
-			a, b := open(t, desc.Caps{Security: x.a}), open(t, desc.Caps{Security: x.b})
-			s.call(a, b, x.how)
-			a.Start(tone.NewSine(1000, -10))
-			b.Start(tone.NewSine(440, -10))
-			eventually(t, "tones heard", func() bool { return hears(a, 440) && hears(b, 1000) })
-			if e, ok := s.p.Evidence(1); ok != x.anchor || ok && (e.Rx.Authenticated == 0 || e.Rx.Authenticated != e.Rx.Packets) {
-				t.Errorf("evidence of A: %v %+v", ok, e)
-			}
-
-			a.SetDirection(sdp.SendOnly)
-			hold, err := a.Offer()
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.put(1, Offer, hold)
-			local, err := s.p.AnswerLocal(1, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := a.Accept(local); err != nil {
-				t.Fatal(err)
-			}
-			music, err := b.Answer(s.make(2, Order{Treatment: Sourced, Source: "tone:700"}))
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.put(2, Answer, music)
-			eventually(t, "the held party hears the source", func() bool { return hears(b, 700) })
-
-			a.SetDirection(sdp.SendRecv)
-			s.call(a, b, x.how)
-			eventually(t, "tones heard after resume", func() bool { return hears(a, 440) && hears(b, 1000) })
-			for _, e := range []Evidence{a.Evidence(), b.Evidence()} {
-				if e.Rx.Failed+e.Rx.PlainDropped+e.Rx.Malformed > 3 {
-					t.Errorf("packets were dropped: %+v", e.Rx)
-				}
-			}
-			s.p.RemoveLeg(1)
-			s.p.RemoveLeg(2)
-			if n := s.ports.InUse(); n != 0 {
-				t.Errorf("%d pairs of ports leaked", n)
-			}
+			onClock(t, x.holdAndResume)
 		})
+		t.Run(x.name+" on sockets", func(t *testing.T) {
+			t.Parallel()
+			x.holdAndResume(t, newSite(t))
+		})
+	}
+}
+
+func (x handling) holdAndResume(t *testing.T, s *site) {
+	s.p.AddLeg(1, Profile{Security: x.a})
+	s.p.AddLeg(2, Profile{Security: x.b})
+	a, b := s.open(desc.Caps{Security: x.a}), s.open(desc.Caps{Security: x.b})
+	s.call(a, b, x.how)
+	a.Start(tone.NewSine(1000, -10))
+	b.Start(tone.NewSine(440, -10))
+	eventually(t, "tones heard", func() bool { return hears(a, 440) && hears(b, 1000) })
+	if e, ok := s.p.Evidence(1); ok != x.anchor || ok && (e.Rx.Authenticated == 0 || e.Rx.Authenticated != e.Rx.Packets) {
+		t.Errorf("evidence of A: %v %+v", ok, e)
+	}
+
+	a.SetDirection(sdp.SendOnly)
+	hold, err := a.Offer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put(1, Offer, hold)
+	local, err := s.p.AnswerLocal(1, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Accept(local); err != nil {
+		t.Fatal(err)
+	}
+	music, err := b.Answer(s.make(2, Order{Treatment: Sourced, Source: "tone:700"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put(2, Answer, music)
+	eventually(t, "the held party hears the source", func() bool { return hears(b, 700) })
+
+	a.SetDirection(sdp.SendRecv)
+	s.call(a, b, x.how)
+	eventually(t, "tones heard after resume", func() bool { return hears(a, 440) && hears(b, 1000) })
+	for _, e := range []Evidence{a.Evidence(), b.Evidence()} {
+		if s.lan != nil && e.Rx.Failed+e.Rx.PlainDropped+e.Rx.Malformed > 0 {
+			t.Errorf("packets were dropped: %+v", e.Rx)
+		}
+	}
+	s.p.RemoveLeg(1)
+	s.p.RemoveLeg(2)
+	if n := s.ports.InUse(); n != 0 {
+		t.Errorf("%d pairs of ports leaked", n)
 	}
 }
 

@@ -204,7 +204,11 @@ func (p *Plane) openPort(l *leg) error {
 		return nil
 	}
 	if p.engine == nil {
-		engine, err := relay.Start(relay.Config{})
+		threads := 0
+		if p.cfg.Ports.Network() != nil {
+			threads = -1
+		}
+		engine, err := relay.Start(relay.Config{Threads: threads})
 		if err != nil {
 			return err
 		}

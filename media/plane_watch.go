@@ -50,7 +50,7 @@ func (l *leg) proof(now time.Time) (Proof, string) {
 		l.watch.look(now, view{n: n, in: in, stray: stray})
 		proof, why = l.watch.proof()
 	case l.how == waySourced && l.source != nil:
-		proof, why = l.source.proof()
+		proof, why = l.source.proof(now)
 	default:
 		return ProofNone, ""
 	}

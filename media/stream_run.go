@@ -99,7 +99,7 @@ func sessionID() uint64 {
 }
 
 // read takes packets off one socket until it is closed.
-func (s *Stream) read(conn *net.UDPConn, receive func(time.Time, []byte, netip.AddrPort)) {
+func (s *Stream) read(conn rtpport.Conn, receive func(time.Time, []byte, netip.AddrPort)) {
 	defer s.wg.Done()
 	buf := make([]byte, flow.MaxPacket)
 	for {
@@ -414,10 +414,14 @@ func (s *Stream) counters() (in, out rtpstat.Counters) {
 	return s.core.in.Counters(), s.core.out.Counters()
 }
 
-// proof is what the last packets showed; Evidence has it too, at greater cost.
-func (s *Stream) proof() (Proof, string) {
+// proof is what the last packets show now. It looks anew: after the stream's own look the plane would come up to
+// another look later.
+func (s *Stream) proof(now time.Time) (Proof, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.core.active {
+		s.core.look(now)
+	}
 	return s.core.watch.proof()
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"math"
 	"net"
@@ -23,13 +22,7 @@ import (
 	"github.com/locktone/locktone/wire/sdp"
 )
 
-// Tests of media mostly wait, so more of them run beside each other than there are processors.
-func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "10"); err != nil {
-		panic(err)
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testPorts is a range that other packages' tests do not use by default.
 var testPorts = sync.OnceValue(func() *rtpport.Range {
@@ -40,9 +33,15 @@ var testPorts = sync.OnceValue(func() *rtpport.Range {
 	return r
 })
 
+// open is a phone with sockets of the host.
 func open(t testing.TB, caps desc.Caps) *Stream {
 	t.Helper()
-	s, err := OpenStream(StreamConfig{Caps: caps, Ports: testPorts()})
+	return openOn(t, testPorts(), caps)
+}
+
+func openOn(t testing.TB, ports *rtpport.Range, caps desc.Caps) *Stream {
+	t.Helper()
+	s, err := OpenStream(StreamConfig{Caps: caps, Ports: ports})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,102 +114,104 @@ func TestToneBothWaysInEverySuite(t *testing.T) {
 
 func TestDigitsBothWays(t *testing.T) {
 	t.Parallel()
-	a, b := open(t, desc.Caps{}), open(t, desc.Caps{})
-	exchange(t, a, b)
-	for _, way := range []struct{ from, to *Stream }{{a, b}, {b, a}} {
-		sent, err := way.from.SendDigits("19*#D")
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		for len(got) < 5 {
-			select {
-			case d := <-way.to.Digits():
-				got += string(d.Key)
-				if d.Duration != 100*time.Millisecond {
-					t.Errorf("%c lasted %v", d.Key, d.Duration)
+	onClock(t, func(t *testing.T, s *site) {
+		a, b := s.open(desc.Caps{}), s.open(desc.Caps{})
+		exchange(t, a, b)
+		for _, way := range []struct{ from, to *Stream }{{a, b}, {b, a}} {
+			sent, err := way.from.SendDigits("19*#D")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for len(got) < 5 {
+				select {
+				case d := <-way.to.Digits():
+					got += string(d.Key)
+					if d.Duration != 100*time.Millisecond {
+						t.Errorf("%c lasted %v", d.Key, d.Duration)
+					}
+				case <-time.After(5 * time.Second):
+					t.Fatalf("received only %q", got)
 				}
-			case <-time.After(5 * time.Second):
-				t.Fatalf("received only %q", got)
+			}
+			<-sent
+			if got != "19*#D" {
+				t.Errorf("received %q", got)
 			}
 		}
-		<-sent
-		if got != "19*#D" {
-			t.Errorf("received %q", got)
+		if _, err := a.SendDigits("1x"); err == nil {
+			t.Error("x is no digit")
 		}
-	}
-	if _, err := a.SendDigits("1x"); err == nil {
-		t.Error("x is no digit")
-	}
+	})
 }
 
 // TestHoldResumeRekey: the roll-over counter and replay window survive a re-offer with the same keys, and a rekey loses
 // nothing that can be heard.
 func TestHoldResumeRekey(t *testing.T) {
 	t.Parallel()
-	a, b := open(t, desc.Caps{}), open(t, desc.Caps{})
-	exchange(t, a, b)
-	a.Start(tone.NewSine(1000, -10))
-	b.Start(tone.NewSine(440, -10))
-	eventually(t, "tones heard", func() bool { return hears(a, 440) && hears(b, 1000) })
-	before, _ := a.Negotiated()
+	onClock(t, func(t *testing.T, s *site) {
+		a, b := s.open(desc.Caps{}), s.open(desc.Caps{})
+		exchange(t, a, b)
+		a.Start(tone.NewSine(1000, -10))
+		b.Start(tone.NewSine(440, -10))
+		eventually(t, "tones heard", func() bool { return hears(a, 440) && hears(b, 1000) })
+		before, _ := a.Negotiated()
 
-	a.SetDirection(sdp.SendOnly)
-	exchange(t, a, b)
-	if n, _ := b.Negotiated(); !n.Held || n.Direction != sdp.RecvOnly {
-		t.Errorf("b is not held: %+v", n.Direction)
-	}
-	eventually(t, "a hears nothing", func() bool { return a.Evidence().ToneHz == 0 && a.Evidence().LevelDBm == tone.NoLevel })
-	if !hears(b, 1000) {
-		t.Error("b does not hear the holder's sound")
-	}
-	a.SetDirection(sdp.SendRecv)
-	exchange(t, a, b)
-	eventually(t, "a hears again", func() bool { return hears(a, 440) })
-	if after, _ := a.Negotiated(); after.Tx != before.Tx || after.Rx != before.Rx {
-		t.Error("hold and resume changed the keys")
-	}
-
-	a.Rekey()
-	exchange(t, a, b)
-	if after, _ := a.Negotiated(); after.Tx.SameKey(before.Tx) {
-		t.Error("rekey did not change the key")
-	}
-	marker := b.Evidence().Rx.Authenticated
-	eventually(t, "a second of packets under the new key", func() bool { return b.Evidence().Rx.Authenticated > marker+50 })
-	eventually(t, "tones heard after the rekey", func() bool { return hears(a, 440) && hears(b, 1000) })
-	for _, s := range []*Stream{a, b} {
-		if e := s.Evidence(); e.Rx.Failed+e.Rx.Replayed+e.Rx.PlainDropped != 0 || e.Rx.Packets != e.Rx.Authenticated {
-			t.Errorf("after the rekey: %+v", e)
+		a.SetDirection(sdp.SendOnly)
+		exchange(t, a, b)
+		if n, _ := b.Negotiated(); !n.Held || n.Direction != sdp.RecvOnly {
+			t.Errorf("b is not held: %+v", n.Direction)
 		}
-	}
+		eventually(t, "a hears nothing", func() bool { return a.Evidence().ToneHz == 0 && a.Evidence().LevelDBm == tone.NoLevel })
+		if !hears(b, 1000) {
+			t.Error("b does not hear the holder's sound")
+		}
+		a.SetDirection(sdp.SendRecv)
+		exchange(t, a, b)
+		eventually(t, "a hears again", func() bool { return hears(a, 440) })
+		if after, _ := a.Negotiated(); after.Tx != before.Tx || after.Rx != before.Rx {
+			t.Error("hold and resume changed the keys")
+		}
+
+		a.Rekey()
+		exchange(t, a, b)
+		if after, _ := a.Negotiated(); after.Tx.SameKey(before.Tx) {
+			t.Error("rekey did not change the key")
+		}
+		marker := b.Evidence().Rx.Authenticated
+		eventually(t, "a second of packets under the new key", func() bool { return b.Evidence().Rx.Authenticated > marker+50 })
+		eventually(t, "tones heard after the rekey", func() bool { return hears(a, 440) && hears(b, 1000) })
+		for _, s := range []*Stream{a, b} {
+			if e := s.Evidence(); e.Rx.Failed+e.Rx.Replayed+e.Rx.PlainDropped != 0 || e.Rx.Packets != e.Rx.Authenticated {
+				t.Errorf("after the rekey: %+v", e)
+			}
+		}
+	})
 }
 
 // TestIntruder: what somebody without the key sends is dropped, counted, and changes nothing.
 func TestIntruder(t *testing.T) {
 	t.Parallel()
-	a, b := open(t, desc.Caps{}), open(t, desc.Caps{})
-	exchange(t, a, b)
-	b.Start(tone.NewSine(440, -10))
-	eventually(t, "tone heard", func() bool { return hears(a, 440) })
-	conn, err := net.Dial("udp", a.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	for i := range 20 {
-		h := rtpstat.Header{Seq: uint16(i), SSRC: 77}
-		_, _ = conn.Write(append(h.Append(nil), make([]byte, 160)...))
-		_, _ = conn.Write(append(h.Append(nil), make([]byte, 170)...))
-		_, _ = conn.Write([]byte("rubbish"))
-	}
-	eventually(t, "all of it counted", func() bool {
-		e := a.Evidence()
-		return e.Rx.PlainDropped == 20 && e.Rx.Failed == 20 && e.Rx.Malformed == 20
+	onClock(t, func(t *testing.T, s *site) {
+		a, b := s.open(desc.Caps{}), s.open(desc.Caps{})
+		exchange(t, a, b)
+		b.Start(tone.NewSine(440, -10))
+		eventually(t, "tone heard", func() bool { return hears(a, 440) })
+		conn := s.stranger()
+		for i := range 20 {
+			h := rtpstat.Header{Seq: uint16(i), SSRC: 77}
+			_, _ = conn.WriteToUDPAddrPort(append(h.Append(nil), make([]byte, 160)...), a.Addr())
+			_, _ = conn.WriteToUDPAddrPort(append(h.Append(nil), make([]byte, 170)...), a.Addr())
+			_, _ = conn.WriteToUDPAddrPort([]byte("rubbish"), a.Addr())
+		}
+		eventually(t, "all of it counted", func() bool {
+			e := a.Evidence()
+			return e.Rx.PlainDropped == 20 && e.Rx.Failed == 20 && e.Rx.Malformed == 20
+		})
+		if e := a.Evidence(); e.Remote != b.Addr().String() || e.Rx.SSRCs != 1 || !hears(a, 440) {
+			t.Errorf("the intruder moved the stream: %+v", e)
+		}
 	})
-	if e := a.Evidence(); e.Remote != b.Addr().String() || e.Rx.SSRCs != 1 || !hears(a, 440) {
-		t.Errorf("the intruder moved the stream: %+v", e)
-	}
 }
 
 func TestPlainTakesOnlyTheSignalledSource(t *testing.T) {
@@ -302,47 +303,49 @@ func (s *samples) WritePCM(p []int16) error {
 
 func TestPlayRecordAndClose(t *testing.T) {
 	t.Parallel()
-	a, b := open(t, desc.Caps{}), open(t, desc.Caps{})
-	exchange(t, a, b)
-	rec := &samples{max: 8000}
-	b.Record(rec)
-	clip := make([]int16, 4000)
-	_, _ = tone.NewSine(800, -10).ReadPCM(clip)
-	if err := a.Play(context.Background(), tone.NewClip(clip)); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := a.Play(ctx, tone.NewSine(100, 0)); !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	eventually(t, "recorded", func() bool { rec.mu.Lock(); defer rec.mu.Unlock(); return len(rec.pcm) >= 8000 })
-	loud := 0
-	for _, v := range rec.pcm {
-		if v > 500 || v < -500 {
-			loud++
+	onClock(t, func(t *testing.T, s *site) {
+		a, b := s.open(desc.Caps{}), s.open(desc.Caps{})
+		exchange(t, a, b)
+		rec := &samples{max: 8000}
+		b.Record(rec)
+		clip := make([]int16, 4000)
+		_, _ = tone.NewSine(800, -10).ReadPCM(clip)
+		if err := a.Play(context.Background(), tone.NewClip(clip)); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if loud < 3000 || loud > 3600 {
-		t.Errorf("%d loud samples were recorded; 3200 of the 4000 played are loud", loud)
-	}
-	forever := a.Start(tone.Silence{})
-	sent, _ := a.SendDigits("1234567890")
-	if err := a.Close(); err != nil {
-		t.Fatal(err)
-	}
-	<-forever
-	<-sent
-	<-a.Done()
-	if _, err := a.Offer(); !errors.Is(err, ErrClosed) {
-		t.Error(err)
-	}
-	if err := a.Play(context.Background(), tone.Silence{}); !errors.Is(err, ErrClosed) {
-		t.Error(err)
-	}
-	if _, more := <-a.Digits(); more {
-		t.Error("a digit out of a closed stream")
-	}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := a.Play(ctx, tone.NewSine(100, 0)); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		eventually(t, "recorded", func() bool { rec.mu.Lock(); defer rec.mu.Unlock(); return len(rec.pcm) >= 8000 })
+		loud := 0
+		for _, v := range rec.pcm {
+			if v > 500 || v < -500 {
+				loud++
+			}
+		}
+		if loud < 3000 || loud > 3600 {
+			t.Errorf("%d loud samples were recorded; 3200 of the 4000 played are loud", loud)
+		}
+		forever := a.Start(tone.Silence{})
+		sent, _ := a.SendDigits("1234567890")
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		<-forever
+		<-sent
+		<-a.Done()
+		if _, err := a.Offer(); !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+		if err := a.Play(context.Background(), tone.Silence{}); !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+		if _, more := <-a.Digits(); more {
+			t.Error("a digit out of a closed stream")
+		}
+	})
 }
 
 func TestEvidenceShowsNoKeys(t *testing.T) {

@@ -33,18 +33,20 @@ func TestWidebandCall(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			a, b := open(t, desc.Caps{Codecs: x.ours}), open(t, desc.Caps{Codecs: x.theirs})
-			exchange(t, a, b)
-			var heard sharedDetector
-			b.Record(&heard) // a sink of 8,000 samples a second
-			a.Start(x.source)
-			eventually(t, "the tone is heard", func() bool { return hears(b, x.hz) })
-			if e := b.Evidence(); e.Codec != x.codec {
-				t.Errorf("codec %s", e.Codec)
-			}
-			eventually(t, "the narrow sink hears what it can", func() bool {
-				hz, level := heard.result()
-				return x.hz < 4000 && math.Abs(hz-x.hz) < x.hz/100 || x.hz > 4000 && level < -40
+			onClock(t, func(t *testing.T, s *site) {
+				a, b := s.open(desc.Caps{Codecs: x.ours}), s.open(desc.Caps{Codecs: x.theirs})
+				exchange(t, a, b)
+				var heard sharedDetector
+				b.Record(&heard) // a sink of 8,000 samples a second
+				a.Start(x.source)
+				eventually(t, "the tone is heard", func() bool { return hears(b, x.hz) })
+				if e := b.Evidence(); e.Codec != x.codec {
+					t.Errorf("codec %s", e.Codec)
+				}
+				eventually(t, "the narrow sink hears what it can", func() bool {
+					hz, level := heard.result()
+					return x.hz < 4000 && math.Abs(hz-x.hz) < x.hz/100 || x.hz > 4000 && level < -40
+				})
 			})
 		})
 	}

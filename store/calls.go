@@ -129,29 +129,22 @@ func Columns[T any]() iter.Seq2[string, int] {
 	}
 }
 
-// insert adds records, all or none: some rows with every run of one statement.
+// rowsAtOnce bounds the rows of one INSERT: SQLite takes 32,766 values in a statement, PostgreSQL 65,535.
+const rowsAtOnce = 64
+
+// insert adds records, all or none.
 func insert[T any](ctx context.Context, e *engine, t table, doing string, records []T) error {
 	if len(records) == 0 {
 		return nil
 	}
 	return e.inTx(ctx, doing, func(tx *sql.Tx) error {
-		args := make([]any, 0, min(len(records), e.rows)*len(t.names))
-		if whole := len(records) / e.rows; whole > 1 {
-			st, err := tx.PrepareContext(ctx, t.insertion(e.rows, e.numbered))
-			if err != nil {
-				return err
-			}
-			defer st.Close()
-			for range whole {
-				if _, err := st.ExecContext(ctx, appendRows(args, records[:e.rows])...); err != nil {
-					return err
-				}
-				records = records[e.rows:]
-			}
-		}
 		for len(records) > 0 {
-			n := min(len(records), e.rows)
-			if _, err := tx.ExecContext(ctx, t.insertion(n, e.numbered), appendRows(args, records[:n])...); err != nil {
+			n := min(len(records), rowsAtOnce)
+			args := make([]any, 0, n*len(t.names))
+			for i := range n {
+				args = appendValues(args, reflect.ValueOf(&records[i]).Elem())
+			}
+			if _, err := tx.ExecContext(ctx, e.rebind(t.insertion(n)), args...); err != nil {
 				return err
 			}
 			records = records[n:]
@@ -160,16 +153,8 @@ func insert[T any](ctx context.Context, e *engine, t table, doing string, record
 	})
 }
 
-// appendRows appends the values of records, in the order of their columns.
-func appendRows[T any](args []any, records []T) []any {
-	for i := range records {
-		args = appendValues(args, reflect.ValueOf(&records[i]).Elem())
-	}
-	return args
-}
-
-// insertion is the statement for n rows, its values numbered ($1) or not (?).
-func (t table) insertion(n int, numbered bool) string {
+// insertion is the statement for n rows.
+func (t table) insertion(n int) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + t.name + " (" + strings.Join(t.names, ", ") + ") VALUES ")
 	for i := range n * len(t.names) {
@@ -181,11 +166,7 @@ func (t table) insertion(n int, numbered bool) string {
 		default:
 			b.WriteString(", ")
 		}
-		if numbered {
-			b.WriteString("$" + strconv.Itoa(i+1))
-		} else {
-			b.WriteByte('?')
-		}
+		b.WriteString("$" + strconv.Itoa(i+1))
 	}
 	b.WriteByte(')')
 	return b.String()
@@ -194,18 +175,11 @@ func (t table) insertion(n int, numbered bool) string {
 // appendValues appends the fields of a record as SQL values, without the id; a time is microseconds.
 func appendValues(args []any, v reflect.Value) []any {
 	for i := 1; i < v.NumField(); i++ {
-		switch f := v.Field(i); f.Kind() {
-		case reflect.String: // not Interface: that takes memory for an empty one too, and most are
-			args = append(args, f.String())
-		case reflect.Int, reflect.Int64:
-			args = append(args, f.Int())
-		default:
-			x := f.Interface()
-			if at, ok := x.(time.Time); ok {
-				x = micros(at)
-			}
-			args = append(args, x)
+		x := v.Field(i).Interface()
+		if at, ok := x.(time.Time); ok {
+			x = micros(at)
 		}
+		args = append(args, x)
 	}
 	return args
 }

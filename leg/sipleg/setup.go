@@ -1,7 +1,6 @@
 package sipleg
 
 import (
-	"cmp"
 	"errors"
 
 	"github.com/locktone/locktone/call"
@@ -160,7 +159,7 @@ func (l *leg) tryWay() bool {
 		URI: w.URI, CallID: l.callID, Body: body,
 		From: l.from(w), To: l.toAddress(w),
 		Contact: dialog.WithFocus(contact, l.focused),
-		Headers: headers, Hops: cmp.Or(l.ring.Hops, dialog.NoHops),
+		Headers: headers, Hops: l.ring.Hops,
 	}
 	l.step(c)
 	l.drv.index(l)

@@ -13,7 +13,9 @@ import (
 
 // Config is how an engine is started. The zero value is a good value.
 type Config struct {
-	Threads int // that forward; 0: one for two processors, at most 4: a thread that shares its packets with another sleeps and wakes more often
+	// Threads that forward; 0: one for two processors, at most 4: a thread that shares its packets with another sleeps and wakes more
+	// often; -1: none, where all ports are of networks of their own (rtpport.Range.On), whose sockets have a goroutine each.
+	Threads int
 	DSCP    int // of packets sent, 0: 46, expedited forwarding; -1 leaves them unmarked
 }
 
@@ -31,7 +33,10 @@ type Engine struct {
 
 // Start starts an engine.
 func Start(cfg Config) (*Engine, error) {
-	if cfg.Threads <= 0 {
+	switch {
+	case cfg.Threads < 0:
+		cfg.Threads = 0
+	case cfg.Threads == 0:
 		cfg.Threads = min(max(runtime.GOMAXPROCS(0)/2, 1), 4)
 	}
 	switch {
@@ -55,7 +60,11 @@ func Start(cfg Config) (*Engine, error) {
 // Open binds a pair of ports on an address. The port takes and sends nothing before Set.
 func (e *Engine) Open(bind netip.Addr, ports *rtpport.Range, policy Latching) (*Port, error) {
 	p := &Port{engine: e, ports: ports, in: flow.NewInbound(policy)}
-	number, err := ports.Take(func(n uint16) error { return p.bind(bind, n, e.dscp) })
+	open := func(at netip.AddrPort) (*socket, error) { return listen(at, e.dscp) }
+	if n := ports.Network(); n != nil {
+		open = func(at netip.AddrPort) (*socket, error) { return listenOn(n, at) }
+	}
+	number, err := ports.Take(func(n uint16) error { return p.bind(bind, n, open) })
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +78,11 @@ func (e *Engine) Open(bind netip.Addr, ports *rtpport.Range, policy Latching) (*
 	return p, nil
 }
 
-func (p *Port) bind(bind netip.Addr, number uint16, dscp int) (err error) {
-	if p.rtp, err = listen(netip.AddrPortFrom(bind, number), dscp); err != nil {
+func (p *Port) bind(bind netip.Addr, number uint16, open func(netip.AddrPort) (*socket, error)) (err error) {
+	if p.rtp, err = open(netip.AddrPortFrom(bind, number)); err != nil {
 		return err
 	}
-	if p.rtcp, err = listen(netip.AddrPortFrom(bind, number+1), dscp); err != nil {
+	if p.rtcp, err = open(netip.AddrPortFrom(bind, number+1)); err != nil {
 		p.rtp.close()
 	}
 	return err
@@ -84,6 +93,15 @@ func (e *Engine) adopt(p *Port) error {
 	defer e.mu.Unlock()
 	if e.over {
 		return ErrClosed
+	}
+	if p.rtp.given {
+		e.wg.Go(func() { p.read(p.rtp.conn, false) })
+		e.wg.Go(func() { p.read(p.rtcp.conn, true) })
+		e.ports[p] = struct{}{}
+		return nil
+	}
+	if len(e.workers) == 0 {
+		return errors.New("relay: an engine without threads has ports of networks of their own only")
 	}
 	p.worker = e.workers[e.next%len(e.workers)]
 	e.next++

@@ -8,13 +8,17 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"github.com/locktone/locktone/media/rtpport"
 )
 
 // socket is a UDP socket that the Go runtime knows nothing of: the runtime's poller would wake for every packet as well.
 type socket struct {
-	fd   int
-	v6   bool
-	slot int // in its worker, counted from 1; 0 while it is not watched
+	fd    int
+	v6    bool
+	slot  int // in its worker, counted from 1; 0 while it is not watched
+	given bool
+	conn  rtpport.Conn // in place of fd, when given
 }
 
 // target is an address as the kernel takes it, made once per change of address.
@@ -67,10 +71,19 @@ func listen(at netip.AddrPort, dscp int) (*socket, error) {
 	return s, nil
 }
 
-func (s *socket) close() { _ = syscall.Close(s.fd) }
+func (s *socket) close() {
+	if s.given {
+		_ = s.conn.Close()
+		return
+	}
+	_ = syscall.Close(s.fd)
+}
 
 // send never blocks: what the kernel cannot take is lost, as on any network.
 func (s *socket) send(b []byte, to *target) bool {
+	if s.given {
+		return sendOn(s.conn, b, to)
+	}
 	name, size := unsafe.Pointer(&to.v4), uintptr(syscall.SizeofSockaddrInet4)
 	if s.v6 {
 		name, size = unsafe.Pointer(&to.v6), syscall.SizeofSockaddrInet6

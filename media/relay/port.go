@@ -43,6 +43,8 @@ type Port struct {
 	rtp    *socket
 	rtcp   *socket
 
+	turn sync.Mutex // of the goroutines of sockets that no thread watches
+
 	other      atomic.Pointer[Port] // to whom packets are passed on
 	to, rtcpTo atomic.Pointer[target]
 
@@ -244,7 +246,9 @@ func (p *Port) send(now time.Time, b []byte, control bool) bool {
 func (p *Port) Close() {
 	p.Disconnect()
 	p.engine.forget(p)
-	p.worker.remove(p)
+	if p.worker != nil {
+		p.worker.remove(p)
+	}
 	p.rx.Lock()
 	p.tx.Lock()
 	was := p.closed

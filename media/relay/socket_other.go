@@ -3,16 +3,17 @@
 package relay
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
-	"time"
+
+	"github.com/locktone/locktone/media/rtpport"
 )
 
 // socket is a UDP socket read by a goroutine of its own; only Linux has the faster way.
 type socket struct {
-	conn *net.UDPConn
+	given bool // of a network of its own
+	conn  rtpport.Conn
 }
 
 // target is an address to send to.
@@ -25,14 +26,13 @@ func listen(at netip.AddrPort, _ int) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &socket{conn}, nil
+	return &socket{conn: conn}, nil
 }
 
 func (s *socket) close() { _ = s.conn.Close() }
 
 func (s *socket) send(b []byte, to *target) bool {
-	_, err := s.conn.WriteToUDPAddrPort(b, to.addr)
-	return err == nil
+	return sendOn(s.conn, b, to)
 }
 
 // worker waits for the goroutines of its sockets.
@@ -44,22 +44,9 @@ type worker struct {
 func newWorker() (*worker, error) { return &worker{done: make(chan struct{})}, nil }
 
 func (w *worker) add(p *Port) error {
-	w.wg.Go(func() { w.read(p, p.rtp, false) })
-	w.wg.Go(func() { w.read(p, p.rtcp, true) })
+	w.wg.Go(func() { p.read(p.rtp.conn, false) })
+	w.wg.Go(func() { p.read(p.rtcp.conn, true) })
 	return nil
-}
-
-func (w *worker) read(p *Port, s *socket, control bool) {
-	buf := make([]byte, bufferSize)
-	for {
-		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err == nil {
-			p.packet(time.Now(), buf[:n:bufferSize], from, control)
-		}
-	}
 }
 
 func (w *worker) remove(*Port) {}

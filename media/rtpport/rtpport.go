@@ -23,6 +23,7 @@ var ErrExhausted = errors.New("rtpport: every port of the range is in use")
 // Range is a bounded range of ports. It owns the record of what is handed out; it is safe for concurrent use.
 type Range struct {
 	first, pairs int // first even port, number of pairs
+	network      Network
 	mu           sync.Mutex
 	used         []bool
 	next         int
@@ -46,6 +47,27 @@ func Default() *Range {
 	r.next = rand.IntN(r.pairs)
 	return r
 }
+
+// Conn is a UDP socket as streams and relays use it; *net.UDPConn is one. Close ends the readers with net.ErrClosed.
+type Conn interface {
+	ReadFromUDPAddrPort(b []byte) (n int, from netip.AddrPort, err error)
+	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+	Close() error
+}
+
+// Network opens sockets that are not the host's (package memnet).
+type Network interface {
+	ListenUDP(at netip.AddrPort) (Conn, error)
+}
+
+// On makes the range one of ports of a network, and gives it back. It is called before the range is used.
+func (r *Range) On(n Network) *Range {
+	r.network = n
+	return r
+}
+
+// Network is what On has given, nil: the host's.
+func (r *Range) Network() Network { return r.network }
 
 // InUse is the number of pairs handed out, Size the number there are.
 func (r *Range) InUse() int {
@@ -108,7 +130,7 @@ func (r *Range) Release(port uint16) {
 
 // Pair is two bound sockets of a range.
 type Pair struct {
-	RTP, RTCP *net.UDPConn
+	RTP, RTCP Conn
 	r         *Range
 	port      uint16
 	once      sync.Once
@@ -126,16 +148,23 @@ func (r *Range) Listen(bind netip.Addr) (*Pair, error) {
 }
 
 func (p *Pair) bind(bind netip.Addr, port uint16) error {
-	rtp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(bind, port)))
+	rtp, err := p.r.listen(netip.AddrPortFrom(bind, port))
 	if err != nil {
 		return err
 	}
-	rtcp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(bind, port+1)))
+	rtcp, err := p.r.listen(netip.AddrPortFrom(bind, port+1))
 	if err != nil {
 		return errors.Join(err, rtp.Close())
 	}
 	p.RTP, p.RTCP = rtp, rtcp
 	return nil
+}
+
+func (r *Range) listen(at netip.AddrPort) (Conn, error) {
+	if r.network != nil {
+		return r.network.ListenUDP(at)
+	}
+	return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 }
 
 // Port is the RTP port.

@@ -20,7 +20,7 @@ func TestPairsAreEvenAndOdd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	rtp, rtcp := p.RTP.LocalAddr().(*net.UDPAddr).Port, p.RTCP.LocalAddr().(*net.UDPAddr).Port
+	rtp, rtcp := p.RTP.(*net.UDPConn).LocalAddr().(*net.UDPAddr).Port, p.RTCP.(*net.UDPConn).LocalAddr().(*net.UDPAddr).Port
 	if rtp%2 != 0 || rtcp != rtp+1 || rtp < 50002 || rtcp > 50019 || int(p.Port()) != rtp {
 		t.Errorf("ports %d and %d", rtp, rtcp)
 	}

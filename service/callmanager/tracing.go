@@ -1,6 +1,7 @@
 package callmanager
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -272,7 +273,9 @@ func (l legTrace) LegOpened(leg call.LegID, callID, globalID, device, trunk stri
 func (l legTrace) LegEnded(leg call.LegID, m media.LegMedia, on *transport.Flow) {
 	cipher := ""
 	if on != nil {
-		cipher = on.Cipher()
+		if state := on.TLS(); state != nil {
+			cipher = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
+		}
 	}
 	l.s.ends.add(l.s.now(), leg, cipher, m)
 }
