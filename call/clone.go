@@ -25,7 +25,7 @@ func (e *Engine) Clone() *Engine {
 	n.trunks = values(e.trunks, (*trunkState).clone)
 	n.hunted, n.turns = maps.Clone(e.hunted), maps.Clone(e.turns)
 	n.timers = c.timers
-	n.touched, n.out, n.audit = nil, Output{}, nil
+	n.touched, n.out, n.about, n.audit = nil, Output{}, nil, nil
 	n.teller = e.teller.clone()
 	return n
 }
@@ -109,6 +109,7 @@ func (c *cloner) leg(o *Leg) *Leg {
 	n.party = c.party(o.party)
 	n.replaces = c.leg(o.replaces)
 	n.retry = c.retry(o.retry)
+	n.silence = c.ownTimer(o.silence)
 	n.history.joined = slices.Clone(o.history.joined)
 	return n
 }
@@ -119,6 +120,16 @@ func (c *cloner) timer(t *timer) {
 	if t.running() {
 		c.timers[t.index-1] = t
 	}
+}
+
+// ownTimer is the copy of a timer that is part of nothing else.
+func (c *cloner) ownTimer(o *timer) *timer {
+	if o == nil {
+		return nil
+	}
+	n := *o
+	c.timer(&n)
+	return &n
 }
 
 func (c *cloner) retry(o *retry) *retry {

@@ -18,10 +18,10 @@ var sharedTypes = []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[View
 
 // sharedFields are slices and pointers that both may have, since what they lead to is replaced as a whole.
 var sharedFields = []string{"Call.mix", "Call.mixNames", "Leg.gaveUp", "dialling.spaces", "dialling.redirecting", "dialling.through",
-	"offering.choices", "offering.causes", "hunt.queue"}
+	"offering.outside", "offering.choices", "offering.causes", "hunt.queue"}
 
 // ownFields are those of an engine that its copy does not get: scratch space, and who watches the original.
-var ownFields = []string{"Engine.touched", "Engine.out", "Engine.audit"}
+var ownFields = []string{"Engine.touched", "Engine.out", "Engine.about", "Engine.audit"}
 
 // twins compares what an engine and its copy lead to.
 type twins struct {

@@ -8,7 +8,7 @@ import (
 	"github.com/locktone/locktone/dialplan"
 )
 
-// dialVariants are the sites of the scripts about numbers: emergency, global.
+// dialVariants are the sites of the scripts about numbers: emergency and its relatives, global.
 func dialVariants(vary func(name string, change func(*Site))) {
 	vary("emergency", func(s *Site) {
 		// Whatever can be in the way of a call is in the way of this one.
@@ -38,6 +38,13 @@ func dialVariants(vary func(name string, change func(*Site))) {
 		s.Lines[4].Forwards[ForwardAll] = Forward{To: "112"}
 		s.Hunts = []Hunt{{Name: "sales", Groups: []HuntGroup{{Name: "first", Order: HuntCircular, Lines: []LineID{{"2003", "phones"}, {"2001", "phones"}}}}, Final: Forward{To: "0301"}}}
 		s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: "6000", Partition: "phones", Kind: dialplan.ToHunt, To: "sales"})
+	})
+	vary("strict", func(s *Site) { // 112 leaves by a trunk that must have SRTP and early offers
+		s.RouteLists[0].Members = []RouteMember{{Trunk: "eager"}}
+	})
+	vary("emergency_transit", func(s *Site) { // copper may reach 112
+		s.Plan.SearchSpaces = append(s.Plan.SearchSpaces, dialplan.SearchSpace{Name: "transit", Partitions: []string{"emergency"}})
+		s.Trunks[2].SearchSpace = "transit"
 	})
 	vary("global", func(s *Site) {
 		// E.164 at the core: lines have short numbers inside and global ones outside.

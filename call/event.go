@@ -2,17 +2,17 @@ package call
 
 import "time"
 
-// An Event says what has happened, in the past tense. View is the call as it is right after the event; it is shared and
-// must not be changed.
+// An Event says what has happened, in the past tense. View is the call as it is when the input that brought the event is digested: events
+// of one input about one call share it, whatever came after them. It must not be changed.
 type Event struct {
 	// Seq counts the events of one engine, from 1, without gaps.
 	Seq   uint64    `json:"seq"`
 	At    time.Time `json:"at"`
 	Kind  EventKind `json:"kind"`
+	Cause Cause     `json:"cause,omitempty"`
 	Call  CallID    `json:"call"`
 	Party PartyID   `json:"party,omitempty"`
 	Leg   LegID     `json:"leg,omitempty"`
-	Cause Cause     `json:"cause,omitempty"`
 	// Other is the other call of PartyMoved and Transferred.
 	Other CallID `json:"other,omitempty"`
 	// Digit is set for DigitHeard; it may be part of a PIN, so traces show it only to those who may see it.

@@ -416,7 +416,11 @@ func (e *Engine) described(l *Leg, d Desc) {
 func (e *Engine) land(f flight) {
 	l := f.to
 	m, cause := e.passBack(f.from, l, f.treatment)
-	if cause != CauseNone {
+	switch {
+	case cause == CauseNone:
+	case l.putUpWith(cause):
+		return // the offer is still to be answered, and is passed on in another way
+	default:
 		e.hangUp(l.party.call, cause)
 		return
 	}

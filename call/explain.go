@@ -82,6 +82,25 @@ func (e *Engine) say(topic, text string) {
 	}
 }
 
+// explainFeature notes what a feature does for whoever has reached it.
+func (e *Engine) explainFeature(topic, format string, args ...any) {
+	if e.teller != nil {
+		e.say(topic, fmt.Sprintf(format, args...))
+	}
+}
+
+// explainTalkers names those at the other end of a leg.
+func (e *Engine) explainTalkers(l *Leg) string {
+	if e.teller == nil {
+		return ""
+	}
+	var names []string
+	for _, o := range l.party.call.talkers(l.party) {
+		names = append(names, o.end())
+	}
+	return orDefault(strings.Join(names, " and "), "nobody")
+}
+
 // clock is the time at which the dial plan is asked.
 func (e *Engine) clock() time.Time { return e.now.Add(e.ahead) }
 
@@ -384,6 +403,14 @@ func (e *Engine) explainTrunk(t *Trunk, before, called, callingBefore string, ca
 	}
 	if callingBefore != calling.Number {
 		e.say("trunk", fmt.Sprintf("calling number %q becomes %q for the trunk", callingBefore, calling.Number))
+	}
+}
+
+func (e *Engine) explainDiversions(o *offering) {
+	for i := range o.outside {
+		if a, b := o.redirecting[i].From.Number, o.outside[i].From.Number; a != b {
+			e.say("trunk", fmt.Sprintf("number %q, which has sent the call on, becomes %q for the trunk", a, b))
+		}
 	}
 }
 

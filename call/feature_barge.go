@@ -16,6 +16,7 @@ func bargeCode(e *Engine, l *Leg, _ string) (Done, Cause) {
 	if cause != CauseNone {
 		return Done{Why: why}, cause
 	}
+	e.explainFeature("barge", "the caller comes into the call that %s has with %s; all of them are in a conference then", target.end(), e.explainTalkers(target))
 	old := l.party.call
 	e.move(l.party, target.party.call)
 	e.hangUp(old, NormalClearing)

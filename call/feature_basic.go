@@ -79,7 +79,10 @@ func (basic) setup(e *Engine, l *Leg, s Setup) {
 		return
 	}
 	hops := s.Hops
-	if hops == 0 {
+	switch {
+	case s.NoHops:
+		hops = 1 // an emergency call, see hopLimit: it goes out with none left
+	case hops == 0:
 		hops = e.config.site.Policy.maxHops()
 	}
 	cause := e.route(l.party.call, dialling{caller: l.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk),
@@ -171,7 +174,12 @@ func (basic) progressing(e *Engine, l *Leg, d Desc) {
 		return
 	}
 	m, cause := e.passBack(from, l, l.told.Treatment)
-	if cause != CauseNone {
+	switch {
+	case cause == CauseNone:
+	case l.putUpWith(cause):
+		e.tell(from, Progress{Leg: from.id})
+		return
+	default:
 		e.drop(l, cause, true)
 		e.fail(l.party, cause)
 		return
@@ -239,12 +247,13 @@ func (basic) answerWaiting(e *Engine, from, l *Leg) {
 		return // they meet in the mixer: the settling answers
 	}
 	m, cause := e.passBack(from, l, l.told.Treatment)
-	if cause != CauseNone {
+	switch {
+	case cause == CauseNone:
+		e.joined(from, l, m)
+		e.sendAnswer(from, m)
+	case !l.putUpWith(cause):
 		e.hangUp(l.party.call, cause)
-		return
 	}
-	e.joined(from, l, m)
-	e.sendAnswer(from, m)
 }
 
 // activate makes a leg active. The call counts as answered when a second party is.

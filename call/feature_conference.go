@@ -186,6 +186,10 @@ func conferenceCode(e *Engine, l *Leg, _ string) (Done, Cause) {
 	if cause, why := e.mayConfer(home, l, with); cause != CauseNone {
 		return Done{Why: why}, cause
 	}
+	for _, o := range with {
+		e.explainFeature("conference", "the call with %s is joined", e.explainTalkers(o))
+	}
+	e.explainFeature("conference", "the caller is in a conference with %d others", others)
 	old := l.party.call
 	e.move(l.party, home)
 	e.hangUp(old, NormalClearing)
@@ -254,6 +258,11 @@ func (e *Engine) enterRoom(d dialling, res dialplan.Result) Cause {
 			return e.refused(d.transferor, cause, why)
 		}
 		return e.refused(l, cause, why)
+	}
+	if c == nil {
+		e.explainFeature("meet-me", "nobody is in conference %s (%s): the caller opens it", res.Called, m.Name)
+	} else {
+		e.explainFeature("meet-me", "the caller enters conference %s (%s), with %d in it", res.Called, m.Name, len(c.parties))
 	}
 	old, by := p.call, d.transferor
 	if c == nil && len(old.parties) > 1 {

@@ -14,7 +14,9 @@ import (
 //   - whatever the limits on the calls of its line and of the trunks (callLimit, reachTrunk) and on their duration (activate);
 //   - by trunks that are taken to be out of service too, after the others (callEmergency);
 //   - by the next trunk of its list whatever the reason why one failed, but that the called party is busy (offering.reroutes);
-//   - with media converted where the two ends do not agree on SRTP, whatever the policy for mixed calls (passOn);
+//   - with media converted where the two ends do not agree on SRTP, whatever the policy for mixed calls (passOn), and also where the
+//     far end answers plain RTP to an offer of SRTP: it is then made another one, through a relay (putUpWith);
+//   - though Max-Forwards is used up (hopLimit);
 //   - with the number of the caller's place, never withheld (callEmergency);
 //   - at any load of this node (live: Host asks Config.Emergency).
 //

@@ -151,7 +151,13 @@ func (e *Engine) been(d dialling, line *Line) bool {
 		return false
 	}
 	outside := dialplan.Transform{Mask: line.ExternalMask}.Apply(line.ID.Number)
-	return slices.ContainsFunc(d.redirecting, func(r Redirection) bool { return r.From.Number == line.ID.Number || r.From.Number == outside })
+	told := outside // as the peer was told it, if it sends the number back unchanged
+	if t := e.config.trunks[d.caller.trunk]; t != nil {
+		told = e.config.outgoing(t, RouteMember{}, Identity{Number: outside}).Number
+	}
+	return slices.ContainsFunc(d.redirecting, func(r Redirection) bool {
+		return r.From.Number == line.ID.Number || r.From.Number == outside || r.From.Number == told
+	})
 }
 
 // redirections is how many diversions a list stands for.

@@ -1,7 +1,8 @@
 package call
 
 // hopLimit keeps a call from going round in circles: Max-Forwards counts the systems it went through (RFC 3261, 8.1.1.6), the
-// list of redirections the diversions and transfers behind it.
+// list of redirections the diversions and transfers behind it. An emergency call is refused for neither a phone's nor a gateway's wrong
+// count: it goes on with Max-Forwards 0, which whoever ends a call does not look at, unless it is seen to come round again.
 type hopLimit struct{ abstain }
 
 func (hopLimit) signal(e *Engine, l *Leg, s Signal) bool {
@@ -9,8 +10,27 @@ func (hopLimit) signal(e *Engine, l *Leg, s Signal) bool {
 	if !ok || !setup.NoHops {
 		return false
 	}
-	e.leave(l.party, ExchangeRoutingError)
+	cause := ExchangeRoutingError
+	if e.config.emergency(e.clock(), setup) {
+		if !e.cameRound(l.party.call) {
+			e.say("emergency", "Max-Forwards is used up, which keeps no emergency call from being made")
+			return false
+		}
+		cause = LoopDetected
+	}
+	e.say("limit", "Max-Forwards is used up: the call has gone through too many systems")
+	e.leave(l.party, cause)
 	return true
+}
+
+// cameRound says whether another emergency call here has the session id of this one (RFC 7989): it has left, and is back.
+func (e *Engine) cameRound(c *Call) bool {
+	for _, o := range e.calls {
+		if o != c && o.emergency && c.globalID != "" && o.globalID == c.globalID {
+			return true
+		}
+	}
+	return false
 }
 
 // callLimit turns away a call that comes in where there are as many as there may be: on a trunk, or on the button of a device.

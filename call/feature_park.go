@@ -32,6 +32,7 @@ func (e *Engine) park(l *Leg, wanted string) (at slot, cause Cause, why string) 
 	if at, cause, why = e.freeSlot(l, wanted); cause != CauseNone {
 		return slot{}, cause, why
 	}
+	e.explainFeature("park", "the call with %s is parked at %s (range %s)", e.explainTalkers(l), at.number, at.park)
 	e.parkAt(q, at, l)
 	e.dropParty(l.party, NormalClearing)
 	return at, CauseNone, ""
@@ -200,6 +201,7 @@ func (e *Engine) retrieve(l *Leg, q *Party) Cause {
 	case e.suits(l, w) != CauseNone:
 		return e.refused(l, SecurityMismatch, "the parked call and this phone cannot agree on how media is protected")
 	}
+	e.explainFeature("park", "%s is parked at %s, and is connected with the caller", w.end(), q.stay.park.slot.number)
 	e.unpark(q)
 	e.callOff(q)
 	e.joinCall(l, q.call)

@@ -13,12 +13,16 @@ func (e *Engine) pickup(l *Leg, r Pickup) (Done, Cause) {
 	if cause != CauseNone {
 		return Done{Why: why}, cause
 	}
-	for _, g := range groups {
+	for i, g := range groups {
 		p := e.longestRinging(l, func(p *Party) bool {
 			return e.groupOf(p.line) == g && (r.Ringing == "" || p.line.Number == r.Ringing || p.called == r.Ringing)
 		})
 		if p != nil {
+			e.explainFeature("pickup", "of what rings in pickup group %s the call that has rung longest is answered", g)
 			return e.takeRinging(l, p)
+		}
+		if i+1 < len(groups) {
+			e.explainFeature("pickup", "nothing rings in pickup group %s: %s is next", g, groups[i+1])
 		}
 	}
 	if r.Ringing != "" {
@@ -122,6 +126,7 @@ func (e *Engine) takeRinging(l *Leg, p *Party) (Done, Cause) {
 	if e.suits(l, caller) != CauseNone {
 		return Done{Why: unsuited}, SecurityMismatch
 	}
+	e.explainFeature("pickup", "the caller answers the call from %s that rings at %s", caller.end(), p.line)
 	if q.stay != nil && q.stay.park != nil {
 		e.unpark(q)
 	}

@@ -169,7 +169,7 @@ func (s Settings) Requests(of Event) []Request {
 func (e *Engine) report(ev Event) {
 	e.lastEvent++
 	ev.Seq, ev.At = e.lastEvent, e.now
-	e.out.Events = append(e.out.Events, ev)
+	e.out.Events, e.about = append(e.out.Events, ev), append(e.about, nil)
 	if e.audit != nil {
 		e.audit(nil, ev)
 	}
@@ -263,6 +263,7 @@ func callMailbox(e *Engine, l *Leg, _ string) (Done, Cause) {
 	if line.VoicemailSpace != "" {
 		spaces = []string{line.VoicemailSpace}
 	}
+	e.explainFeature("voicemail", "the mailbox system of line %s has the number %s, and is called by %s", p.line, line.Voicemail, calling.Number)
 	cause := e.route(p.call, dialling{caller: p, spaces: spaces, called: line.Voicemail, calling: calling,
 		mailbox: true, hops: e.config.site.Policy.maxHops()})
 	return Done{Taken: true}, cause

@@ -18,6 +18,7 @@ func (e *Engine) takeOver(l *Leg) (Done, Cause) {
 			return Done{Why: unsuited}, SecurityMismatch
 		}
 	}
+	e.explainFeature("take over", "the caller takes the place of %s, which holds its call with %s", old.end(), e.explainTalkers(old))
 	c := old.party.call
 	l.replaces = old
 	e.joinCall(l, c)

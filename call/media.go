@@ -142,11 +142,6 @@ const (
 type Media struct {
 	Kind      DescKind  `json:"kind,omitempty"`
 	Treatment Treatment `json:"treatment,omitempty"`
-	// Ref is the description passed on (Direct, Anchored) or the offer answered (Source with KindAnswer).
-	Ref uint64 `json:"ref,omitempty"`
-	// Peer is the leg on the far side of the stream (Direct, Anchored).
-	Peer   LegID  `json:"peer,omitempty"`
-	Source string `json:"source,omitempty"`
 	// Dir is what the description must say at most, from our point of view: passed-on descriptions keep their own
 	// direction where Dir is SendRecv.
 	Dir Direction `json:"dir,omitempty"`
@@ -154,6 +149,11 @@ type Media struct {
 	Security Security `json:"security,omitempty"`
 	// Focus says that the far end takes part in a conference of ours (RFC 4579, 4: isfocus in the Contact).
 	Focus bool `json:"focus,omitempty"`
+	// Ref is the description passed on (Direct, Anchored) or the offer answered (Source with KindAnswer).
+	Ref uint64 `json:"ref,omitempty"`
+	// Peer is the leg on the far side of the stream (Direct, Anchored).
+	Peer   LegID  `json:"peer,omitempty"`
+	Source string `json:"source,omitempty"`
 }
 
 // A MixMode says what an edge of the mix carries.

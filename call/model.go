@@ -194,7 +194,7 @@ func (c *Call) picture() *View {
 	// One piece of memory for the usual size: an event costs one allocation here.
 	block := &struct {
 		View
-		few [4]*PartyView
+		few [2]*PartyView
 	}{View: View{ID: c.id, GlobalID: c.globalID, Created: c.created, Answered: c.answered, Mix: c.mix, Protection: c.protection,
 		Emergency: c.emergency, Ended: c.ended}}
 	v := &block.View

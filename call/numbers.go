@@ -1,6 +1,10 @@
 package call
 
-import "github.com/locktone/locktone/dialplan"
+import (
+	"slices"
+
+	"github.com/locktone/locktone/dialplan"
+)
 
 // globalise makes the numbers of a call that comes in on a trunk those of this site, before anybody looks at them.
 func (c *Config) globalise(s *Setup) {
@@ -10,6 +14,11 @@ func (c *Config) globalise(s *Setup) {
 	}
 	s.Called, _ = c.plan.CalledNumber(t.Incoming.CalledSpace, t.Incoming.Called.Apply(s.Called))
 	s.Calling.Number = c.incomingCalling(t, s.Calling.Number)
+	s.Redirecting = slices.Clone(s.Redirecting)
+	for i := range s.Redirecting {
+		from := &s.Redirecting[i].From
+		from.Number = c.incomingCalling(t, from.Number)
+	}
 }
 
 // incomingCalling is the calling or connected number that a trunk's peer says, as a number of this site. An unknown number stays unknown.
@@ -32,6 +41,12 @@ func (c *Config) shown(space string, calling Identity) Identity {
 		calling.Restricted = by.Presentation == dialplan.PresentationRestricted
 	}
 	return calling
+}
+
+// outgoing is a number of this site as the peer of a trunk is shown it.
+func (c *Config) outgoing(t *Trunk, m RouteMember, id Identity) Identity {
+	id.Number = t.Calling.Apply(m.Calling.Apply(id.Number))
+	return c.shown(t.CallingSpace, id)
 }
 
 // callingSpace is the transformation search space of the numbers that a leg's device or trunk is shown.

@@ -246,37 +246,34 @@ func (e *Engine) ringTrunk(c *Call, p *Party, t *Trunk, m RouteMember) {
 		e.addParty(c, p)
 	}
 	p.changed()
-	calling := o.calling
-	calling.Number = t.Calling.Apply(m.Calling.Apply(calling.Number))
-	calling = e.config.shown(t.CallingSpace, calling)
+	calling := e.config.outgoing(t, m, o.calling)
 	calling.Restricted = calling.Restricted && !o.emergency
+	e.diversionsOutside(o, t, m)
 	if e.teller != nil {
 		e.explainTrunk(t, p.called, called, o.calling.Number, calling)
+		e.explainDiversions(o)
 	}
-	e.diversionsOutside(o, t, m)
 	o.ring.kind = timerRoute
 	e.start(&o.ring, e.config.site.Policy.routeTimeout())
 	e.ringAs(p, &Leg{driver: t.Driver, trunk: t.Name, policy: t.Media}, Target{Trunk: t.Name, Called: called}, calling)
 }
 
-// diversionsOutside has the trunk's peer told our lines that sent the call on by the numbers they have outside, as it is told the
-// caller. A mailbox system is told them as it knows them.
+// diversionsOutside has the trunk's peer told who sent the call on as it is told the caller: our lines by the numbers they have outside,
+// and all as the trunk transforms numbers. A mailbox system is told them as it knows them.
 func (e *Engine) diversionsOutside(o *offering, t *Trunk, m RouteMember) {
 	o.outside = o.redirecting
 	for i, r := range o.redirecting {
-		line := e.config.lines[r.Line]
-		if line == nil || o.mailbox {
+		if o.mailbox || r.From.Number == "" {
 			continue
 		}
 		if &o.outside[0] == &o.redirecting[0] {
 			o.outside = slices.Clone(o.redirecting)
 		}
 		from := r.From
-		if line.ExternalMask != "" {
+		if line := e.config.lines[r.Line]; line != nil && line.ExternalMask != "" {
 			from.Number = dialplan.Transform{Mask: line.ExternalMask}.Apply(from.Number)
 		}
-		from.Number = t.Calling.Apply(m.Calling.Apply(from.Number))
-		o.outside[i].From = e.config.shown(t.CallingSpace, from)
+		o.outside[i].From = e.config.outgoing(t, m, from)
 	}
 }
 

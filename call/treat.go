@@ -27,10 +27,11 @@ func (e *Engine) mustMatch(l *Leg, c *Call) bool {
 
 // takes is what a leg can do: what its policy says, less what its far end has shown that it cannot.
 func (l *Leg) takes() Security {
-	if s := l.policy.security(); s != SRTPOrRTP {
-		return s
+	s := l.policy.security()
+	if s == SRTPOrRTP || s == SRTP && l.can == RTP && l.emergency() {
+		return orDefault(l.can, SRTPOrRTP)
 	}
-	return orDefault(l.can, SRTPOrRTP)
+	return s
 }
 
 // noteCan notes what the descriptions of a far end that may have SRTP or not show: an offer of one kind alone, or an answer without SRTP
@@ -56,7 +57,7 @@ func (l *Leg) plain() bool {
 // suits says whether two legs may hear each other under the policy for mixed calls: CauseNone, or SecurityMismatch where one insists
 // on SRTP, the other has none, and such calls are refused. Whoever is about to bring two legs together asks before anybody is dropped.
 func (e *Engine) suits(a, b *Leg) Cause {
-	if a.party != nil && a.party.call.emergency || b.party != nil && b.party.call.emergency {
+	if a.emergency() || b.emergency() {
 		return CauseNone
 	}
 	a.noteCan()
@@ -119,7 +120,11 @@ func (e *Engine) passOn(from, to *Leg) (Media, Cause) {
 	if cause != CauseNone {
 		return Media{}, cause
 	}
-	security, convert := agree(have, to.policy.security())
+	need := to.policy.security()
+	if to.emergency() {
+		need = to.takes() // what it has shown it can do counts
+	}
+	security, convert := agree(have, need)
 	switch mixed := e.config.site.Policy.Mixed; {
 	case convert && mixed == MixedRefuse && !from.party.call.emergency:
 		return Media{}, SecurityMismatch
@@ -143,7 +148,7 @@ func (e *Engine) passBack(from, to *Leg, t Treatment) (Media, Cause) {
 	got := to.desc.Security
 	m := Media{Kind: KindAnswer, Treatment: t, Ref: to.desc.Ref, Peer: to.id, Dir: SendRecv}
 	switch {
-	case got == RTP && to.policy.security() == SRTP:
+	case got == RTP && to.policy.security() == SRTP && !to.emergency():
 		return Media{}, SecurityMismatch
 	case t == Anchored && have == SRTPOrRTP:
 		m.Security = SRTP
@@ -159,9 +164,22 @@ func (e *Engine) passBack(from, to *Leg, t Treatment) (Media, Cause) {
 	return m, CauseNone
 }
 
-// downgraded says whether a leg has answered an offer of SRTP with plain RTP: nothing is downgraded in silence.
+// downgraded says whether a leg has answered an offer of SRTP with plain RTP: nothing is downgraded in silence, but for an emergency.
 func (l *Leg) downgraded() bool {
-	return l.desc.Security == RTP && (l.insists() || l.told.Security == SRTP)
+	return l.desc.Security == RTP && (l.insists() || l.told.Security == SRTP) && !l.emergency()
+}
+
+// emergency says whether a leg is part of an emergency call.
+func (l *Leg) emergency() bool { return l.party != nil && l.party.call.emergency }
+
+// putUpWith says whether an answer that cannot be passed back is put up with, since the call is an emergency: the leg counts as one without
+// SRTP from now on, and the settling offers it plain RTP through a relay, or the mixer, that has SRTP with the other end.
+func (l *Leg) putUpWith(cause Cause) bool {
+	if cause != SecurityMismatch || !l.emergency() || l.desc.Security != RTP || l.told.Security == RTP {
+		return false
+	}
+	l.can = RTP
+	return true
 }
 
 const downgradedWhy = "plain RTP was answered to an offer of SRTP"

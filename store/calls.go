@@ -129,22 +129,29 @@ func Columns[T any]() iter.Seq2[string, int] {
 	}
 }
 
-// rowsAtOnce bounds the rows of one INSERT: SQLite takes 32,766 values in a statement, PostgreSQL 65,535.
-const rowsAtOnce = 64
-
-// insert adds records, all or none.
+// insert adds records, all or none: some rows with every run of one statement.
 func insert[T any](ctx context.Context, e *engine, t table, doing string, records []T) error {
 	if len(records) == 0 {
 		return nil
 	}
 	return e.inTx(ctx, doing, func(tx *sql.Tx) error {
-		for len(records) > 0 {
-			n := min(len(records), rowsAtOnce)
-			args := make([]any, 0, n*len(t.names))
-			for i := range n {
-				args = appendValues(args, reflect.ValueOf(&records[i]).Elem())
+		args := make([]any, 0, min(len(records), e.rows)*len(t.names))
+		if whole := len(records) / e.rows; whole > 1 {
+			st, err := tx.PrepareContext(ctx, t.insertion(e.rows, e.numbered))
+			if err != nil {
+				return err
 			}
-			if _, err := tx.ExecContext(ctx, e.rebind(t.insertion(n)), args...); err != nil {
+			defer st.Close()
+			for range whole {
+				if _, err := st.ExecContext(ctx, appendRows(args, records[:e.rows])...); err != nil {
+					return err
+				}
+				records = records[e.rows:]
+			}
+		}
+		for len(records) > 0 {
+			n := min(len(records), e.rows)
+			if _, err := tx.ExecContext(ctx, t.insertion(n, e.numbered), appendRows(args, records[:n])...); err != nil {
 				return err
 			}
 			records = records[n:]
@@ -153,8 +160,16 @@ func insert[T any](ctx context.Context, e *engine, t table, doing string, record
 	})
 }
 
-// insertion is the statement for n rows.
-func (t table) insertion(n int) string {
+// appendRows appends the values of records, in the order of their columns.
+func appendRows[T any](args []any, records []T) []any {
+	for i := range records {
+		args = appendValues(args, reflect.ValueOf(&records[i]).Elem())
+	}
+	return args
+}
+
+// insertion is the statement for n rows, its values numbered ($1) or not (?).
+func (t table) insertion(n int, numbered bool) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + t.name + " (" + strings.Join(t.names, ", ") + ") VALUES ")
 	for i := range n * len(t.names) {
@@ -166,7 +181,11 @@ func (t table) insertion(n int) string {
 		default:
 			b.WriteString(", ")
 		}
-		b.WriteString("$" + strconv.Itoa(i+1))
+		if numbered {
+			b.WriteString("$" + strconv.Itoa(i+1))
+		} else {
+			b.WriteByte('?')
+		}
 	}
 	b.WriteByte(')')
 	return b.String()
@@ -175,11 +194,18 @@ func (t table) insertion(n int) string {
 // appendValues appends the fields of a record as SQL values, without the id; a time is microseconds.
 func appendValues(args []any, v reflect.Value) []any {
 	for i := 1; i < v.NumField(); i++ {
-		x := v.Field(i).Interface()
-		if at, ok := x.(time.Time); ok {
-			x = micros(at)
+		switch f := v.Field(i); f.Kind() {
+		case reflect.String: // not Interface: that takes memory for an empty one too, and most are
+			args = append(args, f.String())
+		case reflect.Int, reflect.Int64:
+			args = append(args, f.Int())
+		default:
+			x := f.Interface()
+			if at, ok := x.(time.Time); ok {
+				x = micros(at)
+			}
+			args = append(args, x)
 		}
-		args = append(args, x)
 	}
 	return args
 }

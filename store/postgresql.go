@@ -32,6 +32,8 @@ func openPostgres(ctx context.Context, dsn string) (*engine, error) {
 		name: "postgresql", location: fmt.Sprintf("%s:%d/%s", cfg.Host, cfg.Port, cfg.Database),
 		write: db, read: db,
 		rebind:   func(q string) string { return q },
+		numbered: true,
+		rows:     64,
 		lock:     "LOCK TABLE revision IN EXCLUSIVE MODE",
 		notify:   "SELECT pg_notify('" + channel + "', $1)",
 		fromJSON: "doc::text",

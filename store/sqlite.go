@@ -28,6 +28,7 @@ func openSQLite(dsn string, opt Options) (*engine, error) {
 	e := &engine{
 		name: "sqlite", location: path, path: path,
 		rebind:   func(q string) string { return strings.ReplaceAll(q, "$", "?") },
+		rows:     4,
 		fromJSON: "doc",
 		size:     "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // mostCopied is how many calls an engine may have to be copied: it is held meanwhile, 5 to 6 microseconds of a processor for a call
-// (BenchmarkClone of package call), which is a tenth of a second at this bound.
-const mostCopied = 20000
+// (BenchmarkClone of package call), which is a twentieth of a second at this bound.
+const mostCopied = 10000
 
 // ErrTooMany says that there are more calls than a copy may hold up.
 var ErrTooMany = errors.New("live: too many calls for a copy of the engine: all of them would have to wait for it")

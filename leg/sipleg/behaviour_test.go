@@ -86,6 +86,18 @@ func established(t *testing.T, a, b *peer, reqs chan received, ress chan *sip.Me
 	return &d, in
 }
 
+// TestLastHop: a call whose last hop this is goes out with Max-Forwards 0, so that it cannot go round for ever.
+func TestLastHop(t *testing.T) {
+	_, _, a, b := bridge(t, nil)
+	reqs, _ := record(b)
+	inv := a.invite("1002", offer(30000))
+	inv.SetMaxForwards(1)
+	a.send(inv)
+	if got := next(t, reqs).m.Header("Max-Forwards"); got != "0" {
+		t.Errorf("Max-Forwards %q after 1", got)
+	}
+}
+
 func TestIdentifiersAndIdentitiesGoThrough(t *testing.T) {
 	_, _, a, b := bridge(t, nil)
 	reqs, _ := record(b)

@@ -1,6 +1,7 @@
 package sipleg
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/locktone/locktone/call"
@@ -159,7 +160,7 @@ func (l *leg) tryWay() bool {
 		URI: w.URI, CallID: l.callID, Body: body,
 		From: l.from(w), To: l.toAddress(w),
 		Contact: dialog.WithFocus(contact, l.focused),
-		Headers: headers, Hops: l.ring.Hops,
+		Headers: headers, Hops: cmp.Or(l.ring.Hops, dialog.NoHops),
 	}
 	l.step(c)
 	l.drv.index(l)

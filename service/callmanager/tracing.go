@@ -1,7 +1,6 @@
 package callmanager
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -273,9 +272,7 @@ func (l legTrace) LegOpened(leg call.LegID, callID, globalID, device, trunk stri
 func (l legTrace) LegEnded(leg call.LegID, m media.LegMedia, on *transport.Flow) {
 	cipher := ""
 	if on != nil {
-		if state := on.TLS(); state != nil {
-			cipher = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
-		}
+		cipher = on.Cipher()
 	}
 	l.s.ends.add(l.s.now(), leg, cipher, m)
 }

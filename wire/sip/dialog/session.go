@@ -118,6 +118,9 @@ type (
 	Tick struct{}
 )
 
+// NoHops sends Max-Forwards 0: whoever gets the request may take it, and may not pass it on.
+const NoHops = -1
+
 // Inputs from the user of the session.
 type (
 	// Call opens the session as UAC.
@@ -129,7 +132,7 @@ type (
 		Routes   []sip.Address // preloaded routes
 		Headers  []Header
 		Body     []byte // the offer; nil = ask the peer for one (late offer)
-		Hops     int    // Max-Forwards; 0 = 70
+		Hops     int    // Max-Forwards; 0 = 70, NoHops = 0
 	}
 	// Ring sends a provisional response, 101 to 199. Body is early media's answer (or offer, when the INVITE had none
 	// and the response is reliable).

@@ -60,7 +60,7 @@ func (s *Session) call(in Call) {
 	s.plain1xx = in.Body == nil && s.cfg.Reliable != ReliableRequired
 	m := sip.NewRequest(sip.INVITE, in.URI)
 	m.SetRoutes(in.Routes)
-	m.SetMaxForwards(cmp.Or(in.Hops, 70))
+	m.SetMaxForwards(max(cmp.Or(in.Hops, 70), 0))
 	from := in.From
 	from.Params = from.Params.With("tag", Tag(s.cfg.Random()))
 	m.SetFrom(from)

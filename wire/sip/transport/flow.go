@@ -73,6 +73,7 @@ type Flow struct {
 	messagesIn   atomic.Uint64
 	messagesOut  atomic.Uint64
 	malformed    atomic.Uint64
+	cipher       atomic.Pointer[string] // what Cipher said first
 
 	mu       sync.Mutex
 	out      []byte        // serialised, not yet taken by a writer
@@ -152,6 +153,20 @@ func (f *Flow) TLS() *tls.ConnectionState {
 		return &s
 	}
 	return nil
+}
+
+// Cipher names TLS version and cipher suite ("TLS 1.3 TLS_AES_128_GCM_SHA256"), once the handshake is done; empty without TLS.
+func (f *Flow) Cipher() string {
+	if c := f.cipher.Load(); c != nil {
+		return *c
+	}
+	s := f.TLS()
+	if s == nil {
+		return ""
+	}
+	c := tls.VersionName(s.Version) + " " + tls.CipherSuiteName(s.CipherSuite)
+	f.cipher.Store(&c) // every call over the flow asks, and the standard library makes its list of suites for each answer
+	return c
 }
 
 // SentBy is what goes into the sent-by of our Via and into Contact: the address of the listener with the flow's network
