@@ -16,6 +16,7 @@ import (
 //   - by the next trunk of its list whatever the reason why one failed, but that the called party is busy (offering.reroutes);
 //   - with media converted where the two ends do not agree on SRTP, whatever the policy for mixed calls (passOn), and also where the
 //     far end answers plain RTP to an offer of SRTP: it is then made another one, through a relay (putUpWith);
+//   - once more by the same trunk, with plain RTP, where it refuses SRTP (againPlain);
 //   - though Max-Forwards is used up (hopLimit);
 //   - with the number of the caller's place, never withheld (callEmergency);
 //   - at any load of this node (live: Host asks Config.Emergency).
@@ -53,6 +54,22 @@ func (e *Engine) callEmergency(c *Call, d dialling, q dialplan.Query) Cause {
 		e.dropParty(p, cause)
 	}
 	return cause
+}
+
+// againPlain offers plain RTP to a trunk that refused an emergency call because of its media, or whose answer to an offer of SRTP could not
+// be used: by a relay, which has SRTP with the caller.
+func (e *Engine) againPlain(p *Party) bool {
+	o, t := p.offering, e.config.trunks[p.trunk]
+	if !o.emergency || o.plain || t == nil || len(p.legs) == 0 {
+		return false
+	}
+	last := p.legs[len(p.legs)-1]
+	if last.cause != NotAcceptable && last.cause != SecurityMismatch || last.told.Security != SRTP {
+		return false
+	}
+	o.plain, o.cause = true, CauseNone
+	e.ringTrunk(p.call, p, t, o.choice)
+	return p.alive()
 }
 
 // inServiceFirst has the trunks that are full tried after the others, and those that are down last: what is known of them may be old.

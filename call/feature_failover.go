@@ -34,6 +34,9 @@ func (failover) expired(e *Engine, t *timer) bool {
 
 func (failover) failed(e *Engine, p *Party, cause Cause) bool {
 	o := p.offering
+	if e.againPlain(p) {
+		return true
+	}
 	if !o.reroutes(cause) {
 		return false
 	}

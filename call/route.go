@@ -32,6 +32,8 @@ type offering struct {
 	cause    Cause         // the most telling failure so far
 	ring     timer
 	outside  []Redirection // redirecting as the trunk's peer is told
+	choice   RouteMember   // the one being tried
+	plain    bool          // it is tried again with plain RTP, for an emergency
 	hunt     *hunt         // the hunt that the party is a member of
 	rang     bool          // a phone has said that it rings
 	timedOut bool          // it has rung long enough
@@ -229,6 +231,7 @@ func (e *Engine) reachTrunk(c *Call, p *Party) Cause {
 			e.explainSkipped(t, m)
 			continue
 		}
+		o.choice, o.plain = m, false
 		e.ringTrunk(c, p, t, m)
 		if p.alive() {
 			return CauseNone
@@ -255,7 +258,11 @@ func (e *Engine) ringTrunk(c *Call, p *Party, t *Trunk, m RouteMember) {
 	}
 	o.ring.kind = timerRoute
 	e.start(&o.ring, e.config.site.Policy.routeTimeout())
-	e.ringAs(p, &Leg{driver: t.Driver, trunk: t.Name, policy: t.Media}, Target{Trunk: t.Name, Called: called}, calling)
+	policy := t.Media
+	if o.plain {
+		policy.SRTP = RTP
+	}
+	e.ringAs(p, &Leg{driver: t.Driver, trunk: t.Name, policy: policy}, Target{Trunk: t.Name, Called: called}, calling)
 }
 
 // diversionsOutside has the trunk's peer told who sent the call on as it is told the caller: our lines by the numbers they have outside,

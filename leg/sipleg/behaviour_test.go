@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/dialplan"
 	"github.com/locktone/locktone/lab/phone/phonetest"
 	"github.com/locktone/locktone/leg/sipleg"
+	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/dialog"
 	"github.com/locktone/locktone/wire/sip/endpoint"
@@ -202,6 +204,41 @@ func TestPlainAnswerEndsTheCall(t *testing.T) {
 		if r := next(t, reqs); r.m.Method() != want {
 			t.Errorf("b got %s, want %s", r.m.Method(), want)
 		}
+	}
+}
+
+// TestPlainAnswerOfAnEmergencyService: a trunk that answers an emergency call without SRTP is called again with plain RTP and a relay, by which
+// the phone has SRTP; so is one that refuses SRTP.
+func TestPlainAnswerOfAnEmergencyService(t *testing.T) {
+	plain := strings.ReplaceAll(strings.Split(answer(20000), "a=crypto")[0], "SAVP", "AVP")
+	for name, first := range map[string]func(*peer, received){
+		"answered": func(b *peer, r received) { ok(b, r, plain) },
+		"refused":  func(_ *peer, r received) { _ = r.tx.Reply(488, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, a, b := bridge(t, func(s *call.Site, x *phonetest.Exchange) {
+				x.AddDevice(phonetest.Device(2), s.Lines[1].ID).Media.Security = desc.Optional
+				s.Trunks = []call.Trunk{{Name: phonetest.Device(2), Driver: "sip", Media: call.MediaPolicy{SRTP: call.SRTPOrRTP}}}
+				s.Plan.Patterns = append(s.Plan.Patterns, dialplan.Pattern{Digits: "112", Partition: "p", Kind: dialplan.ToTrunk, To: phonetest.Device(2), Emergency: true})
+			})
+			reqs, _ := record(b)
+			_, ress := record(a)
+			a.send(a.invite("112", offer(30000)))
+			first(b, next(t, reqs))
+			again := next(t, reqs)
+			for again.m.Method() != sip.INVITE { // ACK and BYE of the first
+				again = next(t, reqs)
+			}
+			body := string(again.m.Body())
+			if !strings.Contains(body, " RTP/AVP ") || strings.Contains(body, "a=crypto") || strings.Contains(body, "192.0.2.9") {
+				t.Errorf("b got this for an offer of plain RTP with a relay:\n%s", body)
+			}
+			ok(b, again, plain)
+			res := final(t, ress)
+			if body := string(res.Body()); res.Status() != 200 || !strings.Contains(body, " RTP/SAVP ") || !strings.Contains(body, "a=crypto") || strings.Contains(body, "192.0.2.8") {
+				t.Errorf("a was answered with %d\n%s", res.Status(), body)
+			}
+		})
 	}
 }
 

@@ -233,11 +233,12 @@ func (x *Exchange) Sender(f *transport.Flow, m *sip.Message) (sipleg.Origin, *si
 func (x *Exchange) Ways(t call.Target) ([]sipleg.Way, *sipleg.Refusal) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	b, ok := x.bindings[t.Device]
+	name := t.Device + t.Trunk // a trunk whose peer registers like a phone
+	b, ok := x.bindings[name]
 	if !ok {
 		return nil, &sipleg.Refusal{Status: 480, Cause: call.SubscriberAbsent}
 	}
-	return append(slices.Clone(x.before), sipleg.Way{URI: b.contact, To: endpoint.Target{Flow: b.flow, LocalIdentity: "cm"}, Profile: x.profiles[t.Device]}), nil
+	return append(slices.Clone(x.before), sipleg.Way{URI: b.contact, To: endpoint.Target{Flow: b.flow, LocalIdentity: "cm"}, Profile: x.profiles[name]}), nil
 }
 
 // outside is a registrar, and nothing else.
