@@ -81,9 +81,17 @@ func told(older, newer []Header) []Header {
 	return out
 }
 
+// takeLater gives out what waits for a message that goes anyway.
+func (s *Session) takeLater() []Header {
+	h := s.later
+	s.later = nil
+	return h
+}
+
 // send puts a change on the wire. mayChange has said yes.
 func (s *Session) send(c change) {
 	early := s.State == Early
+	c.headers = told(s.takeLater(), c.headers)
 	if early && c.ask {
 		s.emit(Output{Kind: EvRefused, Status: 500}) // UPDATE cannot ask for an offer
 		return
@@ -177,7 +185,9 @@ func (s *Session) updateFailed(what change, status int, m *sip.Message) {
 	switch status {
 	case 405, 501: // the peer only said it knew UPDATE
 		if s.peerUpdate = false; what.refresh {
-			if !what.gentle {
+			if what.gentle {
+				s.later = told(what.headers, s.later)
+			} else {
 				s.change(what)
 			}
 			return
@@ -298,14 +308,14 @@ func (s *Session) grantUpdate(res *sip.Message, tx any, req *sip.Message) {
 func (s *Session) answer(body []byte) {
 	if s.neg.State() != Received {
 		if s.phase == PhaseUp && s.srv.req != nil && s.srv.asks {
-			s.send2xx(body, nil)
+			s.send2xx(body, s.takeLater())
 		}
 		return
 	}
 	switch s.neg.Pending() {
 	case CarrierInvite:
 		if s.phase == PhaseUp {
-			s.send2xx(body, nil)
+			s.send2xx(body, s.takeLater())
 		}
 	case CarrierInvite2xx:
 		s.sendAck(body)

@@ -254,3 +254,35 @@ func TestSecondReliableDescription(t *testing.T) {
 		t.Errorf("200 gave %v", got)
 	}
 }
+
+// What a gentle refresh has to tell a peer without UPDATE is told by the next change, whoever makes it, and once; of two the newer counts.
+func TestGentleRefreshOfAPeerWithoutUpdate(t *testing.T) {
+	const lock = "Call-Info"
+	s, invite := caller(t, nil)
+	s.Step(moment, Response{reply(invite, 200, "x", "a1")})
+	for _, word := range []string{"older", "newer"} {
+		if out := s.Step(moment, Refresh{Headers: []Header{{lock, word}}, Gentle: true}); len(out) != 0 {
+			t.Fatalf("it made %v", kinds(out))
+		}
+	}
+	re := only(t, s.Step(moment, Offer{Body: []byte("o2")}), OutRequest).Msg
+	if got := re.Headers(lock); re.Method() != sip.INVITE || !slices.Equal(got, []string{"newer"}) {
+		t.Errorf("the re-INVITE says %q", got)
+	}
+	s.Step(moment, Response{reply(re, 200, "x", "a2")})
+	re = only(t, s.Step(moment, Offer{Body: []byte("o3")}), OutRequest).Msg
+	if got := re.Headers(lock); len(got) != 0 {
+		t.Errorf("the next one says %q as well", got)
+	}
+	s, request := callee(t, ContentSDP, "o1")
+	ok := only(t, s.Step(moment, Accept{Body: []byte("a1")}), OutResponse).Msg
+	ack := request(sip.ACK, "")
+	ack.Msg.SetCSeq(sip.CSeq{Seq: ok.CSeq().Seq, Method: sip.ACK})
+	s.Step(moment, ack)
+	s.peerUpdate = false
+	s.Step(moment, Refresh{Headers: []Header{{lock, "last"}}, Gentle: true})
+	s.Step(moment, request(sip.INVITE, "o2"))
+	if got := only(t, s.Step(moment, Answer{Body: []byte("a2")}), OutResponse).Msg.Headers(lock); !slices.Equal(got, []string{"last"}) {
+		t.Errorf("the 200 to the peer's re-INVITE says %q", got)
+	}
+}

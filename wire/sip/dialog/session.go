@@ -158,7 +158,7 @@ type (
 	// go out now waits; a later one replaces it.
 	Offer struct{ Body []byte }
 	// Refresh refreshes the session now, with headers that tell something on the way (P-Asserted-Identity, RFC 4916). A gentle one
-	// is worth no re-INVITE of its own: it goes by UPDATE, or with a change that waits already, or not at all.
+	// is worth no re-INVITE of its own: it goes by UPDATE, or with the next change of either side.
 	Refresh struct {
 		Headers []Header
 		Gentle  bool
@@ -279,6 +279,7 @@ type Session struct {
 	open    []unanswered // with Config.Authorize: requests that may be challenged
 	timer   sessionTimer
 	pending *change   // an offer that waits for its turn
+	later   []Header  // what a gentle refresh could not tell yet
 	retry   time.Time // when pending goes out again after a glare (RFC 3261, 14.1)
 	end     *End      // the end waits for the ACK (RFC 3261, 15)
 	endSeq  uint32    // CSeq of our BYE
@@ -353,6 +354,8 @@ func (s *Session) Step(now time.Time, in Input) []Output {
 	case Refresh:
 		if !in.Gentle || s.peerUpdate || s.pending != nil {
 			s.change(change{refresh: true, headers: in.Headers, gentle: in.Gentle})
+		} else {
+			s.later = told(s.later, in.Headers)
 		}
 	case Focus:
 		s.contact = WithFocus(s.contact, in.On)
