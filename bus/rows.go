@@ -130,8 +130,9 @@ type LineState struct {
 	Mailbox    string         `json:"mailbox,omitempty"`   // number by which that knows the line
 	AutoAnswer string         `json:"autoAnswer,omitempty"`
 	Devices    []string       `json:"devices,omitempty"` // that show the line
-	// Devices whose users want no calls, and those that have logged out of hunting.
+	// Devices whose users want no calls, those that hide their calls from others of the line, and those that have logged out of hunting.
 	DoNotDisturb []string `json:"doNotDisturb,omitempty"`
+	Private      []string `json:"private,omitempty"`
 	HuntOut      []string `json:"huntOut,omitempty"`
 }
 

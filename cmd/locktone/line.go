@@ -14,14 +14,14 @@ type linesCmd struct{ byName }
 
 // Run lists what becomes of the calls of every line.
 func (c *linesCmd) Run(a *app) error {
-	return rows(a, "/v1/lines", c.Name, []string{"LINE", "PARTITION", "NAME", "FORWARDS", "VOICEMAIL", "MAILBOX", "AUTO-ANSWER", "DEVICES", "NOT DISTURBED", "OUT OF HUNTING"}, "no line is configured",
+	return rows(a, "/v1/lines", c.Name, []string{"LINE", "PARTITION", "NAME", "FORWARDS", "VOICEMAIL", "MAILBOX", "AUTO-ANSWER", "DEVICES", "NOT DISTURBED", "PRIVATE", "OUT OF HUNTING"}, "no line is configured",
 		func(r bus.LineState) []string {
 			var forwards []string
 			for _, f := range r.Forwards {
 				forwards = append(forwards, forwardText(f))
 			}
 			return []string{r.Line, r.Partition, r.Display, strings.Join(forwards, ", "), r.Voicemail, r.Mailbox, r.AutoAnswer, strings.Join(r.Devices, ","),
-				strings.Join(r.DoNotDisturb, ","), strings.Join(r.HuntOut, ",")}
+				strings.Join(r.DoNotDisturb, ","), strings.Join(r.Private, ","), strings.Join(r.HuntOut, ",")}
 		})
 }
 

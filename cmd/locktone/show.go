@@ -114,7 +114,11 @@ func (c *mwiCmd) Run(a *app) error {
 
 // Run lists subscriptions.
 func (c *subscriptionsCmd) Run(a *app) error {
-	return rows(a, "/v1/subscriptions", c.Name, []string{"DEVICE", "EVENT", "NUMBER", "PARTITION", "SINCE", "EXPIRES", "NOTIFIES", "LAST", "ANSWER"}, "nobody watches anything",
+	empty := "nobody watches anything"
+	if c.Name != "" {
+		empty = c.Name + " watches nothing, or is no device"
+	}
+	return rows(a, "/v1/subscriptions", c.Name, []string{"DEVICE", "EVENT", "NUMBER", "PARTITION", "SINCE", "EXPIRES", "NOTIFIES", "LAST", "ANSWER"}, empty,
 		func(r bus.WatchState) []string {
 			return []string{r.Device, r.Event, r.Number, r.Partition, clock(r.Since), clock(r.Expires), strconv.Itoa(r.Notifies), clock(r.LastNotify), number(int64(r.LastStatus))}
 		})

@@ -155,7 +155,11 @@ func TestSettingsAreKept(t *testing.T) {
 	start := func() *lab.Site {
 		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
-		s, err := lab.Start(ctx, lab.Options{Home: home})
+		cfg := config.Default("node1")
+		for i := range cfg.Devices { // private, until their users say otherwise
+			cfg.Devices[i].Private = true
+		}
+		s, err := lab.Start(ctx, lab.Options{Home: home, Config: cfg})
 		must(t, err)
 		return s
 	}
@@ -170,6 +174,9 @@ func TestSettingsAreKept(t *testing.T) {
 	_, err := bus.Ask[bus.DeviceSettingRequest, bus.SettingResult](ctx, s.Bus, s.Bus.Subject(callmanager.Name, bus.VerbSetDevice),
 		bus.DeviceSettingRequest{Device: "bob", Setting: bus.SettingHuntLogin, Actor: "test"})
 	must(t, err)
+	_, err = bus.Ask[bus.DeviceSettingRequest, bus.SettingResult](ctx, s.Bus, s.Bus.Subject(callmanager.Name, bus.VerbSetDevice),
+		bus.DeviceSettingRequest{Device: "alice", Setting: bus.SettingPrivacy, Actor: "test"})
+	must(t, err)
 	closed(s)
 
 	s = start()
@@ -178,6 +185,14 @@ func TestSettingsAreKept(t *testing.T) {
 	must(t, err)
 	if len(lines) != 1 || len(lines[0].Forwards) != 1 || lines[0].Forwards[0] != (bus.ForwardState{Kind: "all", To: "9196", SetByUser: true}) || len(lines[0].HuntOut) != 1 {
 		t.Errorf("after the restart: %+v", lines)
+	}
+	if len(lines) != 1 || len(lines[0].Private) != 1 {
+		t.Errorf("after the restart bob is as configured no longer: %+v", lines)
+	}
+	lines, err = bus.Ask[bus.Query, []bus.LineState](ctx, s.Bus, s.Bus.Subject(callmanager.Name, bus.VerbLines), bus.Query{Name: "1001"})
+	must(t, err)
+	if len(lines) != 1 || len(lines[0].Private) != 0 {
+		t.Errorf("after the restart alice, who shows her calls, is private again: %+v", lines)
 	}
 	ca, err := at(t, s, "alice", "1001", nil).Dial(ctx, "1002") // the echo answers for Bob
 	must(t, err)

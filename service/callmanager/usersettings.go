@@ -175,7 +175,7 @@ func (k *userSettings) write(ctx context.Context, key string, value call.Setting
 		return err
 	}
 	have := k.get(key)
-	if bytes.Equal(text, have.text) || have.revision == 0 && value.IsZero() {
+	if bytes.Equal(text, have.text) {
 		return nil
 	}
 	for {
@@ -252,10 +252,13 @@ func lineRow(node string, c call.Line, l *directory.Line, set map[string]call.Se
 		}
 	}
 	for _, a := range l.Appearances {
-		device := set[keptKey(call.Event{Device: a.Device.Name})]
+		device, changed := set[keptKey(call.Event{Device: a.Device.Name})]
 		row.Devices = append(row.Devices, a.Device.Name)
 		if device.DoNotDisturb {
 			row.DoNotDisturb = append(row.DoNotDisturb, a.Device.Name)
+		}
+		if device.Privacy || !changed && a.Device.Private {
+			row.Private = append(row.Private, a.Device.Name)
 		}
 		if device.HuntOut {
 			row.HuntOut = append(row.HuntOut, a.Device.Name)
