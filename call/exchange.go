@@ -220,14 +220,14 @@ func (e *Engine) serve(l *Leg) bool {
 		return e.ask(peer, l)
 	case l.oa != theyAsked && peer.oa == stable:
 		return e.relay(l, peer)
-	case l.oa == weOwe && peer.oa == theyAsked:
+	case (l.oa == weOwe || l.oa == theyOffered) && peer.oa == theyAsked:
 		return e.relay(l, peer)
 	case l.oa == weOwe && peer.oa == weOwe:
 		// Both were asked by somebody who is gone; one is answered with silence, the other's offer then goes to it.
 		e.answerSource(l, feed{kind: feedSource, source: SourceSilence})
 		return true
-	case l.active() && l.oa != weOwe && (peer.oa == weOwe || peer.oa == theyOffered):
-		// Both sides have made an offer; the one that can be made again gives way.
+	case l.active() && l.oa != weOwe && (peer.oa == weOwe || peer.oa == theyOffered || l.oa == theyAsked && peer.oa == theyAsked):
+		// Both sides have made an offer, or wait for one; the one that can be made again gives way.
 		e.reject(l, RequestPending)
 		return true
 	}
@@ -388,6 +388,10 @@ func (e *Engine) answerCaller(l *Leg, m Media) {
 func (e *Engine) described(l *Leg, d Desc) {
 	c := l.party.call
 	f := c.flight
+	if l.crossed != nil { // a driver that answers ours has to refuse theirs
+		l.crossed = nil
+		e.tell(l, RejectReoffer{l.id, RequestPending})
+	}
 	switch {
 	case l.oa == weAsked && d.Kind == KindOffer:
 		l.oa, l.desc = weOwe, d
@@ -510,6 +514,16 @@ func (e *Engine) rejected(l *Leg, cause Cause) {
 	default:
 		e.refuse(f.from, cause)
 	}
+}
+
+// giveWay serves the offer of a far end that crossed one of ours, which the driver has refused, so that it never left: nothing has collided
+// on the wire, and nobody has to wait as RFC 3261, 14.1 has it. What we wanted is offered again by the settling, if it is still wanted.
+func (e *Engine) giveWay(l *Leg) {
+	d := *l.crossed
+	l.crossed, l.oa, l.coming = nil, stable, feed{}
+	l.told = Media{} // it was not: the same description once more is no refresh of what we told
+	e.ground(l)
+	hold{}.reoffered(e, l, d)
 }
 
 // refuseAsking turns down a leg that asked for an offer nobody makes.

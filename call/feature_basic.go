@@ -56,7 +56,11 @@ func (b basic) signal(e *Engine, l *Leg, s Signal) bool {
 	case ReofferAnswered:
 		b.described(e, l, s.Desc)
 	case ReofferRejected:
-		if l.active() && (l.oa == weOffered || l.oa == weAsked) {
+		switch {
+		case !l.active() || l.oa != weOffered && l.oa != weAsked:
+		case l.crossed != nil:
+			e.giveWay(l)
+		default:
 			e.rejected(l, s.Cause)
 		}
 	case Released:

@@ -20,6 +20,8 @@ func (h hold) signal(e *Engine, l *Leg, s Signal) bool {
 
 func (hold) reoffered(e *Engine, l *Leg, d Desc) {
 	switch {
+	case l.active() && (l.oa == weOffered || l.oa == weAsked) && l.crossed == nil:
+		l.crossed = &d // our offer has not left, and will be refused: see giveWay
 	case !l.active() || l.oa != stable:
 		e.tell(l, RejectReoffer{l.id, RequestPending})
 	case d.Kind == KindOffer && d.Ref == l.desc.Ref && l.told.Kind != KindNone:

@@ -70,6 +70,7 @@ type Leg struct {
 	hears    feed    // what told lets the far end hear
 	gaveUp   *feed   // a feed the far end refused for good
 	coming   feed    // what our open offer of a source lets the far end hear
+	crossed  *Desc   // what the far end offered (or its wish for an offer) while our own was on its way to the driver; nil: nothing
 	bridged  bridged // tries to carry digits to another leg
 	retry    *retry  // of a source that was refused; nil until one was
 	early    LegID   // the leg whose early answer went to this one

@@ -85,7 +85,7 @@ type ReofferAnswered struct {
 }
 
 // ReofferRejected: the Reoffer was refused and the session goes on as it was (RFC 3261, 14.1). Cause RequestPending is a
-// collision (491), also when the driver finds an unanswered Reoffered of its own on that leg.
+// collision (491), also when the driver finds an unanswered Reoffered of its own on that leg: then the engine serves that one at once.
 type ReofferRejected struct {
 	Leg   LegID `json:"leg"`
 	Cause Cause `json:"cause"`
