@@ -96,6 +96,9 @@ func (tx *ClientTx) start() {
 		tx.counted = true
 		tx.s.e.begin()
 	}
+	if tx.req.Method() == sip.BYE {
+		tx.s.dialogEnded(nil, dialogKey{tx.req.CallID(), tx.req.FromTag()})
+	}
 	if tx.s.e.closing.Load() && !existing(tx.req) {
 		tx.fail(ErrClosed)
 		return

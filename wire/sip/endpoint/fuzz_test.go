@@ -101,8 +101,8 @@ func feed(t *testing.T, data []byte) {
 			t.Errorf("left behind: %+v", st)
 		}
 		for _, s := range e.shards {
-			if len(s.servers)+len(s.merges)+len(s.acks)+len(s.clients)+len(s.byFlow)+len(s.alarms.heap) != 0 {
-				t.Errorf("tables not empty: %d %d %d %d %d %d", len(s.servers), len(s.merges), len(s.acks), len(s.clients), len(s.byFlow), len(s.alarms.heap))
+			if len(s.servers)+len(s.merges)+len(s.accepted)+len(s.clients)+len(s.byFlow)+len(s.alarms.heap) != 0 {
+				t.Errorf("tables not empty: %d %d %d %d %d %d", len(s.servers), len(s.merges), len(s.accepted), len(s.clients), len(s.byFlow), len(s.alarms.heap))
 			}
 		}
 		_ = ours.Close()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/transaction"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
@@ -43,6 +44,35 @@ func TestResponseReopens(t *testing.T) {
 	defer conn.Close()
 	again := &wireClient{t, conn, bufio.NewReader(conn)}
 	again.expect("486")
+}
+
+// TestSuccessStaysOnItsFlow: a 2xx that waits for its ACK is not repeated over a new connection: whoever listens at the address of the Via by
+// then may be somebody else.
+func TestSuccessStaysOnItsFlow(t *testing.T) {
+	user := newRecorder(func(e event) {
+		if e.what == "INVITE" {
+			_ = e.stx.Reply(200, "")
+		}
+	})
+	_, ls := start(t, Config{User: user, Timers: transaction.Timers{T1: 10 * time.Millisecond, T2: 40 * time.Millisecond}}, listenOn(transport.TCP))
+	other, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	c := dialTCP(t, ls[0].Addr())
+	c.send(invite("stays", "z9hG4bKstays", "TCP "+other.Addr().String()))
+	c.expect("200")
+	_ = c.Close()
+	user.next(t, "INVITE")
+	user.next(t, "endpoint.NoAck")
+	if err := other.SetDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := other.Accept(); err == nil {
+		_ = conn.Close()
+		t.Error("the 200 was repeated over a new connection")
+	}
 }
 
 // tap is an Observer that notes first lines and refusals.

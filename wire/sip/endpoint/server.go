@@ -35,11 +35,9 @@ type mergeKey struct {
 	method          sip.Method
 }
 
-// ackKey finds the INVITE whose 2xx an ACK acknowledges. RFC 3261, 13.2.2.4: same Call-ID, CSeq number and To tag.
-type ackKey struct {
-	callID, localTag string
-	seq              uint32
-}
+// dialogKey finds the INVITEs of a dialog that got a 2xx: the one an ACK acknowledges (RFC 3261, 13.2.2.4: same Call-ID, CSeq number and To
+// tag), and those whose 2xx need not be repeated any more because the dialog has ended.
+type dialogKey struct{ callID, localTag string }
 
 // ServerTx is a server transaction: one request from a peer and our responses to it. Its methods may be called from any
 // goroutine; its fields belong to the shard.
@@ -61,7 +59,8 @@ type ServerTx struct {
 	success    transaction.SuccessSender
 	last       *sip.Message // latest response
 	successMsg *sip.Message // 2xx to repeat until its ACK
-	ack        ackKey       // stands in acks when callID is not empty
+	dialog     dialogKey    // stands in accepted when callID is not empty
+	older      *ServerTx    // the next one of the same dialog in accepted
 	alarm      alarm
 }
 
@@ -125,6 +124,9 @@ func (s *shard) request(f *transport.Flow, m *sip.Message) {
 		return
 	}
 	tx := s.open(f, m, key)
+	if m.Method() == sip.BYE {
+		s.dialogEnded(f, dialogKey{m.CallID(), m.ToTag()})
+	}
 	if m.ToTag() == "" {
 		tx.mergeable = true
 		s.merges[merge] = tx
@@ -176,13 +178,34 @@ func (s *shard) acknowledge(f *transport.Flow, m *sip.Message) {
 	if m.ToTag() == s.e.statelessTag(m) { // RFC 3261, 16.11: answers a response we did not remember
 		return
 	}
-	tx := s.acks[ackKey{m.CallID(), m.ToTag(), m.CSeq().Seq}]
-	if tx != nil && tx.successMsg != nil && samePeer(f, tx.flow) {
-		tx.successMsg, tx.last = nil, nil // what lingers until Timer L only absorbs: it need not hold the answer
-		tx.success.Step(s.now, transaction.Acknowledge)
-		tx.rearm()
+	tx := s.accepted[dialogKey{m.CallID(), m.ToTag()}]
+	for tx != nil && tx.req.CSeq().Seq != m.CSeq().Seq {
+		tx = tx.older
+	}
+	if tx != nil && samePeer(f, tx.flow) {
+		tx.settled()
 	}
 	s.e.cfg.User.Request(&ServerTx{s: s, flow: f, req: m, tag: m.ToTag(), stateless: true, of: tx}, m)
+}
+
+// settled ends the retransmission of a 2xx.
+func (tx *ServerTx) settled() {
+	if tx.successMsg == nil {
+		return
+	}
+	tx.successMsg, tx.last = nil, nil // what lingers until Timer L only absorbs: it need not hold the answer
+	tx.success.Step(tx.s.now, transaction.Acknowledge)
+	tx.rearm()
+}
+
+// dialogEnded is a BYE of either side. RFC 3261, 15.1.2: the session is over, so nobody waits for the ACK of a 2xx within it any more. f is the
+// flow of the peer's BYE; ours has none yet.
+func (s *shard) dialogEnded(f *transport.Flow, k dialogKey) {
+	for tx := s.accepted[k]; tx != nil; tx = tx.older {
+		if f == nil || samePeer(f, tx.flow) {
+			tx.settled()
+		}
+	}
 }
 
 // cancelled is CANCEL. RFC 3261, 9.2: 481 when nothing matches, else 200, and the INVITE is cancelled unless it has its
@@ -251,11 +274,12 @@ func (tx *ServerTx) respond(res *sip.Message) {
 
 // repeatSuccess starts the retransmission of a 2xx. RFC 3261, 13.3.1.4.
 func (tx *ServerTx) repeatSuccess(res *sip.Message) {
-	if tx.ack.callID != "" {
+	if tx.dialog.callID != "" {
 		return
 	}
-	tx.ack = ackKey{res.CallID(), res.ToTag(), res.CSeq().Seq}
-	tx.s.acks[tx.ack] = tx
+	tx.dialog = dialogKey{res.CallID(), res.ToTag()}
+	tx.older = tx.s.accepted[tx.dialog]
+	tx.s.accepted[tx.dialog] = tx
 	tx.successMsg = res
 	tx.success.Start(tx.s.now, &tx.s.e.timers)
 }
@@ -285,11 +309,12 @@ func (tx *ServerTx) fire(now transaction.Instant) {
 	tx.do(do)
 }
 
-// repeat does what the retransmission of a 2xx says.
+// repeat does what the retransmission of a 2xx says. It stays on the connection of the request: RFC 3261, 18.2.2 opens another one for a
+// response that could not be sent, and this one was. Whoever is behind the address of the Via by then need not be the peer.
 func (tx *ServerTx) repeat(do transaction.Action) {
-	if do.Has(transaction.Send) {
+	if do.Has(transaction.Send) && tx.flow.Alive() {
 		tx.s.counters.retransmitted.Add(1)
-		_ = tx.transmit(tx.successMsg)
+		_ = tx.s.send(tx.flow.ForReply(tx.req.TopVia()), tx.successMsg)
 	}
 	if do.Has(transaction.TimedOut) {
 		tx.successMsg = nil
@@ -391,6 +416,27 @@ func (tx *ServerTx) rearm() {
 	tx.s.alarms.set(&tx.alarm, at)
 }
 
+// unlist takes the transaction out of those of its dialog.
+func (tx *ServerTx) unlist() {
+	s := tx.s
+	first := s.accepted[tx.dialog]
+	switch {
+	case tx.dialog.callID == "":
+	case first != tx:
+		for p := first; p != nil; p = p.older {
+			if p.older == tx {
+				p.older = tx.older
+				break
+			}
+		}
+	case tx.older != nil:
+		s.accepted[tx.dialog] = tx.older
+	default:
+		delete(s.accepted, tx.dialog)
+	}
+	tx.older = nil
+}
+
 // forget takes an ended transaction out of the tables.
 func (tx *ServerTx) forget() {
 	s := tx.s
@@ -405,9 +451,7 @@ func (tx *ServerTx) forget() {
 	if tx.mergeable {
 		delete(s.merges, mergeKey{tx.req.CallID(), tx.req.FromTag(), tx.req.CSeq().Seq, tx.req.Method()})
 	}
-	if tx.ack.callID != "" {
-		delete(s.acks, tx.ack)
-	}
+	tx.unlist()
 	s.e.serverCount.Add(-1)
 	if !tx.final {
 		tx.final = true

@@ -71,7 +71,7 @@ type shard struct {
 	now      transaction.Instant
 	servers  map[serverKey]*ServerTx
 	merges   map[mergeKey]*ServerTx
-	acks     map[ackKey]*ServerTx
+	accepted map[dialogKey]*ServerTx // the newest of each dialog
 	clients  map[clientKey]*ClientTx
 	byFlow   map[transport.FlowID]*ClientTx
 	alarms   alarms
@@ -88,7 +88,7 @@ type counters struct {
 func newShard(e *Endpoint, seed [32]byte) *shard {
 	s := &shard{
 		e: e, wake: make(chan struct{}, 1), rand: rand.NewChaCha8(seed), now: 1, timer: time.NewTimer(time.Hour),
-		servers: map[serverKey]*ServerTx{}, merges: map[mergeKey]*ServerTx{}, acks: map[ackKey]*ServerTx{},
+		servers: map[serverKey]*ServerTx{}, merges: map[mergeKey]*ServerTx{}, accepted: map[dialogKey]*ServerTx{},
 		clients: map[clientKey]*ClientTx{}, byFlow: map[transport.FlowID]*ClientTx{},
 	}
 	s.timer.Stop()

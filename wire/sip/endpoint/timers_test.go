@@ -62,6 +62,12 @@ func (p *packets) LocalAddr() net.Addr {
 }
 func (p *packets) Close() error { p.once.Do(func() { close(p.closed) }); return nil }
 
+func (p *packets) lastSent() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.ReplaceAll(p.last, "\n", "\r\n")
+}
+
 func (p *packets) take() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -245,6 +251,48 @@ func TestTimerL(t *testing.T) {
 		}
 		wantGone(t, e)
 	})
+}
+
+// TestSuccessEndsWithDialog: nobody waits for the ACK of a 2xx once a BYE, the peer's or ours, has ended the dialog (RFC 3261, 15); a BYE of
+// another dialog of the same Call-ID changes nothing.
+func TestSuccessEndsWithDialog(t *testing.T) {
+	for _, by := range []string{"peer", "us"} {
+		user := newRecorder(func(e event) {
+			if e.stx != nil {
+				_ = e.stx.Reply(200, "")
+			}
+		})
+		bubble(t, user, func(t *testing.T, e *Endpoint, p *packets) {
+			user.events = make(chan event, 100)
+			p.in <- []byte(invite("end", "z9hG4bKend", "UDP 192.0.2.1:5060"))
+			tx := (<-user.events).stx
+			time.Sleep(time.Second)
+			p.in <- []byte(follow("BYE", "end", "z9hG4bKstray", "UDP 192.0.2.1:5060", "another", 2))
+			time.Sleep(time.Second)
+			wantSent(t, p, "0s 200, 500ms 200, 1s 200, 1.5s 200")
+			if by == "peer" {
+				p.in <- []byte(follow("BYE", "end", "z9hG4bKbye", "UDP 192.0.2.1:5060", tx.LocalTag(), 3))
+				time.Sleep(30 * time.Second)
+				wantSent(t, p, "2s 200")
+			} else {
+				bye := request(t, sip.BYE, "end", 1)
+				bye.SetFrom(sip.Address{URI: bye.RequestURI(), Params: sip.Params{{Name: "tag", Value: tx.LocalTag()}}})
+				bye.SetToTag("a1")
+				_, _ = e.Request(bye, toPeer)
+				synctest.Wait()
+				p.in <- []byte(strings.Replace(p.lastSent(), "BYE sip:bob@example.com SIP/2.0", "SIP/2.0 200 OK", 1))
+				time.Sleep(30 * time.Second)
+				wantSent(t, p, "2s BYE")
+			}
+			for len(user.events) > 0 {
+				if ev := <-user.events; ev.what == "endpoint.NoAck" {
+					t.Errorf("ended by %s: NoAck for a dialog that is over", by)
+				}
+			}
+			time.Sleep(33 * time.Second)
+			wantGone(t, e)
+		})
+	}
 }
 
 // TestTimerJ: the final response of a non-INVITE request is repeated for its copies until Timer J; 100 after 3.5 s.

@@ -21,7 +21,7 @@ func (s *SuccessSender) Start(now Instant, t *Timers) {
 	s.retransmitEvery(now, t.T1)
 }
 
-// Step takes Timer, Acknowledge or TransportError; the last is ignored, since the next attempt may open a connection.
+// Step takes Timer, Acknowledge or TransportError; the last is ignored, since the ACK may come on another connection of the peer.
 func (s *SuccessSender) Step(now Instant, in Input) Action {
 	switch {
 	case s.state != Accepted:
