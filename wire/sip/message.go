@@ -70,7 +70,21 @@ type Message struct {
 
 // NewRequest makes a request with its request line and nothing else: the caller adds every header field.
 func NewRequest(method Method, uri URI) *Message {
-	return &Message{method: method, uri: uri, version: sipVersion, fields: make([]Field, 0, 14)}
+	return &Message{method: method, uri: uri, version: sipVersion, fields: make([]Field, 0, room(method, 0))}
+}
+
+// room is how many fields a message of ours will have, so that the last of them (our Via, in a request) does not make the list grow to
+// twice its size: an INVITE stays in memory until Timer M, its 200 until the ACK.
+func room(method Method, status int) int {
+	switch {
+	case method != INVITE:
+		return 10
+	case status == 0:
+		return 17
+	case status/100 == 2:
+		return 15
+	}
+	return 12
 }
 
 // NewResponse answers req. RFC 3261, 8.2.6.2: From, Call-ID, CSeq, To and all Via header fields are copied, in order;
@@ -84,7 +98,7 @@ func NewResponse(req *Message, status int, reason string) *Message {
 	m := &Message{
 		method: req.method, status: status, reason: reason, version: sipVersion,
 		via: req.via, from: req.from, to: req.to, cseq: req.cseq, callID: req.callID,
-		fields: make([]Field, 0, 12),
+		fields: make([]Field, 0, room(req.method, status)),
 	}
 	dialog := status > 100 && status < 300 && formsDialog(req.method)
 	for _, f := range req.fields {
