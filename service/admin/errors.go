@@ -34,7 +34,7 @@ var codes = map[Code]codeRow{
 	bus.CodeInvalid:     {http.StatusUnprocessableEntity, "The request is not right", "correct what the detail names and send it again"},
 	CodeUnauthorized:    {http.StatusUnauthorized, "Nobody is known by this token", "send Authorization: Bearer with a token from admin.tokens, or use the unix socket as the user that runs the node"},
 	bus.CodeForbidden:   {http.StatusForbidden, "The role does not allow this", "ask somebody with the role the detail names"},
-	bus.CodeNotFound:    {http.StatusNotFound, "There is no such thing", "look at the names there are: locktone show lists them (show --help), locktone config what is configured"},
+	bus.CodeNotFound:    {http.StatusNotFound, "There is no such thing", "check the name: the show, list and config commands say what there is"},
 	bus.CodeConflict:    {http.StatusConflict, "Somebody else was faster", "look at the configuration as it is now, make the plan again and apply it"},
 	CodeTooLarge:        {http.StatusRequestEntityTooLarge, "The request is too large", "send less at a time"},
 	CodeTooMany:         {http.StatusTooManyRequests, "Too many attempts with a wrong token", "wait a minute, or use the unix socket"},
