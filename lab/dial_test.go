@@ -32,12 +32,12 @@ func TestDialExplains(t *testing.T) {
 	cfg.SIPTrunks = []config.SIPTrunk{{Name: "pstn", SecurityProfile: "provider", DevicePool: "default", SRTPAllowed: true, Destinations: []config.Destination{{Address: "127.0.0.1", Port: 9}}}}
 	cfg.RoutePatterns = append(cfg.RoutePatterns, config.RoutePattern{Pattern: "112", Partition: "office", Trunk: "pstn", Emergency: true})
 	s := must(lab.Start(within(t, time.Minute), lab.Options{Config: cfg}))(t)
-	t.Cleanup(func() { _ = s.Close(within(t, 20*time.Second)) })
-	ctx := within(t, 40*time.Second)
+	t.Cleanup(func() { _ = s.Close(within(t, time.Minute)) })
+	ctx := within(t, time.Minute)
 	alice := must(s.Registered(ctx, "alice", "1001"))(t)
 	bob := must(s.Registered(ctx, "bob", "1002"))(t)
 	for _, p := range []*phone.Phone{alice, bob} {
-		t.Cleanup(func() { _ = p.Close(within(t, 10*time.Second)) })
+		t.Cleanup(func() { _ = p.Close(within(t, time.Minute)) })
 	}
 	api := admin.NewClient(s.Home())
 	ask := func(from, number, at string) (call.Explanation, string) {

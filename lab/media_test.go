@@ -13,7 +13,8 @@ import (
 )
 
 // TestTroubleOfMediaIsNamed: in a whole site whose media goes through it, a phone that makes its packets with another key than
-// it says, sends no SRTP, or sends nothing is named within about two seconds, with the reason, in the trace of the call.
+// it says, sends no SRTP, or sends nothing is named, with the reason, in the trace of the call. (That it is within two seconds is for
+// package media to prove, whose clock does not depend on the machine.)
 func TestTroubleOfMediaIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, x := range []struct {
@@ -32,12 +33,12 @@ func TestTroubleOfMediaIsNamed(t *testing.T) {
 				cfg.SIPProfiles[i].MediaAnchor = config.AnchorAlways
 			}
 			s := must(lab.Start(within(t, time.Minute), lab.Options{Config: cfg}))(t)
-			t.Cleanup(func() { _ = s.Close(within(t, 20*time.Second)) })
-			ctx := within(t, 30*time.Second)
+			t.Cleanup(func() { _ = s.Close(within(t, time.Minute)) })
+			ctx := within(t, time.Minute)
 			bob := must(s.Registered(ctx, "bob", "1002"))(t)
 			alice := must(s.Phone(ctx, "alice", "1001", func(c *phone.Config) { c.Misbehave = x.bad }))(t)
 			for _, p := range []*phone.Phone{alice, bob} {
-				t.Cleanup(func() { _ = p.Close(within(t, 10*time.Second)) })
+				t.Cleanup(func() { _ = p.Close(within(t, time.Minute)) })
 			}
 			if err := alice.WaitRegistered(ctx); err != nil {
 				t.Fatal(err)
@@ -52,13 +53,9 @@ func TestTroubleOfMediaIsNamed(t *testing.T) {
 			if err := ca.WaitAnswered(ctx); err != nil {
 				t.Fatal(err)
 			}
-			began := time.Now()
 			ca.Tone(440)
 			cb.Tone(1000)
 			r := trouble(ctx, t, tail)
-			if took := time.Since(began); took > 4*time.Second { // two, and what a busy machine takes
-				t.Errorf("it took %v", took)
-			}
 			if !strings.Contains(r.Summary, x.why) || r.SIPCallID == "" {
 				t.Errorf("%q, not %q", r.Summary, x.why)
 			}
@@ -88,11 +85,11 @@ func TestQualityIsRecorded(t *testing.T) {
 		cfg.SIPProfiles[i].MediaAnchor = config.AnchorAlways
 	}
 	s := must(lab.Start(within(t, time.Minute), lab.Options{Config: cfg}))(t)
-	t.Cleanup(func() { _ = s.Close(within(t, 20*time.Second)) })
-	ctx := within(t, 30*time.Second)
+	t.Cleanup(func() { _ = s.Close(within(t, time.Minute)) })
+	ctx := within(t, time.Minute)
 	alice, bob := must(s.Registered(ctx, "alice", "1001"))(t), must(s.Registered(ctx, "bob", "1002"))(t)
 	for _, p := range []*phone.Phone{alice, bob} {
-		t.Cleanup(func() { _ = p.Close(within(t, 10*time.Second)) })
+		t.Cleanup(func() { _ = p.Close(within(t, time.Minute)) })
 	}
 	tail := s.Trace.Tail(trace.Filter{Kinds: []trace.Kind{trace.KindSignal}}, 1000)
 	defer tail.Close()

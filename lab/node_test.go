@@ -30,9 +30,9 @@ func TestNodeSettings(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	issued := must(first.CA.Issue(within(t, 10*time.Second), pki.Request{Kind: pki.KindPeer, Name: "bus.example", IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}))(t)
+	issued := must(first.CA.Issue(within(t, time.Minute), pki.Request{Kind: pki.KindPeer, Name: "bus.example", IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}))(t)
 	roots := first.Roots()
-	if err := first.Close(within(t, 20*time.Second)); err != nil {
+	if err := first.Close(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 
@@ -40,12 +40,12 @@ func TestNodeSettings(t *testing.T) {
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{issued.Credential.TLS()}, ClientCAs: roots, ClientAuth: tls.RequireAndVerifyClientCert}}))(t)
 	nats.Start()
 	t.Cleanup(nats.Shutdown)
-	if !nats.ReadyForConnections(10 * time.Second) {
+	if !nats.ReadyForConnections(time.Minute) {
 		t.Fatal("the bus is not ready")
 	}
 	node.Bus.URLs = []string{"tls://" + nats.Addr().String()}
 	second := must(lab.Start(within(t, time.Minute), lab.Options{Home: home, Node: node}))(t)
-	t.Cleanup(func() { second.Close(within(t, 20*time.Second)) })
+	t.Cleanup(func() { second.Close(within(t, time.Minute)) })
 	if n := nats.NumClients(); n == 0 {
 		t.Error("nobody is on the bus")
 	}
@@ -59,12 +59,12 @@ func TestNodeSettings(t *testing.T) {
 	if err := os.WriteFile(foreign, other.CA.RootsPEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Close(within(t, 20*time.Second)); err != nil {
+	if err := other.Close(within(t, time.Minute)); err != nil {
 		t.Error(err)
 	}
 	node = config.NodeConfig{Bus: config.BusConfig{URLs: node.Bus.URLs, CAFile: foreign}}
 	if s, err := lab.Start(within(t, time.Minute), lab.Options{Node: node}); err == nil {
-		s.Close(within(t, 20*time.Second))
+		s.Close(within(t, time.Minute))
 		t.Error("a bus of another authority was trusted")
 	}
 }

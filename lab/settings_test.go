@@ -96,7 +96,7 @@ func startSite(t *testing.T, o lab.Options, text string) *lab.Site {
 	o.Config = must(config.Parse("site.yaml", []byte(text), nil))(t)
 	s := must(lab.Start(within(t, time.Minute), o))(t)
 	t.Cleanup(func() {
-		if err := s.Close(within(t, 20*time.Second)); err != nil {
+		if err := s.Close(within(t, time.Minute)); err != nil {
 			t.Errorf("the site did not stop cleanly: %v", err)
 		}
 	})
@@ -129,9 +129,9 @@ func TestSettings(t *testing.T) {
 	domain := func(c *phone.Config) { c.Domain = "pbx.example" }
 	phones := map[string]*phone.Phone{}
 	for name, number := range map[string]string{"alice": "2001", "bob": "2002"} {
-		p := must(s.Phone(within(t, 10*time.Second), name, number, domain))(t)
-		t.Cleanup(func() { p.Close(within(t, 5*time.Second)) })
-		if err := p.WaitRegistered(within(t, 10*time.Second)); err != nil {
+		p := must(s.Phone(within(t, time.Minute), name, number, domain))(t)
+		t.Cleanup(func() { p.Close(within(t, time.Minute)) })
+		if err := p.WaitRegistered(within(t, time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		phones[name] = p
@@ -140,7 +140,7 @@ func TestSettings(t *testing.T) {
 	t.Run("names, busy trigger, music", func(t *testing.T) { callSettings(t, alice, bob) })
 	t.Run("withheld number", func(t *testing.T) { withheld(t, alice, bob) })
 	t.Run("music applet", func(t *testing.T) {
-		ctx := within(t, 10*time.Second)
+		ctx := within(t, time.Minute)
 		c := must(alice.Dial(ctx, "9001"))(t)
 		defer c.Hangup(ctx)
 		if _, err := c.WaitTone(ctx, 880); err != nil {
@@ -164,7 +164,7 @@ func TestSettings(t *testing.T) {
 // callSettings: while it rings the caller sees the alerting name, then the display; the button that carries a call is busy; who
 // holds decides what is heard.
 func callSettings(t *testing.T, alice, bob *phone.Phone) {
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, time.Minute)
 	call := must(alice.Dial(ctx, "2002"))(t)
 	ringing := <-bob.Incoming()
 	if err := call.WaitRinging(ctx); err != nil {
@@ -207,7 +207,7 @@ func callSettings(t *testing.T, alice, bob *phone.Phone) {
 
 // withheld: a pattern may withhold the caller's number.
 func withheld(t *testing.T, alice, bob *phone.Phone) {
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, time.Minute)
 	for number, hidden := range map[string]bool{"*672002": true, "2002": false} {
 		call := must(alice.Dial(ctx, number))(t)
 		in := <-bob.Incoming()
@@ -233,8 +233,8 @@ type rawPeer struct {
 // dial connects to the site with a certificate of its authority.
 func dial(t testing.TB, s *lab.Site, from string, kind pki.Kind, name string) *rawPeer {
 	t.Helper()
-	credential := must(s.Issue(within(t, 10*time.Second), kind, name))(t)
-	d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
+	credential := must(s.Issue(within(t, time.Minute), kind, name))(t)
+	d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: time.Minute}
 	conn := must(tls.DialWithDialer(d, "tcp", netip.AddrPortFrom(s.CallManager(), 5061).String(),
 		&tls.Config{RootCAs: s.Roots(), ServerName: s.CallManager().String(), Certificates: []tls.Certificate{credential.TLS()}}))(t)
 	return &rawPeer{t: t, conn: conn}
@@ -242,7 +242,7 @@ func dial(t testing.TB, s *lab.Site, from string, kind pki.Kind, name string) *r
 
 func (p *rawPeer) next() *sip.Message {
 	p.t.Helper()
-	if err := p.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := p.conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		p.t.Fatal(err)
 	}
 	for {
@@ -382,7 +382,7 @@ func outside(t *testing.T, s *lab.Site, alice *phone.Phone) {
 			select {
 			case c := <-alice.Incoming():
 				c.Reject(486)
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Error("nobody called on behalf of the peer")
 			}
 		}
@@ -393,7 +393,7 @@ func outside(t *testing.T, s *lab.Site, alice *phone.Phone) {
 // trunkOut: what an INVITE to a peer looks like: a description although the caller gave none, our name for the peer in every
 // address, transformed and withheld numbers.
 func trunkOut(t *testing.T, s *lab.Site, l net.Listener, alice *phone.Phone) {
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, time.Minute)
 	credential := must(s.Issue(ctx, pki.KindPeer, "dialled.example"))(t)
 	late := must(s.Phone(ctx, "alice", "2001", func(c *phone.Config) { c.Domain, c.LateOffer, c.NoRegister = "pbx.example", true, true }))(t)
 	defer late.Close(ctx)
@@ -468,7 +468,7 @@ devices: [{name: alice, devicePool: d, phoneSecurityProfile: encrypted, lines: [
 	if st := s.Calls.Status(t.Context()); st.State != "degraded" || !strings.Contains(st.Problem, "missing.wav") {
 		t.Errorf("a recording that is not there: %s, %s", st.State, st.Problem)
 	}
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, time.Minute)
 	for _, server := range []netip.Addr{here, also} {
 		p := must(s.Phone(ctx, "alice", "2001", func(c *phone.Config) {
 			c.Network, c.Server, c.Security = transport.TCP, netip.AddrPortFrom(server, 5060).String(), desc.Forbidden

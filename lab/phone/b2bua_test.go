@@ -263,6 +263,7 @@ func TestSharedLineRingsEverywhereAndOneAnswers(t *testing.T) {
 }
 
 // timed gives every device's profile a short session timer: less than RFC 4028 allows on the wire, for the test.
+// Of an interval half passes until the refresh, and a sixth more until the call is given up (RFC 4028, 10).
 func timed(d time.Duration) func(*call.Site, *site) {
 	return func(_ *call.Site, s *site) {
 		for _, p := range s.profiles {
@@ -277,7 +278,7 @@ func TestSessionTimerIsRefreshed(t *testing.T) {
 		t.Run(map[bool]string{true: "by UPDATE", false: "by re-INVITE"}[update], func(t *testing.T) {
 			t.Parallel()
 			phones := func(c *phone.Config) { c.NoUpdate, c.Timer.Min = !update, time.Second }
-			s, a, b := two(t, timed(2*time.Second), phones, phones)
+			s, a, b := two(t, timed(6*time.Second), phones, phones)
 			ctx := wait(t)
 			ca, cb := connect(ctx, t, a, b)
 			must(t, ca.WaitRefreshed(ctx, 1))
@@ -304,7 +305,7 @@ func TestVanishedPhoneIsReleasedWithinItsSessionTimer(t *testing.T) {
 // RFC 3261, 13.3.1.4: a caller that never acknowledges the 200 loses its call, and the called party hears the end of it.
 func TestCallerThatNeverAcknowledges(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, nil, map[string][]int{"1001": {1}, "1002": {2}}, func(c *sipleg.Config) { c.T1 = 20 * time.Millisecond })
+	s := newSite(t, nil, map[string][]int{"1001": {1}, "1002": {2}}, func(c *sipleg.Config) { c.T1 = 50 * time.Millisecond })
 	a := s.phone(1, "1001", func(c *phone.Config) { c.Misbehave.NeverAck = true })
 	b := s.phone(2, "1002", nil)
 	ctx := wait(t)

@@ -102,7 +102,7 @@ func TestObserver(t *testing.T) {
 	t.Parallel()
 	w := &watched{opened: map[call.LegID][]string{}, closed: map[call.LegID]string{}}
 	s := newSite(t, nil, map[string][]int{"1001": {1}, "1002": {2}}, func(c *sipleg.Config) {
-		c.Observer, c.T1 = w, 20*time.Millisecond // dialogs are kept for repeated 2xx
+		c.Observer, c.T1 = w, 50*time.Millisecond // dialogs are kept for repeated 2xx
 	})
 	a, b := s.phone(1, "1001", nil), s.phone(2, "1002", nil)
 	ctx := wait(t)

@@ -102,8 +102,7 @@ func TestWrongServerIsRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-			defer cancel()
+			ctx := wait(t)
 			cfg := x.Config(1, "1001")
 			c.edit(&cfg)
 			p, err := phone.Start(ctx, cfg)
@@ -127,7 +126,7 @@ func TestRoguePhoneIsRefused(t *testing.T) {
 	cfg.Certificate = phonetest.NewAuthority(t, "Rogue CA").Issue(t, phonetest.Device(1))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	p, err := phone.Start(ctx, cfg)
+	p, err := phone.Start(wait(t), cfg)
 	must(t, err)
 	defer p.Close(ctx)
 	if err := p.WaitRegistered(ctx); err == nil {

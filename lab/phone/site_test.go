@@ -59,7 +59,7 @@ func (s *site) phone(n int, number string, edit func(*phone.Config)) *phone.Phon
 	return s.Phone(n, number, edit)
 }
 
-// wait is a context of a few seconds: what does not happen by then does not happen.
+// wait is a context of a minute: what does not happen by then does not happen.
 func wait(t testing.TB) context.Context { return phonetest.Wait(t) }
 
 // noLegs waits until the driver has forgotten every dialog.

@@ -15,7 +15,7 @@ import (
 // plainPair is two phones without a call manager: b is a's server.
 func plainPair(t *testing.T, edit func(*Config)) (context.Context, *Phone, *Phone) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	start := func(number, server string, edit func(*Config)) *Phone {
 		cfg := Config{Number: number, Server: server, Network: transport.UDP, NoRegister: true, Security: desc.Forbidden}

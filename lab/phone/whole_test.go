@@ -35,7 +35,7 @@ func whole(t *testing.T, edit func(*config.Site)) *lab.Site {
 			Lines: []config.Appearance{{Number: number, Partition: "internal"}}})
 	}
 	edit(c)
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	s, err := lab.Start(ctx, lab.Options{Config: c.Canonical()})
 	must(t, err)
@@ -245,12 +245,9 @@ func TestCallSurvivesACutThroughTheSite(t *testing.T) {
 				must(t, err)
 				dave.Renew(fresh.TLS())
 			}
-			before, began := dave.Registrations(), time.Now()
+			before := dave.Registrations()
 			dave.Cut()
-			must(t, dave.WaitRegistrations(ctx, before+1))
-			if d := time.Since(began); d > 5*time.Second {
-				t.Errorf("it took the phone %v to come back", d)
-			}
+			must(t, dave.WaitRegistrations(ctx, before+1)) // a refresh would be half an hour away
 			steps := []func(){
 				func() { // requests of the phone on its new connection
 					must(t, cb.Hold(ctx))
@@ -287,6 +284,7 @@ type hole struct {
 	to     string
 	stuck  atomic.Bool
 	opened atomic.Int64
+	passed atomic.Int64 // pieces of data on the first connection
 }
 
 func dig(t *testing.T, to string) *hole {
@@ -320,6 +318,9 @@ func (h *hole) pass(to, from net.Conn, first bool) {
 	buf := make([]byte, 4096)
 	for {
 		n, err := from.Read(buf)
+		if first {
+			h.passed.Add(1)
+		}
 		if n > 0 && !(first && h.stuck.Load()) {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
@@ -345,12 +346,13 @@ func TestDeadConnectionIsFoundByItsPings(t *testing.T) {
 	bob := at(t, s, "bob", "1002", func(c *phone.Config) {
 		c.ServerName = s.CallManager().String()
 		c.Server = h.l.Addr().String()
-		c.KeepAlive, c.PongWait = 100*time.Millisecond, time.Second
+		c.KeepAlive, c.PongWait = 20*time.Millisecond, 3*time.Second
 	})
 	ctx := wait(t)
 	ca, cb := connect(ctx, t, alice, bob)
 	both(ctx, t, ca, cb)
-	time.Sleep(1500 * time.Millisecond) // what must not happen in this time: pongs come, the connection stays
+	pass := h.passed.Load() + 20 // pings and pongs: the connection stays
+	until(ctx, t, "pongs", func() bool { return h.passed.Load() > pass })
 	if n := h.opened.Load(); n != 1 || bob.Registrations() != 1 {
 		t.Fatalf("%d connections, %d registrations while everything works", n, bob.Registrations())
 	}
@@ -390,7 +392,7 @@ func TestMultipartThroughTheSite(t *testing.T) {
 		_, err := conn.Write(m.Append(nil))
 		must(t, err)
 		for buf := make([]byte, 4096); ; {
-			must(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+			must(t, conn.SetReadDeadline(time.Now().Add(time.Minute)))
 			n, err := conn.Read(buf)
 			must(t, err)
 			res, err := sip.Parse(buf[:n])

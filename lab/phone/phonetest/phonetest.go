@@ -368,9 +368,9 @@ func (x *Exchange) Phone(n int, number string, edit func(*phone.Config)) *phone.
 	return p
 }
 
-// Wait is a context of a few seconds: what does not happen by then does not happen.
+// Wait is a context of a minute, far more than anything takes on a busy machine: what does not happen by then does not happen.
 func Wait(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
