@@ -119,9 +119,8 @@ func (s *site) interwork() {
 // other types, once.
 func TestDigitsThroughRelay(t *testing.T) {
 	type phone struct {
-		name  string
-		alter func(*Stream)
-		caps  desc.Caps
+		name string
+		caps desc.Caps
 	}
 	events := phone{name: "events", caps: desc.Caps{}}
 	none := phone{name: "none", caps: desc.Caps{Codecs: without(desc.G711()), Security: desc.Forbidden}}

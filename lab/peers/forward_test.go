@@ -109,7 +109,6 @@ func doNotDisturb(t *testing.T, ctx context.Context, st *stage) {
 	b := st.soft(t, ctx, "dnd-b", 600, false)
 	a := st.phone(t, ctx, "dnd-a", nil)
 	code(t, ctx, b, "*78")
-	mark := b.EventMark()
 	refused, err := a.Dial(ctx, st.number("dnd-b"))
 	must(t, err)
 	over(t, ctx, refused, 486)
@@ -117,7 +116,7 @@ func doNotDisturb(t *testing.T, ctx context.Context, st *stage) {
 	if log := b.Tail(200); strings.Contains(log, "Incoming call from") {
 		t.Errorf("the phone rang although its user wants no calls:\n%s", log)
 	}
-	mark = b.EventMark()
+	mark := b.EventMark()
 	again, err := a.Dial(ctx, st.number("dnd-b"))
 	must(t, err)
 	event(t, ctx, b, mark, "CALL_INCOMING")
