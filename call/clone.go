@@ -25,7 +25,7 @@ func (e *Engine) Clone() *Engine {
 	n.trunks = values(e.trunks, (*trunkState).clone)
 	n.hunted, n.turns = maps.Clone(e.hunted), maps.Clone(e.turns)
 	n.timers = c.timers
-	n.touched, n.out, n.about, n.audit = nil, Output{}, nil, nil
+	n.touched, n.out, n.audit = nil, Output{}, nil
 	n.teller = e.teller.clone()
 	return n
 }

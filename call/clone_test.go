@@ -21,7 +21,7 @@ var sharedFields = []string{"Call.mix", "Call.mixNames", "Leg.gaveUp", "Leg.cros
 	"offering.outside", "offering.choices", "offering.causes", "hunt.queue"}
 
 // ownFields are those of an engine that its copy does not get: scratch space, and who watches the original.
-var ownFields = []string{"Engine.touched", "Engine.out", "Engine.about", "Engine.audit"}
+var ownFields = []string{"Engine.touched", "Engine.out", "Engine.audit"}
 
 // twins compares what an engine and its copy lead to.
 type twins struct {

@@ -13,7 +13,7 @@
 //	Signal   driver      -> engine     something happened to a leg: Setup, Alerting, Answered, Reoffered, Released ...
 //	Request  application -> engine     somebody wants something: MakeCall, Drop, Redirect, Hold, Resume
 //	Command  engine      -> driver     do this to a leg: Ring, Alert, Answer, Reoffer, Release ...
-//	Event    engine      -> observers  it has happened; carries an immutable View of the call as the input has left it
+//	Event    engine      -> observers  it has happened; carries an immutable View of the call as it is right after it
 //	Cause    everywhere                why, in the numbers of ITU-T Q.850 (and a few of ours above 127)
 //
 // # The engine

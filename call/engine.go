@@ -54,10 +54,9 @@ type Engine struct {
 
 	touched []*Call // other calls that the input under way has changed, to be settled at its end
 
-	// now, out and about belong to the Step that runs; the slices are scratch space.
+	// now and out belong to the Step that runs; out's slices are scratch space.
 	now     time.Time
 	out     Output
-	about   []*Call // by event of out: the call whose picture it gets, nil for none
 	trigger trigger
 
 	teller *teller       // collects reasons in a copy that explains, see Explain
@@ -131,16 +130,9 @@ func (e *Engine) deliver() Output {
 	}
 	if len(e.out.Events) > 0 {
 		out.Events = append(out.Events, e.out.Events...)
-		for i, c := range e.about {
-			if c != nil {
-				out.Events[i].View = c.picture()
-			}
-		}
 	}
 	clear(e.out.Commands)
 	clear(e.out.Events)
-	clear(e.about)
-	e.about = e.about[:0]
 	e.out = Output{Commands: e.out.Commands[:0], Events: e.out.Events[:0]}
 	return out
 }
@@ -273,16 +265,15 @@ func (e *Engine) tell(l *Leg, c Command) {
 func (e *Engine) emit(kind EventKind, c *Call, p *Party, l *Leg, cause Cause) {
 	MarkOf(kind).mark(c, p, l)
 	e.lastEvent++
-	ev := Event{Seq: e.lastEvent, At: e.now, Kind: kind, Call: c.id, Cause: cause}
+	ev := Event{Seq: e.lastEvent, At: e.now, Kind: kind, Call: c.id, Cause: cause, View: c.picture()}
 	if p != nil {
 		ev.Party = p.id
 	}
 	if l != nil {
 		ev.Leg = l.id
 	}
-	e.out.Events, e.about = append(e.out.Events, ev), append(e.about, c)
+	e.out.Events = append(e.out.Events, ev)
 	if e.audit != nil {
-		ev.View = c.picture()
 		e.audit(c, ev)
 	}
 }

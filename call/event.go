@@ -2,8 +2,8 @@ package call
 
 import "time"
 
-// An Event says what has happened, in the past tense. View is the call as it is when the input that brought the event is digested: events
-// of one input about one call share it, whatever came after them. It must not be changed.
+// An Event says what has happened, in the past tense. View is the call as it is right after the event; it is shared and
+// must not be changed.
 type Event struct {
 	// Seq counts the events of one engine, from 1, without gaps.
 	Seq   uint64    `json:"seq"`

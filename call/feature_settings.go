@@ -169,7 +169,7 @@ func (s Settings) Requests(of Event) []Request {
 func (e *Engine) report(ev Event) {
 	e.lastEvent++
 	ev.Seq, ev.At = e.lastEvent, e.now
-	e.out.Events, e.about = append(e.out.Events, ev), append(e.about, nil)
+	e.out.Events = append(e.out.Events, ev)
 	if e.audit != nil {
 		e.audit(nil, ev)
 	}
