@@ -11,18 +11,20 @@ type bridged struct {
 }
 
 // needBridge says whether an offer of from goes to to by way of a relay, for the digits. An offer without events would keep whoever answers
-// it from having any; an applet hears tones by itself. After a refusal media is worth more than digits.
-func needBridge(from, to *Leg) bool {
+// it from having any; an applet hears tones by itself; of a trunk its last answer is remembered. After a refusal media is worth more than
+// digits.
+func (e *Engine) needBridge(from, to *Leg) bool {
 	switch {
 	case from.applet != "" || to.applet != "" || from.party.call.tries > 0:
 		return false
 	case to.desc.Kind == KindNone:
-		return from.desc.NoEvents
+		return from.desc.NoEvents || to.trunk != "" && e.trunkOf(to.trunk).noEvents
 	}
 	return from.desc.NoEvents != to.desc.NoEvents
 }
 
-// bridge re-offers the media of a pair that hears each other directly and has not agreed on telephone events.
+// bridge re-offers the media of a pair of phones that hear each other directly and have not agreed on telephone events. Trunks are spared a
+// new offer right after the answer: gateways often make one then.
 func (e *Engine) bridge(c *Call) bool {
 	if !c.flight.idle() || c.mixed {
 		return false
@@ -33,8 +35,8 @@ func (e *Engine) bridge(c *Call) bool {
 			continue
 		}
 		o := e.legs[l.hears.peer]
-		if o == nil || !o.active() || o.oa != stable || o.anchored || o.hears != (feed{kind: feedPeer, peer: l.id}) ||
-			l.desc.NoEvents || !needBridge(l, o) {
+		if o == nil || l.trunk != "" || o.trunk != "" || !o.active() || o.oa != stable || o.anchored || o.hears != (feed{kind: feedPeer, peer: l.id}) ||
+			l.desc.NoEvents || !e.needBridge(l, o) {
 			continue
 		}
 		if l.bridged.with != o.id {

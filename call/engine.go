@@ -76,6 +76,8 @@ type deviceState struct {
 type trunkState struct {
 	down bool
 	legs int
+	// noEvents: its last answer had no telephone events.
+	noEvents bool
 }
 
 // New makes an engine without calls and without configuration: it refuses every Setup until the first Config.

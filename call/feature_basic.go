@@ -205,6 +205,9 @@ func (b basic) answered(e *Engine, l *Leg, s Answered) {
 	}
 	from := waitingCaller(l)
 	e.learn(l.party, s.Connected)
+	if l.trunk != "" && s.Desc.Kind == KindAnswer {
+		e.trunkOf(l.trunk).noEvents = s.Desc.NoEvents
+	}
 	e.stop(&l.party.offering.ring)
 	l.party.offering = nil
 	early := l.oa == stable

@@ -132,7 +132,7 @@ func (e *Engine) passOn(from, to *Leg) (Media, Cause) {
 		return e.warned(from.party.call, to), CauseNone
 	}
 	m := Media{Kind: KindOffer, Ref: from.desc.Ref, Peer: from.id, Dir: SendRecv, Security: security}
-	if convert || from.policy.Anchor || to.policy.Anchor || needBridge(from, to) {
+	if convert || from.policy.Anchor || to.policy.Anchor || e.needBridge(from, to) {
 		m.Treatment = Anchored
 	}
 	return m, CauseNone
