@@ -231,6 +231,7 @@ func (c *checker) trunks() {
 		c.trunkNumbers(path+".outgoing", t.Outgoing)
 		c.domain(path+".localDomain", t.LocalDomain)
 		c.within(path+".maxCalls", t.MaxCalls, 1, 100000)
+		c.trunkCredentials(path, t)
 		p, known := profiles[t.SecurityProfile]
 		if known && t.SRTPAllowed && p.DeviceSecurityMode != Encrypted {
 			c.at(path+".srtpAllowed", fmt.Sprintf("keys would travel readable: security profile %q is %s", p.Name, p.DeviceSecurityMode), "expected an encrypted security profile")
@@ -240,6 +241,30 @@ func (c *checker) trunks() {
 		}
 		c.destinations(path, t, p, peers)
 	})
+}
+
+// trunkCredentials checks what we answer a peer's digest challenges with: all of it or nothing.
+func (c *checker) trunkCredentials(path string, t SIPTrunk) {
+	if t.DigestUser == "" && t.DigestRealm == "" && t.DigestPassword.IsZero() {
+		return
+	}
+	if t.DigestUser == "" {
+		c.at(path+".digestUser", "is empty", "expected the user name the peer knows us by, with digestRealm and digestPassword")
+	}
+	if t.DigestRealm == "" {
+		c.at(path+".digestRealm", "is empty", "expected the realm of the peer's challenges: its password goes to no other")
+	}
+	if t.DigestPassword.IsZero() && t.DigestUser != "" && t.DigestRealm != "" {
+		c.at(path+".digestPassword", "is empty", "expected the password the peer knows us by, with digestUser and digestRealm")
+	}
+	for field, s := range map[string]string{"digestUser": t.DigestUser, "digestRealm": t.DigestRealm} {
+		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' || r == '$' || r == 0x7f }) || field == "digestUser" && strings.Contains(s, ":") {
+			c.at(path+"."+field, "has a character it may not have", `expected none of " \ $ and no control characters, and no colon in a user name`)
+		}
+	}
+	if user, realm, _, _ := t.DigestPassword.HA1(); !t.DigestPassword.IsZero() && t.DigestUser != "" && t.DigestRealm != "" && (user != t.DigestUser || realm != t.DigestRealm) {
+		c.at(path+".digestPassword", fmt.Sprintf("is kept for user %q in realm %q", user, realm), "expected digestUser and digestRealm as they were, or the password once more")
+	}
 }
 
 func (c *checker) destinations(path string, t SIPTrunk, p SIPTrunkSecurityProfile, peers map[string]string) {

@@ -127,6 +127,10 @@ func TestFormatRoundTrip(t *testing.T) {
 	for i := range s.Users { // the credential is bound to its user and realm
 		s.Users[i].DigestCredential = NewDigestVerifier(s.Users[i].Name, s.Cluster.Domain, "battery staple")
 	}
+	for i := range s.SIPTrunks {
+		t := &s.SIPTrunks[i]
+		t.DigestPassword = NewDigestVerifier(t.DigestUser, t.DigestRealm, "battery staple")
+	}
 	d := newDecoder("x")
 	got := &Site{}
 	d.document(Format(s, true), reflect.ValueOf(got).Elem())

@@ -149,7 +149,7 @@ type SIPTrunkSecurityProfile struct {
 	DigestAuthentication bool `yaml:"digestAuthentication" json:"digestAuthentication,omitempty"`
 	// User whose digest credentials the peer must show.
 	DigestUser string `yaml:"digestUser" json:"digestUser,omitempty"`
-	// Offer MD5 next to SHA-256 in digest challenges. Listed by `show exceptions`.
+	// Offer MD5 next to SHA-256 in digest challenges, and answer a peer that offers nothing better. Listed by `show exceptions`.
 	DigestMD5 bool `yaml:"digestMD5" json:"digestMD5,omitempty"`
 	// How long a digest nonce is good. Default: 10m.
 	NonceValidity Duration `yaml:"nonceValidity" json:"nonceValidity,omitempty"`
@@ -191,6 +191,12 @@ type SIPTrunk struct {
 	RedirectingParty RedirectingParty `yaml:"redirectingParty" json:"redirectingParty,omitempty"`
 	// Most calls on the trunk at the same time, in both directions together. Default: no limit.
 	MaxCalls int `yaml:"maxCalls" json:"maxCalls,omitempty"`
+	// User name by which we answer the peer's digest challenges within calls. With TLS only a peer that has proven its name gets an answer.
+	DigestUser string `yaml:"digestUser" json:"digestUser,omitempty"`
+	// Realm of the peer the credentials are for: the challenges of another one are not answered.
+	DigestRealm string `yaml:"digestRealm" json:"digestRealm,omitempty"`
+	// Password for it, or what `locktone hash --digest` made of it for this user and realm. Only the hash is kept.
+	DigestPassword DigestVerifier `yaml:"digestPassword" json:"digestPassword,omitzero"`
 }
 
 // Destination is an address of a peer.

@@ -90,6 +90,23 @@ func (d *decoder) passwords(s, current *Site) {
 			u.DigestCredential = d.digest(path+".digestCredential", plain, u.Name, realm, was.DigestCredential)
 		}
 	}
+	d.trunkPasswords(s, current)
+}
+
+// trunkPasswords does the same with what trunks answer challenges with.
+func (d *decoder) trunkPasswords(s, current *Site) {
+	known := map[string]DigestVerifier{}
+	if current != nil {
+		for _, t := range current.SIPTrunks {
+			known[t.Name] = t.DigestPassword
+		}
+	}
+	for i := range s.SIPTrunks {
+		t, path := &s.SIPTrunks[i], fmt.Sprintf("sipTrunks[%d].digestPassword", i)
+		if plain, ok := d.plain[path]; ok && t.DigestUser != "" && t.DigestRealm != "" {
+			t.DigestPassword = d.digest(path, plain, t.DigestUser, t.DigestRealm, known[t.Name])
+		}
+	}
 }
 
 func (d *decoder) password(path, plain string, was Verifier) Verifier {

@@ -70,8 +70,10 @@ type Profile struct {
 	SendAsserts  bool // P-Asserted-Identity is sent
 	NoInfoDigits bool // digits are not sent by INFO: the peer does not know it
 	Redirections Redirections
-	// Authorize answers a 401 or 407 of the peer; see dialog.Config.
-	Authorize func(challenge, next *sip.Message) bool
+	// Authorize answers a 401 or 407 of the peer; see dialog.Config. It is asked only where the peer has proven its name over TLS, or where
+	// AuthorizeInClear says that the peer's profile has none, by exception.
+	Authorize        func(challenge, next *sip.Message) bool
+	AuthorizeInClear bool
 }
 
 // Refusal says why a call is turned away.

@@ -86,14 +86,24 @@ func (l *leg) open(p *Profile) {
 		Replaces:   p.Replaces,
 		Random:     l.drv.cfg.Random,
 		T1:         l.t1(),
-		Authorize:  p.Authorize,
 		Repeats2xx: true, // the endpoint does
+	}
+	if p.Authorize != nil {
+		l.cfg.Authorize = l.authorize
 	}
 	if !p.Transfer {
 		l.cfg.Allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, NOTIFY, INFO"
 	}
 	l.ses = dialog.New(&l.cfg)
 	l.drv.cfg.Plane.AddLeg(media.LegID(l.id), p.Media)
+}
+
+// authorize answers a challenge of the peer. Only one that has proven its name gets to see an answer; a profile that has its calls go in
+// clear has taken that risk by name.
+func (l *leg) authorize(challenge, next *sip.Message) bool {
+	f := l.to.Flow
+	proven := f != nil && f.Network() == transport.TLS && f.Peer().Verified()
+	return (proven || l.profile.AuthorizeInClear) && l.profile.Authorize(challenge, next)
 }
 
 // t1 is the round-trip estimate for the peer, as its requests are repeated by.

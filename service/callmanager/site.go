@@ -11,6 +11,7 @@ import (
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/media/desc"
+	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/dialog"
 	"github.com/locktone/locktone/wire/sip/transaction"
 )
@@ -77,10 +78,30 @@ func newSite(revision int64, c *config.Site) *site {
 		}
 		leg.Transfer, leg.Replaces = t.Security.AcceptTransfer, t.Security.AcceptReplaces
 		leg.TrustAsserts, leg.SendAsserts = t.Security.DeviceSecurityMode != config.NonSecure, true
-		leg.Redirections = redirections(t)
+		leg.Redirections, leg.Authorize = redirections(t), answersTo(t)
+		leg.AuthorizeInClear = t.Security.DeviceSecurityMode == config.NonSecure
 		s.trunks[t.Name] = leg
 	}
 	return s
+}
+
+// answersTo answers the digest challenges of a trunk's peer with the credentials it has given us; nil where there are none. Every challenge is
+// answered for itself, so that nothing is shared between calls. The hashes are of one realm: no other has any use of them.
+func answersTo(t *directory.Trunk) func(challenge, next *sip.Message) bool {
+	user, realm, sha, md := t.DigestPassword.HA1()
+	if user == "" {
+		return nil
+	}
+	known := sip.Credentials{User: user, Realm: realm, AllowMD5: t.Security.DigestMD5,
+		Hashes: map[sip.Algorithm]sip.Secret{sip.SHA256: sip.NewSecret(sha), sip.MD5: sip.NewSecret(md)}}
+	return func(challenge, next *sip.Message) bool {
+		d := sip.NewDigestClient(known)
+		if d.Challenged(next, challenge) != nil {
+			return false
+		}
+		d.Authorize(next)
+		return true
+	}
 }
 
 // redirections say how a trunk's peer is told which way calls came, and whether it is believed.

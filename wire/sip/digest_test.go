@@ -202,3 +202,28 @@ func TestSecretsPrintNothing(t *testing.T) {
 	}
 	equal(t, "revealed", s.Reveal(), "hunter2")
 }
+
+// TestDigestHashes: credentials kept as hashes are good for their realm and its algorithms alone.
+func TestDigestHashes(t *testing.T) {
+	who := Credentials{User: "alice", Realm: "example.com", AllowMD5: true, Hashes: map[Algorithm]Secret{
+		SHA256: HA1(SHA256, "alice", "example.com", NewSecret("secret")), MD5: HA1(MD5, "alice", "example.com", NewSecret("secret"))}}
+	for _, algorithms := range [][]Algorithm{{SHA256}, {MD5}, {MD5, SHA512256, SHA256}} {
+		d := newDigestTest(t, DigestConfig{Algorithms: algorithms}, who)
+		req := d.login(false)
+		equal(t, "by hash", d.verify(req), AuthOK)
+		if len(algorithms) > 1 && !strings.Contains(req.Header("Authorization"), "SHA-256") {
+			t.Errorf("the strongest algorithm with a hash was not taken: %s", req.Header("Authorization"))
+		}
+	}
+	for name, change := range map[string]func(*Credentials){
+		"another realm": func(c *Credentials) { c.Realm = "example.org" }, "no realm": func(c *Credentials) { c.Realm = "" },
+		"no hash": func(c *Credentials) { c.Hashes = map[Algorithm]Secret{MD5: c.Hashes[MD5]} },
+	} {
+		other := who
+		change(&other)
+		d := newDigestTest(t, DigestConfig{}, other)
+		if err := d.client.Challenged(d.request(), d.server.Unauthorized(d.now, d.request(), false)); err == nil {
+			t.Errorf("%s: the challenge was taken", name)
+		}
+	}
+}

@@ -12,6 +12,23 @@ type Credentials struct {
 	User     string
 	Password Secret
 	AllowMD5 bool // named exception: answer a server that offers nothing better than MD5
+	// Realm binds the credentials: challenges of another realm are not answered. Empty = any realm, which needs Password.
+	Realm string
+	// Hashes are what HA1 made of the password for User and Realm, by algorithm, in the place of Password; only these algorithms are answered.
+	Hashes map[Algorithm]Secret
+}
+
+// may says whether a challenge is one these credentials are for.
+func (c *Credentials) may(ch Challenge) bool {
+	_, known := c.Hashes[ch.Algorithm]
+	return (ch.Algorithm != MD5 || c.AllowMD5) && (c.Realm == "" || c.Realm == ch.Realm) && (c.Hashes == nil || known && c.Realm != "")
+}
+
+func (c *Credentials) ha1(ch Challenge) Secret {
+	if c.Hashes != nil {
+		return c.Hashes[ch.Algorithm]
+	}
+	return HA1(ch.Algorithm, c.User, ch.Realm, c.Password)
 }
 
 // DigestClient answers the challenges of one peer and keeps its nonces, so that later requests need no round trip.
@@ -44,7 +61,7 @@ func (d *DigestClient) Challenged(req, res *Message) error {
 	}
 	var best []Challenge
 	for _, c := range challenges(res.Headers(asked)) {
-		if c.Algorithm == MD5 && !d.credentials.AllowMD5 {
+		if !d.credentials.may(c) {
 			continue
 		}
 		i := slices.IndexFunc(best, func(b Challenge) bool { return b.Realm == c.Realm })
@@ -56,7 +73,7 @@ func (d *DigestClient) Challenged(req, res *Message) error {
 		}
 	}
 	if len(best) == 0 {
-		return fmt.Errorf("sip: %d from the peer carries no %s this client may answer (MD5 needs AllowMD5)", res.Status(), asked)
+		return fmt.Errorf("sip: %d from the peer carries no %s these credentials are for (another realm, or an algorithm that is not allowed; MD5 needs AllowMD5)", res.Status(), asked)
 	}
 	for _, c := range best {
 		if !c.Stale && usedFresh(req, header, c.Realm) {
@@ -129,7 +146,6 @@ func (d *DigestClient) answer(k *answered, req *Message) Authorization {
 		_, _ = rand.Read(random[:])
 		a.CNonce, a.NC = hex.EncodeToString(random[:]), fmt.Sprintf("%08x", k.count)
 	}
-	ha1 := HA1(c.Algorithm, a.User, a.Realm, d.credentials.Password)
-	a.Response = a.compute(ha1, req.method, req.body)
+	a.Response = a.compute(d.credentials.ha1(c), req.method, req.body)
 	return a
 }
