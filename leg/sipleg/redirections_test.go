@@ -69,6 +69,12 @@ func TestAlerting(t *testing.T) {
 	if lock := "<urn:x-cisco-remotecc:callinfo>; security=Encrypted; orientation=from"; len(m.Headers("Alert-Info")) != 0 || strings.Join(m.Headers("Call-Info"), "|") != lock {
 		t.Errorf("a plain call has %q, %q", m.Headers("Alert-Info"), m.Headers("Call-Info"))
 	}
+	// What a phone says of its own lock, or of how others are to ring, is not passed on and counts for nothing.
+	m = arriving(t, nil, sip.Field{Name: "Call-Info", Value: "<urn:x-cisco-remotecc:callinfo>; security=NotAuthenticated"},
+		sip.Field{Name: "Call-Info", Value: "<sip:x@y>;answer-after=0"}, sip.Field{Name: "Alert-Info", Value: "<http://y>;info=alert-autoanswer"})
+	if ci := m.Headers("Call-Info"); len(ci) != 1 || !strings.Contains(ci[0], "security=Encrypted;") || len(m.Headers("Alert-Info")) != 0 {
+		t.Errorf("the caller's own signs arrive: Call-Info %q, Alert-Info %q", ci, m.Headers("Alert-Info"))
+	}
 	m = arriving(t, func(cs *call.Site, _ *phonetest.Exchange) { cs.Lines[1].AutoAnswer = true })
 	if ci, ai := m.Headers("Call-Info"), m.Headers("Alert-Info"); len(ci) != 2 || !strings.HasSuffix(ci[0], ";answer-after=0") || len(ai) != 1 || !strings.Contains(ai[0], ";info=alert-autoanswer") {
 		t.Errorf("auto-answer: Call-Info %q, Alert-Info %q", ci, ai)
