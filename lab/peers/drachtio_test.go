@@ -515,14 +515,26 @@ func (d *drachtio) callReinvited(ctx context.Context) error {
 	}
 }
 
-// callHeld holds, which SIPp challenges as it does the call.
+// callHeld holds, which SIPp challenges as it does the call. The phone is told at once that it holds: the call ends when SIPp has heard of
+// it too, with credentials, which the ACK repeats (RFC 3261, 22.1).
 func (d *drachtio) callHeld(ctx context.Context) error {
+	tail := d.s.Trace.Tail(trace.Filter{Kinds: []trace.Kind{trace.KindSIPOut}}, 100)
+	defer tail.Close()
 	c, err := d.dial(ctx)
 	if err != nil {
 		return err
 	}
 	if err := c.Hold(ctx); err != nil {
 		return err
+	}
+	for acks := 0; acks < 2; {
+		r, err := tail.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("%d of 2 INVITEs went out with credentials and were answered: %w", acks, err)
+		}
+		if text := string(r.Body); strings.HasPrefix(text, "ACK ") && strings.Contains(text, "Proxy-Authorization:") {
+			acks++
+		}
 	}
 	return c.Hangup(ctx)
 }
