@@ -37,24 +37,38 @@ var (
 	}
 )
 
-// waltz is the whole piece, computed when somebody first waits: a quarter of a second's work and half a megabyte, which
-// all listeners share and nobody changes.
-var waltz = sync.OnceValue(func() []int16 {
-	pcm := make([]int16, len(chords)*barLen)
-	for i := range pcm {
-		pcm[i] = sample(i)
+// score is a piece by beats. Each is computed when it is first heard, some milliseconds' work, since whoever is put on hold first would wait
+// for the whole of it, and the other streams with them. All listeners share them; nobody changes one.
+type score [len(chords) * 3]func() []int16
+
+func newScore(sample func(pos int) int16) (s score) {
+	for i := range s {
+		s[i] = sync.OnceValue(func() []int16 {
+			pcm := make([]int16, beat)
+			for k := range pcm {
+				pcm[k] = sample(i*beat + k)
+			}
+			return pcm
+		})
 	}
-	return pcm
-})
+	return s
+}
+
+// read fills dst from a place on and returns the next place.
+func (s *score) read(dst []int16, pos int) int {
+	for n := 0; n < len(dst); {
+		c := copy(dst[n:], s[pos/beat]()[pos%beat:])
+		n += c
+		pos = (pos + c) % (len(s) * beat)
+	}
+	return pos
+}
+
+var waltz = newScore(sample)
 
 // ReadPCM fills dst.
 func (m *Music) ReadPCM(dst []int16) (int, error) {
-	pcm := waltz()
-	for n := 0; n < len(dst); {
-		c := copy(dst[n:], pcm[m.pos:])
-		n += c
-		m.pos = (m.pos + c) % len(pcm)
-	}
+	m.pos = waltz.read(dst, m.pos)
 	return len(dst), nil
 }
 
