@@ -208,6 +208,9 @@ func startNeighbours(t *testing.T) *neighbours {
 			c.Lines[i].Number = first + c.Lines[i].Number[1:]
 			c.Devices[i].Lines[0].Number = c.Lines[i].Number
 		}
+		for i, m := range c.LineGroups[0].Members {
+			c.LineGroups[0].Members[i].Number = first + m.Number[1:]
+		}
 		return c
 	}
 	n.a = start(t, lab.Options{Config: named("north", n.domainA, "1"), Tune: impatient})

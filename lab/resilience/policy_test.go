@@ -244,6 +244,9 @@ func TestApplyWhileCallsAreUp(t *testing.T) {
 		c.Devices = slices.DeleteFunc(c.Devices, func(d config.Device) bool { return d.Name == "bob" })
 		c.Users = slices.DeleteFunc(c.Users, func(u config.User) bool { return u.Name == "bob" })
 		c.Lines = slices.DeleteFunc(c.Lines, func(l config.Line) bool { return l.Number == "1002" })
+		for i, g := range c.LineGroups {
+			c.LineGroups[i].Members = slices.DeleteFunc(g.Members, func(m config.LineMember) bool { return m.Number == "1002" })
+		}
 	})
 	if _, there := registration(t, s, "bob", "registered"); there {
 		t.Error("a device that was removed is registered")
