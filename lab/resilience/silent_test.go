@@ -183,7 +183,7 @@ func TestSilentConnections(t *testing.T) {
 				t.Errorf("a phone needed %v to register while silent connections were there", took)
 			}
 			hangUp(late)
-			crowd.all.Wait() // closed by the site
+			crowd.all.Wait()                   // closed by the site
 			eventually(t, step, func() error { // the last ones are counted once they are closed
 				if n := figure(t, s, "connections_refused_total") + figure(t, s, "handshakes_refused_total"); n < 4000 {
 					return fmt.Errorf("%v connections were counted as refused", n)
