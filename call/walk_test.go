@@ -18,10 +18,13 @@ var (
 	walkLen  = flag.Int("steps", 120, "steps of a random walk")
 )
 
-// walkCount is how many seeds are walked: LOCKTONE_WALKS=20000 for a night.
+// walkCount is how many seeds are walked: a thousand with LOCKTONE_ALL=1, LOCKTONE_WALKS=20000 for a night.
 func walkCount(def int) int {
 	if n, err := strconv.Atoi(os.Getenv("LOCKTONE_WALKS")); err == nil {
 		return n
+	}
+	if os.Getenv("LOCKTONE_ALL") != "" {
+		return 1000
 	}
 	return def
 }

@@ -623,6 +623,11 @@ func TestCarry(t *testing.T) {
 		t.Fatalf("%v before anybody carried", got)
 	}
 	h.Carry()
+	select { // at once, but where the host's own goroutine is still at what came before, and does this too
+	case <-n.woken():
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody carried what was left")
+	}
 	ring, ok := n.take()[0].(call.Ring)
 	if !ok {
 		t.Fatal("no Ring")
