@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/lab/postgres"
 	"github.com/locktone/locktone/pki"
 )
 
@@ -51,8 +52,8 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestPostgreSQL(t *testing.T) {
-	pg := postgres(t)
-	runContract(t, pg.database)
+	pg := postgres.Need(t)
+	runContract(t, func(t *testing.T) string { return pg.Database(t) })
 }
 
 func runContract(t *testing.T, f fresh) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/lab/postgres"
 )
 
 // generation is a site in which every device tells the same number, so that
@@ -59,7 +60,7 @@ func applyForEver(dsn string) {
 // was acknowledged.
 func TestKill(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { kill(t, filepath.Join(t.TempDir(), "kill.db"), 12) })
-	t.Run("PostgreSQL", func(t *testing.T) { kill(t, postgres(t).database(t), 5) })
+	t.Run("PostgreSQL", func(t *testing.T) { kill(t, postgres.Need(t).Database(t), 5) })
 }
 
 func kill(t *testing.T, dsn string, rounds int) {

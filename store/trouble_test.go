@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/lab/postgres"
 	"github.com/locktone/locktone/pki"
 )
 
@@ -83,15 +84,15 @@ func full(t *testing.T, dsn string, opt Options, grow func() error) {
 // TestServerLost: with PostgreSQL away writes say so, reads go on, and after
 // its return the node catches up with what another node did.
 func TestServerLost(t *testing.T) {
-	pg := postgres(t)
-	dsn := pg.database(t)
+	pg := postgres.Need(t)
+	dsn := pg.Database(t)
 	a, b := open(t, dsn), open(t, dsn)
 	site := config.Default("node1")
 	watch := b.Watch(t.Context())
 	apply(t, a, site)
 	await(t, watch, 1)
 
-	pg.stop()
+	pg.Stop()
 	_, err := a.Apply(t.Context(), ChangeSet{Base: 1, Changes: config.Diff(site, generation(2))})
 	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "nothing was written; check") {
 		t.Errorf("apply: %v, want ErrUnavailable with advice", err)
@@ -111,7 +112,7 @@ func TestServerLost(t *testing.T) {
 		t.Errorf("health %+v", h)
 	}
 
-	if err := pg.start(); err != nil {
+	if err := pg.Start(); err != nil {
 		t.Fatal(err)
 	}
 	apply(t, a, generation(2))
@@ -203,7 +204,7 @@ func TestFileMode(t *testing.T) {
 
 func TestNoGoroutineStays(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { leaves(t, filepath.Join(t.TempDir(), "leak.db")) })
-	t.Run("PostgreSQL", func(t *testing.T) { leaves(t, postgres(t).database(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) { leaves(t, postgres.Need(t).Database(t)) })
 }
 
 func leaves(t *testing.T, dsn string) {

@@ -1,0 +1,238 @@
+// Package postgres runs a PostgreSQL server for tests: a real one, in a temporary folder, on a unix socket only, so that nothing
+// of the machine is touched and no port is taken. One server serves every test of a process that needs one at the same time, each
+// with a database of its own; it ends with the last of them.
+//
+//	dsn := postgres.Need(t).Database(t)
+//
+// Stop is a crash (SIGQUIT: immediate shutdown), Start brings the same data back.
+package postgres
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Server is a running, or stopped, PostgreSQL. Its methods may be called from any goroutine.
+type Server struct {
+	bin, dir string
+	as       *syscall.SysProcAttr
+	mu       sync.Mutex
+	cmd      *exec.Cmd
+	count    int // of databases made
+}
+
+// ErrNotInstalled is what New returns on a machine without the server's programs.
+var ErrNotInstalled = errors.New("no /usr/lib/postgresql/*/bin/initdb; on Debian: apt install postgresql")
+
+// shared is the server of this process and how many tests use it.
+var shared struct {
+	mu     sync.Mutex
+	users  int
+	server *Server
+}
+
+// Need is the server of this process, started when the first test asks and removed when the last one that asked is over. Where
+// PostgreSQL is not installed the test is skipped, and the reason printed; LOCKTONE_REQUIRE_PEERS=1 makes that a failure.
+func Need(t testing.TB) *Server {
+	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.server == nil {
+		s, err := New()
+		if err != nil {
+			why := "PostgreSQL is not tested: " + err.Error()
+			if !errors.Is(err, ErrNotInstalled) || os.Getenv("LOCKTONE_REQUIRE_PEERS") == "1" {
+				t.Fatal(why)
+			}
+			fmt.Println(why)
+			t.Skip(why)
+		}
+		shared.server = s
+	}
+	shared.users++
+	t.Cleanup(func() {
+		if err := leave(); err != nil {
+			t.Error(err)
+		}
+	})
+	return shared.server
+}
+
+// Keep lets a server that is started live until release is called, whoever needs it between: for TestMain of a package with many
+// tests that need one after the other.
+func Keep() (release func() error) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.users++
+	return leave
+}
+
+func leave() (err error) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.users--; shared.users == 0 && shared.server != nil {
+		err = shared.server.Close()
+		shared.server = nil
+	}
+	return err
+}
+
+// New makes and starts a server. Close removes it.
+func New() (*Server, error) {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		return nil, ErrNotInstalled
+	}
+	dir, err := os.MkdirTemp("", "locktone-pg")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{bin: filepath.Dir(slices.Max(found)), dir: dir, as: &syscall.SysProcAttr{}}
+	if err = s.initialise(); err == nil {
+		err = s.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) initialise() (err error) {
+	if os.Geteuid() == 0 { // the server refuses to run as root
+		if s.as.Credential, err = unprivileged(); err == nil {
+			err = os.Chown(s.dir, int(s.as.Credential.Uid), int(s.as.Credential.Gid))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	init := exec.Command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-A", "trust", "-U", "locktone", "-E", "UTF8", "--locale=C", "--no-sync")
+	init.SysProcAttr, init.Dir = s.as, s.dir
+	if out, err := init.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	return nil
+}
+
+func unprivileged() (*syscall.Credential, error) {
+	for _, name := range []string{"postgres", "nobody"} {
+		if u, err := user.Lookup(name); err == nil {
+			uid, _ := strconv.Atoi(u.Uid)
+			gid, _ := strconv.Atoi(u.Gid)
+			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+		}
+	}
+	return nil, errors.New("no user postgres or nobody to run the server as")
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// Socket is the unix socket of the server.
+func (s *Server) Socket() string { return filepath.Join(s.dir, ".s.PGSQL.5432") }
+
+// Start runs the server after Stop, and waits until it says that it is ready.
+func (s *Server) Start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cmd := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=120")
+	cmd.SysProcAttr, cmd.Dir = s.as, s.dir
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.cmd = cmd
+	ready := make(chan error, 1)
+	go readyOrEnded(bufio.NewScanner(log), ready)
+	select {
+	case err := <-ready:
+		return err
+	case <-time.After(30 * time.Second):
+		return errors.New("postgres not ready after 30 s")
+	}
+}
+
+// readyOrEnded reads the server's log until it ends, and tells once that the server is ready, or what it said instead.
+func readyOrEnded(log *bufio.Scanner, ready chan<- error) {
+	var lines []string
+	told := false
+	for log.Scan() {
+		switch {
+		case told:
+		case strings.Contains(log.Text(), "ready to accept connections"):
+			told = true
+			ready <- nil
+		default:
+			lines = append(lines, log.Text())
+		}
+	}
+	if !told {
+		ready <- fmt.Errorf("postgres ended: %s", strings.Join(lines, "\n"))
+	}
+}
+
+// Stop ends the server at once, as a crash would (SIGQUIT: immediate shutdown). A server that is stopped stays so.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd != nil {
+		_ = s.cmd.Process.Signal(syscall.SIGQUIT)
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+// Close ends the server and removes its data.
+func (s *Server) Close() error {
+	s.Stop()
+	return os.RemoveAll(s.dir)
+}
+
+// URL is the DSN of a database.
+func (s *Server) URL(database string) string {
+	return fmt.Sprintf("postgres:///%s?host=%s&user=locktone&password=secret", database, s.dir)
+}
+
+// Database makes an empty one and returns its DSN.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	name, err := s.Create(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.URL(name)
+}
+
+// Create makes an empty database and returns its name.
+func (s *Server) Create(ctx context.Context) (string, error) {
+	s.mu.Lock()
+	s.count++
+	name := fmt.Sprintf("test%d", s.count)
+	s.mu.Unlock()
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+name)
+	return name, err
+}
