@@ -125,7 +125,7 @@ func TestKilledWhileApplying(t *testing.T) {
 	t.Parallel()
 	dir, addr := home(t), freeAddress(t)
 	files := map[int]string{0: siteFile(t, t.TempDir(), addr, 0), 1500: siteFile(t, t.TempDir(), addr, 1500)}
-	n := up(t, dir, "--site", files[0])
+	n := built.Up(t, dir, "--site", files[0])
 	alice := softphone(t, dir, "alice", "1001", addr)
 	rounds, old, fresh := 4, 0, 0
 	if all() {
@@ -143,14 +143,14 @@ func TestKilledWhileApplying(t *testing.T) {
 		next := 1500 - now
 		applied := make(chan int, 1)
 		go func() {
-			c := exec.Command(built.path(t), "apply", "--home", dir, files[next])
+			c := exec.Command(built.Path(t), "apply", "--home", dir, files[next])
 			_ = c.Run()
 			applied <- c.ProcessState.ExitCode()
 		}()
 		time.Sleep(usual * time.Duration(round+1) / time.Duration(rounds+2)) // the moment is what varies
-		n.kill()
+		n.Kill()
 		said := <-applied
-		n = up(t, dir)
+		n = built.Up(t, dir)
 		got := extras(t, dir)
 		switch {
 		case got == next:
@@ -172,8 +172,8 @@ func TestKilledWhileApplying(t *testing.T) {
 		return nil
 	})
 	goodCall(t, alice, softphone(t, dir, "bob", "1002", addr))
-	if code := n.stop(t); code != 0 {
-		t.Errorf("Ctrl-C: exit code %d\n%s", code, n.output)
+	if code := n.Stop(t); code != 0 {
+		t.Errorf("Ctrl-C: exit code %d\n%s", code, n.Output)
 	}
 }
 
@@ -183,7 +183,7 @@ func TestUpAndDown(t *testing.T) {
 	t.Parallel()
 	dir, addr := home(t), freeAddress(t)
 	file := siteFile(t, t.TempDir(), addr, 3)
-	n := up(t, dir, "--site", file)
+	n := built.Up(t, dir, "--site", file)
 	alice, bob := softphone(t, dir, "alice", "1001", addr), softphone(t, dir, "bob", "1002", addr)
 	goodCall(t, alice, bob)
 
@@ -199,14 +199,14 @@ func TestUpAndDown(t *testing.T) {
 
 	before := must(os.ReadFile(filepath.Join(dir, "phones", "alice", "alice.crt")))(t)
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
-		ok(t, n.cmd.Process.Signal(signal))
+		n.Signal(t, signal)
 		select {
-		case <-n.ended:
+		case <-n.Ended:
 		case <-time.After(step):
-			t.Fatalf("%v does not stop the node:\n%s", signal, n.output)
+			t.Fatalf("%v does not stop the node:\n%s", signal, n.Output)
 		}
-		if code := n.cmd.ProcessState.ExitCode(); code != 0 {
-			t.Errorf("%v: exit code %d\n%s", signal, code, n.output)
+		if code := n.ExitCode(); code != 0 {
+			t.Errorf("%v: exit code %d\n%s", signal, code, n.Output)
 		}
 		if _, err := os.Lstat(filepath.Join(dir, admin.SocketName)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%v leaves the socket behind: %v", signal, err)
@@ -217,7 +217,7 @@ func TestUpAndDown(t *testing.T) {
 		if code, _, says := command(t, "status", "--home", dir); code != 3 || !strings.Contains(says, "no node is running") {
 			t.Errorf("status without a node: %d, %s", code, says)
 		}
-		n = up(t, dir)
+		n = built.Up(t, dir)
 		if got := extras(t, dir); got != 3 {
 			t.Errorf("after a restart %d further phones are configured, want 3", got)
 		}
@@ -262,7 +262,7 @@ func TestUpAndDown(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), step)
 	defer cancel()
 	ok(t, alice.Unregister(ctx))
-	if code := n.stop(t); code != 0 {
-		t.Errorf("Ctrl-C: exit code %d\n%s", code, n.output)
+	if code := n.Stop(t); code != 0 {
+		t.Errorf("Ctrl-C: exit code %d\n%s", code, n.Output)
 	}
 }

@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) {
 	raiseDescriptors()
 	code := m.Run()
-	built.remove()
+	built.Remove()
 	os.Exit(code)
 }
 

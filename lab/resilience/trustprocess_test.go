@@ -66,7 +66,7 @@ func listsFor(t testing.TB, p *desk.Phone, name, tftp string) {
 func TestKilledWhileRotating(t *testing.T) {
 	t.Parallel()
 	dir, addr := home(t), freeAddress(t)
-	n := up(t, dir, "--site", deskFile(t, addr, 2))
+	n := built.Up(t, dir, "--site", deskFile(t, addr, 2))
 	tftp, files := listensAt(t, dir, addr, "tftp"), listensAt(t, dir, addr, "http")
 	var desks []*desk.Phone
 	for i := range 2 {
@@ -93,9 +93,9 @@ func TestKilledWhileRotating(t *testing.T) {
 			break
 		}
 		time.Sleep(time.Duration(at*7%30) * time.Millisecond) // into the step
-		n.kill()
+		n.Kill()
 		kills++
-		n = up(t, dir)
+		n = built.Up(t, dir)
 		for i, p := range desks {
 			listsFor(t, p, deskName(i), files)
 		}
