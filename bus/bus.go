@@ -43,12 +43,13 @@ type Bus struct {
 	cluster, node string
 	conn          *nats.Conn
 	server        *server.Server // nil with a cluster
+	board         *Board
 }
 
 // Open starts the embedded server or connects to the cluster.
 func Open(ctx context.Context, c Config) (*Bus, error) {
 	c = c.withDefaults()
-	b := &Bus{cluster: c.Cluster, node: c.Node}
+	b := &Bus{cluster: c.Cluster, node: c.Node, board: newBoard(c.Node)}
 	if err := b.open(ctx, c); err != nil {
 		b.Close()
 		return nil, err
@@ -143,6 +144,7 @@ func startEmbedded(c Config, timeout time.Duration) (*server.Server, error) {
 // Close sends what is waiting, drops subscriptions and stops the embedded server.
 func (b *Bus) Close() error {
 	var err error
+	b.board.close()
 	if b.conn != nil && !b.conn.IsClosed() {
 		if err = b.conn.FlushTimeout(time.Second); errors.Is(err, nats.ErrConnectionClosed) {
 			err = nil

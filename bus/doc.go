@@ -15,6 +15,11 @@
 // A question to all nodes puts "*" where the node stands. Tokens are escaped by
 // Token so that names with dots or blanks stay one token.
 //
+// # Facts
+//
+// A Board holds what nodes say of themselves: a registration, a trunk that is up, a call others may pick up. A fact has an
+// owner, and holds as long as the owner says so and lives. Reads answer from memory; a Watch tells what changes.
+//
 // # Values only
 //
 // Messages are JSON of typed Go values. Subscribers read a bounded queue; when
