@@ -170,6 +170,7 @@ type Request struct {
 	Validity time.Duration
 
 	registerAs string // a service's register name; its CN differs
+	node       string // the node a service runs on
 }
 
 // RequestFromCSR checks the signature of a PKCS #10 request (PEM or DER) and takes its key, its CN and its alternative
@@ -288,7 +289,7 @@ func (r Request) entry(c *x509.Certificate) Entry {
 	if name == "" {
 		name = r.Name
 	}
-	return Entry{Ref: RefOf(c), Kind: r.Kind, Name: name, Subject: subject(c), Algorithm: KeyName(c), Usage: r.Usage,
+	return Entry{Ref: RefOf(c), Kind: r.Kind, Name: name, Node: r.node, Subject: subject(c), Algorithm: KeyName(c), Usage: r.Usage,
 		Fingerprint: Fingerprint(c), NotBefore: c.NotBefore, NotAfter: c.NotAfter}
 }
 

@@ -28,8 +28,11 @@ func Fingerprint(c *x509.Certificate) string {
 // Entry is the register's line about one certificate we issued. All of it is public.
 type Entry struct {
 	Ref
-	Kind        Kind      `json:"kind"`
-	Name        string    `json:"name"` // device name, service name, application instance, or peer name
+	Kind Kind   `json:"kind"`
+	Name string `json:"name"` // device name, service name, application instance, or peer name
+	// Node is the node that a service runs on; empty for every other kind, and for a service's certificate from the time before
+	// clusters until its node has bound it (Register.Place).
+	Node        string    `json:"node,omitempty"`
 	Subject     string    `json:"subject"`
 	Algorithm   string    `json:"algorithm"` // "ECDSA-P256" or "RSA-2048"
 	Usage       Usage     `json:"usage"`
@@ -49,6 +52,9 @@ type Register interface {
 	Lookup(ctx context.Context, r Ref) (Entry, error)
 	// Revoke marks an entry; revoking twice keeps the first date. fs.ErrNotExist when there is no such entry.
 	Revoke(ctx context.Context, r Ref, at time.Time, reason string) error
+	// Place says on which node the service runs that a certificate was issued to; doing it twice keeps the first node. It fails with
+	// fs.ErrNotExist when there is no such entry.
+	Place(ctx context.Context, r Ref, node string) error
 	// Entries returns all entries, oldest first.
 	Entries(ctx context.Context) ([]Entry, error)
 }

@@ -29,6 +29,12 @@ type FileRegister struct {
 type registerLine struct {
 	Issued  *Entry       `json:"issued,omitempty"`
 	Revoked *revokedLine `json:"revoked,omitempty"`
+	Placed  *placedLine  `json:"placed,omitempty"`
+}
+
+type placedLine struct {
+	Ref
+	Node string `json:"node"`
 }
 
 type revokedLine struct {
@@ -93,6 +99,12 @@ func (r *FileRegister) replay(line []byte) error {
 			return fmt.Errorf("revokes serial %s of %s, which was never issued", l.Revoked.Serial, l.Revoked.Issuer)
 		}
 		e.Revoked, e.Reason = l.Revoked.At, l.Revoked.Reason
+	case l.Placed != nil:
+		e := r.entries[l.Placed.Ref]
+		if e == nil {
+			return fmt.Errorf("places serial %s of %s, which was never issued", l.Placed.Serial, l.Placed.Issuer)
+		}
+		e.Node = l.Placed.Node
 	}
 	return nil
 }
@@ -165,6 +177,24 @@ func (r *FileRegister) Revoke(_ context.Context, ref Ref, at time.Time, reason s
 		return err
 	}
 	e.Revoked, e.Reason = at, reason
+	return nil
+}
+
+// Place implements Register.
+func (r *FileRegister) Place(_ context.Context, ref Ref, node string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.entries[ref]
+	if e == nil {
+		return fmt.Errorf("pki: serial %s of %s is not in the register: %w", ref.Serial, ref.Issuer, fs.ErrNotExist)
+	}
+	if e.Node != "" {
+		return nil
+	}
+	if err := r.append(registerLine{Placed: &placedLine{Ref: ref, Node: node}}); err != nil {
+		return err
+	}
+	e.Node = node
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -17,6 +18,7 @@ import (
 // ServiceSpec describes the identity of one service.
 type ServiceSpec struct {
 	Name string // "callmanager": the custody name and the register's name
+	Node string // the node it runs on: what its certificates are bound to in the register (Report.Service); empty: to none
 	Host string // the common names' stem, and the first DNS name
 	// DNSNames and IPs are further names, such as "localhost" and 127.0.1.10.
 	DNSNames []string
@@ -60,7 +62,7 @@ func (s serviceRole) commonName(host string, generation int) string {
 func (s ServiceSpec) request(role serviceRole, generation int) Request {
 	r := Request{Kind: KindService, Name: role.commonName(s.Host, generation), Usage: role.usage, Algorithm: role.alg,
 		KeyEncipherment: role.usage == UsageServer, // JTAPI enrols with RSA key exchange only
-		registerAs:      s.Name}
+		registerAs:      s.Name, node: s.Node}
 	for _, d := range append([]string{s.Host}, s.DNSNames...) {
 		if dnsName(d) && !slices.Contains(r.DNSNames, d) {
 			r.DNSNames = append(r.DNSNames, d)
@@ -91,9 +93,53 @@ func (ca *CA) Service(ctx context.Context, spec ServiceSpec) (Certificates, erro
 		return Certificates{}, err
 	}
 	if r.Urgent || r.Due && !spec.Listed {
-		return ca.renew(ctx, spec, have)
+		made, err := ca.renew(ctx, spec, have)
+		if err == nil || r.Urgent {
+			return made, err
+		}
+		ca.cfg.say("%s: its certificates are due, and cannot be renewed now: %v", spec.Name, err) // they are good for another while
 	}
+	ca.place(ctx, spec, have)
 	return have.certificates(have.in(StateActive)), nil
+}
+
+// Stem returns the name the service's certificates in use are made from (ServiceSpec.Host); empty when custody has none. A service whose
+// names would be others today, and might as well stay as they are, keeps them by it: trust lists index by name.
+func (ca *CA) Stem(ctx context.Context, service string) (string, error) {
+	have, err := ca.loadService(ctx, ServiceSpec{Name: service})
+	if err != nil {
+		return "", err
+	}
+	for _, e := range have.of(have.in(StateActive)) {
+		for _, r := range serviceRoles() {
+			stem, ok := strings.CutSuffix(e.cert.Subject.CommonName, r.commonName("", e.generation))
+			if r.role == e.role && ok {
+				return stem, nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// place binds certificates of the service that were issued before there were nodes to the one that holds their keys. What the register
+// cannot write down now is bound another time.
+func (ca *CA) place(ctx context.Context, spec ServiceSpec, ring keyring) {
+	if spec.Node == "" {
+		return
+	}
+	for _, x := range ring.entries {
+		e, err := ca.cfg.Register.Lookup(ctx, RefOf(x.cert))
+		if err == nil && (e.Node != "" || e.Kind != KindService || e.Fingerprint != Fingerprint(x.cert)) || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = ca.cfg.Register.Place(ctx, e.Ref, spec.Node)
+		}
+		if err != nil {
+			ca.cfg.say("%s: its certificates are not bound to node %s yet: %v", spec.Name, spec.Node, err)
+			return
+		}
+	}
 }
 
 // Services is Service for many at once, keys made in parallel; results in the order of specs.
@@ -198,6 +244,8 @@ func (ca *CA) assessOne(ctx context.Context, c *x509.Certificate, want Request) 
 		r.Reason = "is not valid before " + day(c.NotBefore)
 	case now.After(c.NotAfter):
 		r.Reason = "expired on " + day(c.NotAfter)
+	case want.node != "" && e.Node != "" && e.Node != want.node:
+		r.Reason = "was issued to the service of node " + e.Node
 	case !sameNames(c, want):
 		r.Reason = "has other names than the service now"
 	}

@@ -69,6 +69,21 @@ type Report struct {
 // device's LSC is registered; a MIC is not, and authenticates by its anchor alone.
 func (r *Report) Registered() bool { return r.registered }
 
+// Service returns which service of which node of this cluster the peer is, proved by a certificate that was issued to it: node is empty
+// for one from before there were nodes, which proves the service only. ok is false for everybody else, and for a peer that is refused.
+func (r *Report) Service() (name, node string, ok bool) {
+	if !r.OK() || !r.registered || r.Entry == nil || r.Entry.Kind != KindService {
+		return "", "", false
+	}
+	return r.Entry.Name, r.Entry.Node, true
+}
+
+// IsService reports whether the peer is that service of that node.
+func (r *Report) IsService(name, node string) bool {
+	n, at, ok := r.Service()
+	return ok && node != "" && n == name && at == node
+}
+
 // OK reports whether nothing refuses.
 func (r *Report) OK() bool { return r.Findings.OK() }
 

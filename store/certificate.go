@@ -36,7 +36,7 @@ var _ pki.Register = (*Certificates)(nil)
 // Certificates is the register of issued certificates.
 func (s *Store) Certificates() *Certificates { return &s.certs }
 
-const insertCertificate = `INSERT INTO certificate (issuer, serial, kind, name, not_after, revoked, doc) VALUES ($1, $2, $3, $4, $5, $6, $7)
+const insertCertificate = `INSERT INTO certificate (issuer, serial, kind, name, not_after, revoked, doc, node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 	ON CONFLICT (issuer, serial) DO NOTHING`
 
 // Add implements pki.Register.
@@ -48,7 +48,7 @@ func (c *Certificates) Add(ctx context.Context, e pki.Entry) error {
 	c.change.Lock()
 	defer c.change.Unlock()
 	err = c.s.e.inTx(ctx, "register certificate "+e.Serial, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, c.s.e.rebind(insertCertificate), e.Issuer, e.Serial, e.Kind.String(), e.Name, micros(e.NotAfter), micros(e.Revoked), string(doc))
+		res, err := tx.ExecContext(ctx, c.s.e.rebind(insertCertificate), e.Issuer, e.Serial, e.Kind.String(), e.Name, micros(e.NotAfter), micros(e.Revoked), string(doc), e.Node)
 		if err != nil {
 			return err
 		}
@@ -131,27 +131,51 @@ func (c *Certificates) read(ctx context.Context, q querier, r pki.Ref) (e pki.En
 
 // Revoke implements pki.Register.
 func (c *Certificates) Revoke(ctx context.Context, r pki.Ref, at time.Time, reason string) error {
+	err := c.edit(ctx, "revoke certificate "+r.Serial, r, func(e *pki.Entry) bool {
+		if !e.Revoked.IsZero() {
+			return false
+		}
+		e.Revoked, e.Reason = fromMicros(micros(at)), reason
+		return true
+	})
+	if err == nil {
+		c.s.signals.tell(noticeCertificate, struct{}{})
+	}
+	return err
+}
+
+// Place implements pki.Register.
+func (c *Certificates) Place(ctx context.Context, r pki.Ref, node string) error {
+	return c.edit(ctx, "say on which node certificate "+r.Serial+" is", r, func(e *pki.Entry) bool {
+		if e.Node != "" {
+			return false
+		}
+		e.Node = node
+		return true
+	})
+}
+
+// edit changes an entry; f returns false when there is nothing to do.
+func (c *Certificates) edit(ctx context.Context, doing string, r pki.Ref, f func(*pki.Entry) bool) error {
 	c.change.Lock()
 	defer c.change.Unlock()
 	var e pki.Entry
-	err := c.s.e.inTx(ctx, "revoke certificate "+r.Serial, func(tx *sql.Tx) (err error) {
-		if e, err = c.read(ctx, tx, r); err != nil || !e.Revoked.IsZero() {
+	err := c.s.e.inTx(ctx, doing, func(tx *sql.Tx) (err error) {
+		if e, err = c.read(ctx, tx, r); err != nil || !f(&e) {
 			return err
 		}
-		e.Revoked, e.Reason = fromMicros(micros(at)), reason
 		doc, err := json.Marshal(e)
 		if err != nil {
 			return err
 		}
-		if _, err = tx.ExecContext(ctx, c.s.e.rebind(`UPDATE certificate SET revoked = $1, doc = $2 WHERE issuer = $3 AND serial = $4`),
-			micros(at), string(doc), r.Issuer, r.Serial); err != nil {
+		if _, err = tx.ExecContext(ctx, c.s.e.rebind(`UPDATE certificate SET revoked = $1, node = $2, doc = $3 WHERE issuer = $4 AND serial = $5`),
+			micros(e.Revoked), e.Node, string(doc), r.Issuer, r.Serial); err != nil {
 			return err
 		}
 		return c.s.e.tell(ctx, tx, noticeCertificate)
 	})
 	if err == nil {
 		c.keep(e)
-		c.s.signals.tell(noticeCertificate, struct{}{})
 	}
 	return err
 }

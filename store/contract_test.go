@@ -467,6 +467,18 @@ func testCertificates(t *testing.T, dsn string) {
 	if got, err := reg.Lookup(ctx, e.Ref); err != nil || got != want {
 		t.Errorf("revoked: %+v, %v", got, err)
 	}
+	for _, node := range []string{"n1", "n2"} { // the second time keeps the first node
+		if err := reg.Place(ctx, e.Ref, node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want.Node = "n1"
+	if got, err := open(t, dsn).Certificates().Lookup(ctx, e.Ref); err != nil || got != want {
+		t.Errorf("placed: %+v, %v", got, err)
+	}
+	if err := reg.Place(ctx, pki.Ref{Issuer: "CN=CA", Serial: "ff"}, "n1"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("placed nothing: %v", err)
+	}
 	if err := reg.Revoke(ctx, pki.Ref{Issuer: "CN=CA", Serial: "ff"}, at, ""); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("revoked nothing: %v", err)
 	}

@@ -22,7 +22,7 @@ func (s *Site) place(ctx context.Context) error {
 	at := slices.IndexFunc(now.Site.Nodes, func(n config.Node) bool { return n.Name == s.node.Node })
 	switch {
 	case at < 0 && s.opt.Node.Node == "" && len(now.Site.Nodes) == 1:
-		at = 0 // nobody gave this machine a name, and there is only one it can be
+		at, s.node.Node = 0, now.Site.Nodes[0].Name // nobody gave this machine a name, and there is only one it can be
 	case at < 0 && len(now.Site.Nodes) > 0:
 		return fmt.Errorf("the site has no node %q: add it under nodes, or correct node in the node's own configuration", s.node.Node)
 	}

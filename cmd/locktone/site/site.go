@@ -57,6 +57,8 @@ type Site struct {
 	node    config.NodeConfig
 	here    config.Node // what the site says of this node
 	cluster string      // its name, as it was at the start
+	nodes   int         // in the site, at the start
+	shared  bool        // the record is PostgreSQL's
 	Store   *store.Store
 	Bus     *bus.Bus
 	Trace   *trace.Recorder
@@ -138,6 +140,7 @@ func (s *Site) openRecord(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.shared = strings.Contains(dsn, "://")
 	s.Store, err = store.Open(ctx, dsn, store.Options{})
 	return err
 }
@@ -233,7 +236,7 @@ func (s *Site) startCalls(ctx context.Context) error {
 func (s *Site) running() []string {
 	var names []string
 	for _, x := range s.identities {
-		if x.spec.Name != adminName {
+		if x.spec.Name != adminName && x.spec.Name != BusName {
 			names = append(names, x.spec.Name)
 		}
 	}

@@ -54,6 +54,7 @@ func (s *Site) openPKI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.nodes = len(current.Site.Nodes)
 	if s.identities, err = s.whoRuns(ctx, cluster); err != nil {
 		return err
 	}
@@ -99,7 +100,11 @@ func (s *Site) whoRuns(ctx context.Context, cluster config.Cluster) ([]served, e
 		if err != nil {
 			return nil, err
 		}
-		spec := pki.ServiceSpec{Name: x.name, Host: x.host + cluster.Domain, DNSNames: []string{"localhost"}, IPs: slices.Clone(at), Listed: true}
+		stem, err := s.stem(ctx, x.name, x.host, cluster.Domain)
+		if err != nil {
+			return nil, err
+		}
+		spec := pki.ServiceSpec{Name: x.name, Node: s.node.Node, Host: stem, DNSNames: []string{"localhost"}, IPs: slices.Clone(at), Listed: true}
 		if x.service == config.ServiceCallManager {
 			spec.DNSNames, spec.SIPDomain = append(spec.DNSNames, cluster.Domain), cluster.Domain
 			spec.IPs = append([]netip.Addr{local[0]}, spec.IPs...) // softphones that match names only come by localhost
@@ -110,11 +115,39 @@ func (s *Site) whoRuns(ctx context.Context, cluster config.Cluster) ([]served, e
 		}
 		out = append(out, served{spec: spec, roles: x.roles, addresses: at, host: host})
 	}
-	return append(out, served{spec: pki.ServiceSpec{Name: adminName, Host: "admin." + cluster.Domain, DNSNames: []string{"localhost"}, IPs: local}}), nil
+	if s.clustered() {
+		stem, err := s.stem(ctx, BusName, "bus.", cluster.Domain)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, served{spec: pki.ServiceSpec{Name: BusName, Node: s.node.Node, Host: stem, IPs: s.listen}})
+	}
+	stem, err := s.stem(ctx, adminName, "admin.", cluster.Domain)
+	return append(out, served{spec: pki.ServiceSpec{Name: adminName, Node: s.node.Node, Host: stem, DNSNames: []string{"localhost"}, IPs: local}}), err
 }
 
 // adminName is the name of administration's identity.
 const adminName = "admin"
+
+// BusName is the name of the identity with which the buses of the nodes know each other. A site on a file has none: it cannot have a
+// second node.
+const BusName = "bus"
+
+// stem is what the names of a service's certificates are made from: cm.locktone.test on the only node of a site, cm.n2.locktone.test on one
+// of several. A node keeps the short names it has when others join, since trust lists index by name.
+func (s *Site) stem(ctx context.Context, service, prefix, domain string) (string, error) {
+	if s.nodes <= 1 {
+		return prefix + domain, nil
+	}
+	have, err := s.CA.Stem(ctx, service)
+	if err != nil || have == prefix+domain {
+		return have, err
+	}
+	return prefix + s.node.Node + "." + domain, nil
+}
+
+// clustered reports whether the record is one that several nodes can share.
+func (s *Site) clustered() bool { return s.shared }
 
 // trust is the cluster's own roots, the authorities uploaded for handshakes, and those of the home folder.
 func (s *Site) trust(ctx context.Context) (*pki.Trust, error) {
