@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the expected part of testdata/*.t
 //	a offer [sdp] | a ask        b answer sdp          b reject 488
 //	a end [status]               a do INFO             b reply 200
 //	lose a|b NAME                the next such message of that side is lost
-//	mute a|b                     that side has vanished: nothing of it arrives any more
+//	mute a|b                     that side has vanished: nothing of it arrives any more, until unmute
 //	fail a INVITE 408            the client transaction ends without a response
 //	cancelled b                  the peer's CANCEL reached b
 //	wait 5s                      time passes, timers fire at their moments
@@ -126,6 +126,9 @@ func (f *flow) command(w []string) {
 	case "mute":
 		f.mute[w[1]] = true
 		return
+	case "unmute":
+		f.mute[w[1]] = false
+		return
 	case "fail":
 		n, _ := strconv.Atoi(w[3])
 		s := f.sides[w[1]].ses
@@ -207,6 +210,8 @@ func (f *flow) configure(c *Config, pairs []string) {
 			c.Timer.Min = d
 		case "refresher":
 			c.Timer.Prefer = refresherOf(v)
+		case "patient":
+			c.Timer.Patient = true
 		case "noupdate":
 			c.Allow = "INVITE, ACK, CANCEL, BYE"
 		case "repeats2xx":

@@ -210,7 +210,7 @@ func (s *Session) changeFailed(what change, status int, m *sip.Message) {
 		s.glare(what)
 		return
 	case 481, 408: // RFC 3261, 12.2.1.2: the dialog is gone at the peer
-		if s.phase == PhaseUp {
+		if s.phase == PhaseUp && (status == 481 || !s.cfg.Timer.Patient) {
 			s.abort(status, "Peer no longer knows the dialog")
 			return
 		}

@@ -416,8 +416,7 @@ func (s *Session) tick() {
 		s.timer.stop()
 		// RFC 4028, 10: no refresh came, or none of ours was answered.
 		s.abort(408, "Session expired")
-	case due(s.timer.refresh, s.now):
-		s.timer.refresh = time.Time{}
+	case s.timer.due(s.now, s.cfg.Timer):
 		s.refreshSession()
 	}
 }

@@ -57,6 +57,9 @@ type TimerConfig struct {
 	Interval time.Duration // what we ask for; 0 = 1800 s (RFC 4028, 7.1 recommends it)
 	Min      time.Duration // the least we accept; 0 = 90 s; tests may go below what RFC 4028, 5 allows on the wire
 	Prefer   Refresher     // who should refresh when the choice is ours
+	// Patient keeps a session whose peer cannot be asked: what nobody answers is asked again at the next interval, by either side, and only
+	// a peer that answers that it does not know the dialog (481) ends the session. It is for peers whose loss leaves the media as it was.
+	Patient bool
 }
 
 func (c TimerConfig) interval() time.Duration {
@@ -133,7 +136,7 @@ func (t *sessionTimer) grant(now time.Time, c TimerConfig, req, res *sip.Message
 	if who == RefresherUAC {
 		res.Add("Require", "timer") // RFC 4028, 9: the peer must know that it has to refresh
 	}
-	t.start(now, interval, who == RefresherUAS)
+	t.start(now, c, interval, who == RefresherUAS)
 }
 
 // taken reads the peer's decision from the 2xx to a request of ours (RFC 4028, 7.2).
@@ -141,21 +144,38 @@ func (t *sessionTimer) taken(now time.Time, c TimerConfig, res *sip.Message) {
 	se, ok := res.SessionExpires()
 	switch {
 	case ok:
-		t.start(now, se.Interval, refresherOf(se.Refresher) != RefresherUAS)
+		t.start(now, c, se.Interval, refresherOf(se.Refresher) != RefresherUAS)
 	case c.Off:
 		t.stop()
 	default: // RFC 4028, 7.2: the peer knows no timer; we may still refresh at our own interval
-		t.start(now, max(c.interval(), t.peerMin), true)
+		t.start(now, c, max(c.interval(), t.peerMin), true)
 	}
 }
 
-func (t *sessionTimer) start(now time.Time, interval time.Duration, ours bool) {
+func (t *sessionTimer) start(now time.Time, c TimerConfig, interval time.Duration, ours bool) {
 	t.interval, t.ours, t.refresh = interval, ours, time.Time{}
 	if ours {
 		t.refresh = now.Add(interval / 2)
 	}
 	// RFC 4028, 10: give up a little before the end, the lesser of 32 s and a third of the interval.
 	t.expire = now.Add(interval - min(32*time.Second, interval/3))
+	if c.Patient {
+		if !ours {
+			t.refresh = t.expire // the one whose task it is has not been heard of: does it still know the dialog?
+		}
+		t.expire = time.Time{}
+	}
+}
+
+// due says that it is time to refresh, and when it will be again where nobody answers.
+func (t *sessionTimer) due(now time.Time, c TimerConfig) bool {
+	if !due(t.refresh, now) {
+		return false
+	}
+	if t.refresh = (time.Time{}); c.Patient {
+		t.refresh = now.Add(t.interval / 2)
+	}
+	return true
 }
 
 func (t *sessionTimer) stop() { t.interval, t.refresh, t.expire = 0, time.Time{}, time.Time{} }
