@@ -45,6 +45,7 @@ var contract = []struct {
 	{"ConcurrentWriters", testConcurrent},
 	{"Health", testHealth},
 	{"FailedApplyChangesNothing", testFailedApply},
+	{"Lead", testLead},
 }
 
 func TestSQLite(t *testing.T) {

@@ -31,12 +31,13 @@ type engine struct {
 	// numbered says that the values of a statement are $1, $2. SQLite knows that too, but its driver asks for the name of every value, and
 	// SQLite looks through all names for each: a statement with thousands of values has them without (?).
 	numbered bool
-	rows     int    // of one INSERT among many: one that is long is dear to parse (SQLite), many are many round trips (PostgreSQL)
-	lock     string // statement that makes writers of the configuration queue
-	notify   string // statement that tells other nodes; takes the payload
-	fromJSON string // column doc of a table as text
-	size     string // size of the database in bytes
-	path     string // of the SQLite file
+	rows     int     // of one INSERT among many: one that is long is dear to parse (SQLite), many are many round trips (PostgreSQL)
+	lock     string  // statement that makes writers of the configuration queue
+	notify   string  // statement that tells other nodes; takes the payload
+	fromJSON string  // column doc of a table as text
+	size     string  // size of the database in bytes
+	path     string  // of the SQLite file
+	servers  servers // of PostgreSQL
 }
 
 func openEngine(ctx context.Context, dsn string, opt Options) (*engine, error) {

@@ -21,7 +21,9 @@ type Store struct {
 	watchers feeds[Snapshot]
 	certs    Certificates
 	signals  feeds[struct{}] // by notice
+	life     context.Context // ends with Close
 	stop     context.CancelFunc
+	ending   sync.Mutex // held while a worker starts, and while Close ends life
 	running  sync.WaitGroup
 	closed   sync.Once
 }
@@ -34,7 +36,7 @@ func Open(ctx context.Context, dsn string, opt Options) (*Store, error) {
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.Background())
-	s := &Store{e: e, now: opt.Now, stop: stop}
+	s := &Store{e: e, now: opt.Now, life: run, stop: stop}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -48,7 +50,7 @@ func Open(ctx context.Context, dsn string, opt Options) (*Store, error) {
 		return nil, err
 	}
 	if e.notify != "" {
-		s.running.Go(func() { listen(run, dsn, s.noticed) })
+		s.running.Go(func() { listen(run, e.servers, s.noticed) })
 	}
 	return s, nil
 }
@@ -56,13 +58,26 @@ func Open(ctx context.Context, dsn string, opt Options) (*Store, error) {
 // Close waits for what runs and closes the store; channels of Watch are closed.
 func (s *Store) Close() (err error) {
 	s.closed.Do(func() {
+		s.ending.Lock()
 		s.stop()
+		s.ending.Unlock()
 		s.running.Wait()
 		s.watchers.close()
 		s.signals.close()
 		err = s.e.close()
 	})
 	return err
+}
+
+// work runs a worker that Close waits for; false when the store is closed.
+func (s *Store) work(f func()) bool {
+	s.ending.Lock()
+	defer s.ending.Unlock()
+	if s.life.Err() != nil {
+		return false
+	}
+	s.running.Go(f)
+	return true
 }
 
 // noticed takes a notice of another node. What cannot be read now is read with

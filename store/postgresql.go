@@ -2,10 +2,11 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -14,22 +15,16 @@ import (
 // channel carries "revision", "certificate" and "document:COLLECTION" notices between nodes.
 const channel = "locktone"
 
-// connectTimeout bounds one attempt to reach the server.
-const connectTimeout = 5 * time.Second
-
 func openPostgres(ctx context.Context, dsn string) (*engine, error) {
-	cfg, err := pgx.ParseConfig(dsn)
+	hosts, err := parseServers(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("store: the PostgreSQL URL cannot be read; expected postgres://user@host:5432/database?sslmode=verify-full (password in PGPASSFILE)")
+		return nil, err
 	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = connectTimeout
-	}
-	db := stdlib.OpenDB(*cfg)
+	db := sql.OpenDB(hosts)
 	db.SetMaxOpenConns(16)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	e := &engine{
-		name: "postgresql", location: fmt.Sprintf("%s:%d/%s", cfg.Host, cfg.Port, cfg.Database),
+		name: "postgresql", location: hosts.location(), servers: hosts,
 		write: db, read: db,
 		rebind:   func(q string) string { return q },
 		numbered: true,
@@ -54,18 +49,29 @@ func openPostgres(ctx context.Context, dsn string) (*engine, error) {
 	return e, nil
 }
 
-const (
-	firstWait = 100 * time.Millisecond
-	lastWait  = 5 * time.Second
-)
+// Connect makes servers a connector of database/sql.
+func (h servers) Connect(ctx context.Context) (driver.Conn, error) {
+	var errs []error
+	for _, c := range h {
+		conn, err := stdlib.GetConnector(*c).Connect(ctx)
+		if err == nil || ctx.Err() != nil {
+			return conn, err
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// Driver implements driver.Connector.
+func (servers) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
 
 // listen takes notices of other nodes until ctx ends, and reconnects for ever.
 // changed is called after each (re)connection too, because notices sent
 // meanwhile are lost.
-func listen(ctx context.Context, dsn string, changed func(ctx context.Context, what string)) {
+func listen(ctx context.Context, hosts servers, changed func(ctx context.Context, what string)) {
 	wait := firstWait
 	for ctx.Err() == nil {
-		if err := listenOnce(ctx, dsn, func(c context.Context, what string) { wait = firstWait; changed(c, what) }); err == nil {
+		if err := listenOnce(ctx, hosts, func(c context.Context, what string) { wait = firstWait; changed(c, what) }); err == nil {
 			return
 		}
 		select {
@@ -77,14 +83,14 @@ func listen(ctx context.Context, dsn string, changed func(ctx context.Context, w
 	}
 }
 
-func listenOnce(ctx context.Context, dsn string, changed func(ctx context.Context, what string)) error {
-	dial, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	conn, err := pgx.Connect(dial, dsn)
+func listenOnce(ctx context.Context, hosts servers, changed func(ctx context.Context, what string)) error {
+	conn, err := hosts.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(dial))
+	defer hangUp(conn)
+	dial, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	if _, err := conn.Exec(dial, "LISTEN "+channel); err != nil {
 		return err
 	}

@@ -20,6 +20,10 @@ var (
 
 // Options of Open. The zero value is good.
 type Options struct {
+	// Copy is the path of this node's copy of a PostgreSQL record, an SQLite file that is made when missing: the configuration with its
+	// history, the certificates and the documents. While PostgreSQL is away they are read from there, also by a node that starts then. It
+	// does not count for a record in SQLite. Empty: no copy.
+	Copy string
 	// MaxPages bounds an SQLite file, in pages of 4096 bytes. 0: no bound.
 	MaxPages int
 	// Now is the clock for revisions and audit entries. nil: time.Now.

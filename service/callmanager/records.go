@@ -292,29 +292,35 @@ const (
 	prunePause = 200 * time.Millisecond // between batches, for the writers
 )
 
-// pruneRecords removes records that are older than the cluster wants them kept.
+// pruneRecords removes records that are older than the cluster wants them kept, on one node at a time.
 func (s *Service) pruneRecords() {
+	for term := range s.cfg.Store.Lead(s.ctx, "prune-call-records") {
+		s.pruneDuring(term)
+	}
+}
+
+func (s *Service) pruneDuring(term context.Context) {
 	wait := time.NewTimer(time.Minute) // a node that starts has other things to do
 	defer wait.Stop()
 	for {
 		select {
-		case <-s.ctx.Done():
+		case <-term.Done():
 			return
 		case <-wait.C:
 		}
-		wait.Reset(s.prune())
+		wait.Reset(s.prune(term))
 	}
 }
 
 // prune removes one batch and says when to come again.
-func (s *Service) prune() time.Duration {
-	ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
+func (s *Service) prune(term context.Context) time.Duration {
+	ctx, cancel := context.WithTimeout(term, 30*time.Second)
 	defer cancel()
 	days := s.site.Load().Cluster().CallRecordRetention
 	n, err := s.cfg.Store.PruneCalls(ctx, s.now().AddDate(0, 0, -days), pruneBatch)
 	s.meters.removed.Add(float64(n))
 	switch {
-	case err != nil && s.ctx.Err() == nil:
+	case err != nil && term.Err() == nil:
 		s.warn("old call records were not removed, it is tried again in an hour: " + err.Error())
 	case err == nil && n >= pruneBatch:
 		return prunePause

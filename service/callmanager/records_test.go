@@ -179,6 +179,13 @@ func (p *pruned) PruneCalls(_ context.Context, before time.Time, limit int) (int
 	return n, nil
 }
 
+func (p *pruned) Lead(ctx context.Context, _ string) <-chan context.Context {
+	terms := make(chan context.Context, 1)
+	terms <- ctx
+	context.AfterFunc(ctx, func() { close(terms) })
+	return terms
+}
+
 // TestPruneRecords: old records go in small batches until none is left, and then once an hour.
 func TestPruneRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -67,6 +67,7 @@ type Records interface {
 	AppendCalls(ctx context.Context, records ...store.CallRecord) error
 	AppendLegs(ctx context.Context, records ...store.LegRecord) error
 	PruneCalls(ctx context.Context, before time.Time, limit int) (removed int64, err error)
+	Lead(ctx context.Context, duty string) <-chan context.Context
 }
 
 // Service is a running call manager. Its tables have locks of their own; everything about one call happens on the shard
