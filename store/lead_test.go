@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/locktone/locktone/lab/postgres"
 )
 
 // testLead: of two stores one leads; the other follows when it gives up, and a term ends with its context.
@@ -59,17 +61,17 @@ func term(t *testing.T, terms <-chan context.Context) context.Context {
 
 // TestLeadLost: when the server is lost the term ends, and when it is back there is another one.
 func TestLeadLost(t *testing.T) {
-	pg := postgres(t)
-	s := open(t, pg.database(t))
+	pg := postgres.Need(t)
+	s := open(t, pg.Database(t))
 	terms := s.Lead(t.Context(), "prune")
 	first := term(t, terms)
-	pg.stop()
+	pg.Stop()
 	select {
 	case <-first.Done():
 	case <-time.After(10 * time.Second):
 		t.Fatal("the term goes on without a server")
 	}
-	if err := pg.start(); err != nil {
+	if err := pg.Start(); err != nil {
 		t.Fatal(err)
 	}
 	if second := term(t, terms); second.Err() != nil {
