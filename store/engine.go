@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -40,33 +39,30 @@ type engine struct {
 	servers  servers // of PostgreSQL
 }
 
+// openEngine connects and brings the schema up to date.
 func openEngine(ctx context.Context, dsn string, opt Options) (*engine, error) {
-	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+	e, err := connect(ctx, dsn, opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.migrate(ctx); err != nil {
+		_ = e.close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// connect opens the database and leaves its schema as it is.
+func connect(ctx context.Context, dsn string, opt Options) (*engine, error) {
+	if isURL(dsn) {
 		return openPostgres(ctx, dsn)
 	}
 	return openSQLite(dsn, opt)
 }
 
-// migrate brings the schema up to date. A schema newer than this program is
-// refused: it would lose what it does not know.
-func (e *engine) migrate(ctx context.Context, dialect goose.Dialect, opts ...goose.ProviderOption) error {
-	dir, err := fs.Sub(migrations, "migrations/"+e.name)
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(dialect, e.write, dir, append(opts, goose.WithDisableGlobalRegistry(true))...)
-	if err != nil {
-		return fmt.Errorf("store: migrations: %w", err)
-	}
-	sources := p.ListSources()
-	newest := sources[len(sources)-1].Version
-	if at, err := p.GetDBVersion(ctx); err == nil && at > newest {
-		return fmt.Errorf("store: %s has schema %d, this program knows up to %d; use the version that wrote it or a later one", e.location, at, newest)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return e.failure("bring the schema up to date", err)
-	}
-	return nil
+// isURL tells a PostgreSQL URL from the path of a file.
+func isURL(dsn string) bool {
+	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
 }
 
 func (e *engine) close() error {

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 )
 
 // channel carries "revision", "certificate" and "document:COLLECTION" notices between nodes.
@@ -37,14 +35,6 @@ func openPostgres(ctx context.Context, dsn string) (*engine, error) {
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
 		return nil, e.failure("connect", err)
-	}
-	locker, err := lock.NewPostgresSessionLocker() // nodes that start together migrate one after the other
-	if err == nil {
-		err = e.migrate(ctx, goose.DialectPostgres, goose.WithSessionLocker(locker))
-	}
-	if err != nil {
-		_ = db.Close()
-		return nil, err
 	}
 	return e, nil
 }

@@ -47,9 +47,13 @@ func (s *Store) AppendAudit(ctx context.Context, a AuditEntry) error {
 	if a.Time.IsZero() {
 		a.Time = s.now()
 	}
-	_, err := s.e.write.ExecContext(ctx, s.e.rebind(`INSERT INTO audit (at, actor, source, action, object, result, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)`),
+	return s.e.appendAudit(ctx, a)
+}
+
+func (e *engine) appendAudit(ctx context.Context, a AuditEntry) error {
+	_, err := e.write.ExecContext(ctx, e.rebind(`INSERT INTO audit (at, actor, source, action, object, result, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)`),
 		micros(a.Time), a.Actor, a.Source, a.Action, a.Object, a.Result, a.Detail)
-	return s.e.failure("write the audit log", err)
+	return e.failure("write the audit log", err)
 }
 
 // Audit lists audit entries, newest first.

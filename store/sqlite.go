@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/pressly/goose/v3"
 )
 
 // busyTimeout is how long a statement waits for another process's write, in milliseconds.
@@ -44,10 +42,6 @@ func openSQLite(dsn string, opt Options) (*engine, error) {
 	if _, err := e.write.ExecContext(ctx, "PRAGMA journal_mode=WAL"); err != nil {
 		_ = e.close()
 		return nil, e.failure("open "+path, err)
-	}
-	if err := e.migrate(ctx, goose.DialectSQLite3); err != nil {
-		_ = e.close()
-		return nil, err
 	}
 	return e, nil
 }
