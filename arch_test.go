@@ -69,6 +69,8 @@ var rings = []rule{
 	{path: "pki/capfprofile", own: []string{"pki", "store", "config", "bus", "wire"}, third: []string{"golang.org/x/crypto"}},
 	{path: "pki/truststore", own: []string{"pki", "store", "config", "bus", "wire"}},
 	{path: "pki/rotation", own: []string{"pki", "store", "config", "bus", "wire"}},
+	{path: "pki/custody", own: []string{"pki", "store", "config", "bus", "wire"}},
+	{path: "pki/join", own: []string{"pki", "store", "config", "bus", "wire"}},
 	{path: "pki/certfile", own: []string{"pki", "wire"}, third: []string{"software.sslmate.com/src/go-pkcs12"}},
 	{path: "enroll", own: []string{"wire"}, third: []string{"github.com/pin/tftp/v3"}},
 	{path: "store", own: []string{"config", "directory", "pki", "bus"}, third: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},

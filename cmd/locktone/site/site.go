@@ -16,6 +16,7 @@ import (
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/pki/capfprofile"
+	"github.com/locktone/locktone/pki/custody"
 	"github.com/locktone/locktone/pki/lists"
 	"github.com/locktone/locktone/pki/rotation"
 	"github.com/locktone/locktone/pki/truststore"
@@ -47,6 +48,9 @@ type Options struct {
 	Keys func(pki.Algorithm) (pki.PrivateKey, error)
 	// Patience is how long a rotation waits for devices that are awake before it goes on without them; 0: 15 minutes.
 	Patience time.Duration
+	// ClusterKey is the cluster key; zero: that of the home folder, made by the first node of a record. Laboratories that start several
+	// nodes without joining give all of them the same.
+	ClusterKey custody.Key
 	// NoPhones leaves out the softphone files of a new site.
 	NoPhones bool
 }
@@ -59,6 +63,7 @@ type Site struct {
 	cluster string      // its name, as it was at the start
 	nodes   int         // in the site, at the start
 	shared  bool        // the record is PostgreSQL's
+	key     custody.Key // opens what the record keeps sealed; zero with a record on a file
 	Store   *store.Store
 	Bus     *bus.Bus
 	Trace   *trace.Recorder

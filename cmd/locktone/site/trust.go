@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/pki/custody"
 	"github.com/locktone/locktone/pki/truststore"
 	"github.com/locktone/locktone/service/callmanager"
 	"github.com/locktone/locktone/service/capf"
@@ -32,7 +34,7 @@ type served struct {
 
 // openPKI opens the authority and the identities of the services that run here, made at the first start.
 func (s *Site) openPKI(ctx context.Context) error {
-	keys, err := pki.OpenDir(filepath.Join(s.opt.Home, "pki"))
+	keys, err := s.custody(ctx)
 	if err != nil {
 		return err
 	}
@@ -74,6 +76,31 @@ func (s *Site) openPKI(ctx context.Context) error {
 		x.identity.Observe(s.observed)
 	}
 	return nil
+}
+
+// custody is where keys are: files of the home folder; where the record is PostgreSQL's, those that the cluster has in common are in it,
+// and what a home folder has of them from the time before is moved there.
+func (s *Site) custody(ctx context.Context) (pki.Custody, error) {
+	own, err := pki.OpenDir(filepath.Join(s.opt.Home, "pki"))
+	if err != nil || !s.shared {
+		return own, err
+	}
+	docs := s.Store.Documents(custody.Collection)
+	if s.key = s.opt.ClusterKey; s.key.IsZero() {
+		if s.key, err = custody.OpenKey(ctx, own, docs); err != nil {
+			return nil, err
+		}
+	}
+	record, err := custody.NewRecord(docs, s.key)
+	if err != nil {
+		return nil, err
+	}
+	split := custody.Split{Shared: record, Own: own}
+	moved, err := split.Adopt(ctx)
+	if len(moved) > 0 {
+		s.opt.Progress("moved into the record, sealed: " + strings.Join(moved, ", "))
+	}
+	return split, err
 }
 
 // whoRuns are the services of this node with the names their certificates bear, administration last.
@@ -257,7 +284,7 @@ func (s *Site) Renew(ctx context.Context) error {
 // recheck closes the connections of those whose certificates are revoked, as soon as that is known, and takes uploads to the
 // trust stores into use.
 func (s *Site) recheck() {
-	revoked, uploaded := s.Store.Certificates().Watch(s.ctx), s.Anchors.Watch(s.ctx)
+	revoked, uploaded, keys := s.Store.Certificates().Watch(s.ctx), s.Anchors.Watch(s.ctx), s.Store.Documents(custody.Collection).Watch(s.ctx)
 	for s.ctx.Err() == nil {
 		select {
 		case _, open := <-revoked:
@@ -271,9 +298,28 @@ func (s *Site) recheck() {
 			if err := s.use(s.ctx); err != nil && s.ctx.Err() == nil {
 				s.trouble("trust stores: " + err.Error())
 			}
+		case _, open := <-keys:
+			if !open {
+				return
+			}
+			if err := s.reload(s.ctx); err != nil && s.ctx.Err() == nil {
+				s.trouble("keys of the cluster: " + err.Error())
+			}
 		case <-s.ctx.Done():
 		}
 	}
+}
+
+// reload takes into use what another node changed of the roots and of the signers.
+func (s *Site) reload(ctx context.Context) error {
+	if _, err := s.Signers.Reload(ctx); err != nil {
+		return err
+	}
+	changed, err := s.CA.Reload(ctx)
+	if err != nil || !changed {
+		return err
+	}
+	return s.use(ctx)
 }
 
 func (s *Site) trouble(text string) {
