@@ -24,7 +24,7 @@ func townEngine(t testing.TB, n int) *Engine {
 	e := New()
 	e.Step(start, Input{Config: town(n).must(t)})
 	for i := range n {
-		e.Step(start, Input{Signal: DeviceState{"phone" + strconv.Itoa(i), true}})
+		e.Step(start, Input{Signal: DeviceState{Device: "phone" + strconv.Itoa(i), Up: true}})
 	}
 	return e
 }

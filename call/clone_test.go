@@ -356,7 +356,7 @@ func BenchmarkClone(b *testing.B) {
 	e := New()
 	e.Step(start, Input{Config: site.must(b)})
 	for _, p := range phones {
-		e.Step(start, Input{Driver: "sip", Signal: DeviceState{p, true}})
+		e.Step(start, Input{Driver: "sip", Signal: DeviceState{Device: p, Up: true}})
 	}
 	for i := range 1000 {
 		offer := Desc{Ref: uint64(4*i + 1), Kind: KindOffer, Dir: SendRecv, Security: SRTP}

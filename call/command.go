@@ -28,6 +28,8 @@ type Ring struct {
 	Lock Lock `json:"lock,omitempty"`
 	// Quiet asks the phone not to ring aloud (call waiting tone, do not disturb with the ringer off): Alert-Info.
 	Quiet bool `json:"quiet,omitempty"`
+	// Inside tells another node that the caller is of this site. Lock is then how well the caller's side alone is protected.
+	Inside bool `json:"inside,omitempty"`
 }
 
 // Alert tells an incoming leg that the far end rings (180).
@@ -49,7 +51,7 @@ type Answer struct {
 	Leg       LegID    `json:"leg"`
 	Connected Identity `json:"connected,omitzero"`
 	Media     Media    `json:"media,omitzero"`
-	// Lock is how well the call is protected with this answer.
+	// Lock is how well the call is protected with this answer; of a tie, how well all of it is but the tie.
 	Lock Lock `json:"lock,omitempty"`
 }
 
@@ -83,6 +85,8 @@ type Identify struct {
 	Connected Identity `json:"connected"`
 	// Lock is the lock state to show with it, where that has changed too.
 	Lock Lock `json:"lock,omitempty"`
+	// Inside tells another node that whoever is connected is of this site; ties only.
+	Inside bool `json:"inside,omitempty"`
 }
 
 // SendDigit passes a digit on (INFO, or RFC 4733 on a stream of ours).
@@ -104,7 +108,8 @@ type TransferResult struct {
 }
 
 // ShowLock tells a leg's phone how well its call is protected (Call-Info: <urn:x-cisco-remotecc:callinfo>;security=...), in a message that
-// goes anyway or in an UPDATE. A driver without such a sign drops it.
+// goes anyway or in an UPDATE. A driver without such a sign drops it. A tie tells another node by it how well the call is protected but for
+// the tie itself.
 type ShowLock struct {
 	Leg        LegID      `json:"leg"`
 	Protection Protection `json:"protection"`
@@ -117,6 +122,8 @@ type Release struct {
 	Cause Cause `json:"cause"`
 	// Why is a sentence for the Warning or Reason header, empty where the cause says it all.
 	Why string `json:"why,omitempty"`
+	// ToNumber is, for a tie that waits for its answer, where the phone that rang wants the call to go (302): the other node sees to that.
+	ToNumber string `json:"to_number,omitempty"`
 }
 
 func (c Ring) CommandLeg() LegID           { return c.Leg }

@@ -74,7 +74,7 @@ func FuzzInput(f *testing.F) {
 		k := newChecker(false)
 		k.step(start, Input{Config: office().must(t)})
 		for _, p := range phones {
-			k.step(start, Input{Signal: DeviceState{p, true}})
+			k.step(start, Input{Signal: DeviceState{Device: p, Up: true}})
 		}
 		k.step(start, Input{Driver: "sip", Signal: Setup{Leg: 1, Device: "alice", Called: "2100", Desc: Desc{Ref: 1, Kind: KindOffer, Dir: SendRecv}}})
 		k.step(start, Input{Driver: "sip", Signal: Answered{Leg: 2, Desc: Desc{Ref: 2, Kind: KindAnswer, Dir: SendRecv}}})

@@ -107,6 +107,8 @@ type View struct {
 	Mix      []Edge       `json:"mix,omitempty"`
 	// Emergency says that an emergency number was called.
 	Emergency bool `json:"emergency,omitempty"`
+	// Room is the meet-me conference that the call is; nil for all others.
+	Room *Spot `json:"room,omitempty"`
 	// Protection is how well the whole call is protected, and if not, where and why.
 	Protection Protection `json:"protection,omitzero"`
 	Ended      bool       `json:"ended,omitempty"`
@@ -126,9 +128,23 @@ type PartyView struct {
 	Identity Identity `json:"identity,omitzero"`
 	Called   string   `json:"called,omitempty"`
 	Held     bool     `json:"held,omitempty"`
-	// Slot is the park number at which the party waits.
-	Slot string    `json:"slot,omitempty"`
-	Legs []LegView `json:"legs,omitempty"`
+	// Parked is where the party waits; nil for who is not parked.
+	Parked *Spot     `json:"parked,omitempty"`
+	Legs   []LegView `json:"legs,omitempty"`
+}
+
+// Slot is the park number at which the party waits, empty if it is not parked.
+func (p *PartyView) Slot() string {
+	if p.Parked == nil {
+		return ""
+	}
+	return p.Parked.Number
+}
+
+// A Spot is where a call waits or meets: a park number with its range, or the number of a meet-me conference with the conference's name.
+type Spot struct {
+	Range  string `json:"range"`
+	Number string `json:"number"`
 }
 
 // A LegView is an immutable picture of one leg.
@@ -136,15 +152,17 @@ type LegView struct {
 	ID       LegID    `json:"id"`
 	State    LegState `json:"state"`
 	Incoming bool     `json:"incoming,omitempty"`
-	Device   string   `json:"device,omitempty"`
-	Trunk    string   `json:"trunk,omitempty"`
-	Applet   string   `json:"applet,omitempty"`
 	Security Security `json:"security,omitempty"`
 	Anchored bool     `json:"anchored,omitempty"`
 	Trust    Trust    `json:"trust,omitempty"`
 	Proof    Proof    `json:"proof,omitempty"`
 	// Lock is how well this leg alone is protected.
-	Lock Lock `json:"lock,omitempty"`
+	Lock   Lock   `json:"lock,omitempty"`
+	Device string `json:"device,omitempty"`
+	Trunk  string `json:"trunk,omitempty"`
+	Applet string `json:"applet,omitempty"`
+	// Node is where Device or Trunk is, or what else the leg leads to: the leg is a tie to another node.
+	Node string `json:"node,omitempty"`
 	// Quality is nil until it was measured.
 	Quality *Quality `json:"quality,omitempty"`
 }

@@ -272,7 +272,7 @@ func (e *Engine) enterRoom(d dialling, res dialplan.Result) Cause {
 	}
 	if c.room == nil {
 		c.room = &room{key: key, number: res.Called, meet: m}
-		e.rooms[key] = c
+		e.rooms[key], c.view = c, nil
 	}
 	if c == old {
 		return CauseNone

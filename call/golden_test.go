@@ -113,7 +113,7 @@ func (s *script) input(line string) {
 		s.step(Input{Config: site.must(s.t)})
 	case "up":
 		for _, d := range f[1:] {
-			s.step(Input{Driver: "sip", Signal: DeviceState{d, true}})
+			s.step(Input{Driver: "sip", Signal: DeviceState{Device: d, Up: true}})
 		}
 	case "explain":
 		s.explain(f[1:])

@@ -81,8 +81,10 @@ func (r *RedirectReason) UnmarshalText(b []byte) error {
 	return err
 }
 
-// A Target is where a leg goes: exactly one of Device, Trunk and Applet is set.
+// A Target is where a leg goes: exactly one of Device, Trunk, Applet and Ask is set.
 type Target struct {
+	// Node is the node of the cluster where that is, empty for this one; the leg is a tie then, see ties.
+	Node   string `json:"node,omitempty"`
 	Device string `json:"device,omitempty"`
 	// Line is the appearance that rings, when Device is set.
 	Line   LineID `json:"line,omitzero"`
@@ -90,10 +92,42 @@ type Target struct {
 	Applet string `json:"applet,omitempty"`
 	// Called is the number to present to the target, after all transformations.
 	Called string `json:"called,omitempty"`
+	// Hunt is the name of the hunt pilot for whose group the line is asked, empty for all other calls: who has logged out is not rung.
+	Hunt string `json:"hunt,omitempty"`
+	// Emergency says that an emergency number was called: no limit and no policy keeps the other node from going out on Trunk.
+	Emergency bool `json:"emergency,omitempty"`
+	// Ask has the other node do what somebody here wants of a thing that it owns.
+	Ask *Ask `json:"ask,omitempty"`
+}
+
+// An Ask is what one node asks of another on behalf of a caller of its own. It has decided that the caller may; the other one decides
+// whether it can be done. Exactly one of Thing, Replaces and Join is set.
+type Ask struct {
+	// Device with its Line, or Trunk: who asks. All are empty for a caller without any.
+	Device string `json:"device,omitempty"`
+	Line   LineID `json:"line,omitzero"`
+	Trunk  string `json:"trunk,omitempty"`
+	// Thing is ThingParked, to fetch who waits at the park number Called of range Range, or ThingRoom, to enter the meet-me conference
+	// Called of Range.
+	Thing Thing  `json:"thing,omitempty"`
+	Range string `json:"range,omitempty"`
+	// Park says that the caller is not to fetch but to be left at the park number, parked by Device.
+	Park bool `json:"park,omitempty"`
+	// Replaces is a leg of the other node to take the place of: one that rings (pickup), or one that is active (take over, Replaces).
+	Replaces LegID `json:"replaces,omitempty"`
+	// Join is a leg of the other node whose call is to be joined (barge).
+	Join LegID `json:"join,omitempty"`
 }
 
 func (t Target) String() string {
+	if t.Node != "" {
+		node := t.Node
+		t.Node = ""
+		return "node " + node + " " + t.String()
+	}
 	switch {
+	case t.Ask != nil:
+		return t.Ask.string(t.Called)
 	case t.Device != "":
 		return "device " + t.Device + " line " + t.Line.String()
 	case t.Trunk != "":
@@ -102,4 +136,20 @@ func (t Target) String() string {
 		return "applet " + t.Applet
 	}
 	return "nowhere"
+}
+
+func (a *Ask) string(called string) string {
+	who := orDefault(a.Device, a.Trunk)
+	if !a.Line.IsZero() {
+		who += " line " + a.Line.String()
+	}
+	switch {
+	case a.Replaces != 0:
+		return "ask for " + who + " replaces " + a.Replaces.String()
+	case a.Join != 0:
+		return "ask for " + who + " join " + a.Join.String()
+	case a.Park:
+		return "ask for " + who + " park at " + a.Range + " " + called
+	}
+	return "ask for " + who + " " + a.Thing.String() + " " + a.Range + " " + called
 }

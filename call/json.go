@@ -99,6 +99,7 @@ var (
 		"ReofferRejected": signalOf[ReofferRejected], "Digit": signalOf[Digit], "TransferAsked": signalOf[TransferAsked],
 		"Heard": signalOf[Heard], "Measured": signalOf[Measured],
 		"Released": signalOf[Released], "DeviceState": signalOf[DeviceState], "TrunkState": signalOf[TrunkState], "DriverLost": signalOf[DriverLost],
+		"NodeState": signalOf[NodeState], "Elsewhere": signalOf[Elsewhere], "Identified": signalOf[Identified], "LockShown": signalOf[LockShown],
 	}
 	requestKinds = map[string]func([]byte) (Request, error){
 		"MakeCall": requestOf[MakeCall], "Drop": requestOf[Drop], "Hold": requestOf[Hold], "Resume": requestOf[Resume], "Redirect": requestOf[Redirect],

@@ -199,6 +199,9 @@ func (c *Call) picture() *View {
 	}{View: View{ID: c.id, GlobalID: c.globalID, Created: c.created, Answered: c.answered, Mix: c.mix, Protection: c.protection,
 		Emergency: c.emergency, Ended: c.ended}}
 	v := &block.View
+	if c.room != nil {
+		v.Room = &Spot{c.room.meet.Name, c.room.number}
+	}
 	if len(c.parties) > 0 {
 		v.Parties = block.few[:0:len(block.few)]
 	}
@@ -223,7 +226,8 @@ func (p *Party) picture() *PartyView {
 	}{PartyView: PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Held: p.held}}
 	v := &block.PartyView
 	if p.stay != nil && p.stay.park != nil {
-		v.Slot = p.stay.park.slot.number
+		at := p.stay.park.slot
+		v.Parked = &Spot{at.park, at.number}
 	}
 	if v.Legs = block.one[:0]; len(p.legs) > len(block.one) {
 		v.Legs = make([]LegView, 0, len(p.legs))

@@ -73,7 +73,7 @@ func TestRecordKeepsEveryLeg(t *testing.T) {
 	k.told = func(*LegRecord) { n++ }
 	k.step(start, Input{Config: office().must(t)})
 	for _, d := range phones {
-		k.step(start, Input{Driver: "sip", Signal: DeviceState{d, true}})
+		k.step(start, Input{Driver: "sip", Signal: DeviceState{Device: d, Up: true}})
 	}
 	offer := Desc{Ref: 1, Kind: KindOffer, Dir: SendRecv, Security: SRTP}
 	k.step(start, Input{Driver: "sip", Signal: Setup{Leg: 1, Device: "alice", Called: "2100", Desc: offer}})

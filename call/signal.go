@@ -1,6 +1,7 @@
 package call
 
-// A Signal is what a driver tells the engine. One Signal is about one leg, except DeviceState, TrunkState and DriverLost.
+// A Signal is what a driver tells the engine. One Signal is about one leg, except DeviceState, TrunkState, DriverLost, NodeState
+// and Elsewhere.
 //
 // A driver's promises: Setup is the first signal of a leg that comes in; Released is the last signal of any leg, and is
 // sent exactly once, also after the engine's Release (there it may be missing, the engine has forgotten the leg already);
@@ -38,6 +39,15 @@ type Setup struct {
 	Join LegID `json:"join,omitempty"`
 	// Trust is how the peer proved who it is.
 	Trust Trust `json:"trust,omitempty"`
+	// Node is the node over whose tie the leg comes; empty for all others. At is then the Target of the Ring that was told there, without
+	// its Node, and counts instead of Device, Line, Trunk, Called, Replaces and Join.
+	Node string  `json:"node,omitempty"`
+	At   *Target `json:"at,omitempty"`
+	// Inside says of a tie that the caller is of this site, Lock how well what lies behind the tie is protected.
+	Inside bool `json:"inside,omitempty"`
+	Lock   Lock `json:"lock,omitempty"`
+	// Owner is the node that has the leg of Replaces or Join; empty for this one.
+	Owner string `json:"owner,omitempty"`
 }
 
 // Alerting: the far end of an outgoing leg rings (180).
@@ -61,6 +71,8 @@ type Answered struct {
 	Connected Identity `json:"connected,omitzero"`
 	// Trust is how the peer proved who it is.
 	Trust Trust `json:"trust,omitempty"`
+	// Lock is, for a tie, how well what lies behind it is protected.
+	Lock Lock `json:"lock,omitempty"`
 }
 
 // Confirmed: the ACK came for an Answer or AnswerReoffer that carried an offer; Desc is the answer. A driver sends it only then.
@@ -118,6 +130,23 @@ type Released struct {
 	Cause Cause `json:"cause"`
 	// ToNumber is where a 3xx answer wants the call to go; it is tried like a dialled number of the called line.
 	ToNumber string `json:"to_number,omitempty"`
+	// Why is the sentence of the other node's Release, for a tie.
+	Why string `json:"why,omitempty"`
+}
+
+// Identified: at the far end of a tie is somebody else now; the other node's Identify.
+type Identified struct {
+	Leg       LegID    `json:"leg"`
+	Connected Identity `json:"connected,omitzero"`
+	// Inside says that it is somebody of this site.
+	Inside bool `json:"inside,omitempty"`
+}
+
+// LockShown: what lies behind a tie is protected otherwise than was said before; the other node's ShowLock.
+type LockShown struct {
+	Leg  LegID  `json:"leg"`
+	Lock Lock   `json:"lock,omitempty"`
+	Why  string `json:"why,omitempty"`
 }
 
 // Heard: what the last packets of a leg's media show has changed. The media plane says so, within two seconds, for media that comes
@@ -134,16 +163,29 @@ type Measured struct {
 	Quality Quality `json:"quality"`
 }
 
-// DeviceState: a device became reachable (registered) or unreachable. Devices start unreachable.
+// DeviceState: a device became reachable (registered) or unreachable. Devices start unreachable. A device is at one node at most: the
+// last one that said it is up; another's word that it is not there counts for nothing.
 type DeviceState struct {
 	Device string `json:"device"`
 	Up     bool   `json:"up"`
+	// Node is where it is (or was) registered, empty for this node.
+	Node string `json:"node,omitempty"`
 }
 
-// TrunkState: a trunk came into or went out of service (OPTIONS). Trunks start in service.
+// TrunkState: a trunk came into or went out of service (OPTIONS). Trunks start in service here, and nowhere else.
 type TrunkState struct {
 	Trunk string `json:"trunk"`
 	Up    bool   `json:"up"`
+	// Node is where it is in service or not, empty for this node. A trunk may be in service at several nodes.
+	Node string `json:"node,omitempty"`
+}
+
+// NodeState: another node of the cluster lives, or is lost. Nodes start lost. What a lost node had is gone: its devices and trunks cannot be
+// reached, what it kept cannot be asked for, legs to it that ring or wait have failed. Legs that are active stay: media goes from phone
+// to phone, and the driver says Released when the far end turns out to be gone.
+type NodeState struct {
+	Node string `json:"node"`
+	Up   bool   `json:"up"`
 }
 
 // DriverLost: a driver is gone; all its legs are over. call/live sends it.
@@ -167,6 +209,10 @@ func (s Measured) SignalLeg() LegID        { return s.Leg }
 func (s DeviceState) SignalLeg() LegID     { return 0 }
 func (s TrunkState) SignalLeg() LegID      { return 0 }
 func (s DriverLost) SignalLeg() LegID      { return 0 }
+func (s NodeState) SignalLeg() LegID       { return 0 }
+func (s Elsewhere) SignalLeg() LegID       { return 0 }
+func (s Identified) SignalLeg() LegID      { return s.Leg }
+func (s LockShown) SignalLeg() LegID       { return s.Leg }
 
 func (Setup) signal()           {}
 func (Alerting) signal()        {}
@@ -184,3 +230,7 @@ func (Measured) signal()        {}
 func (DeviceState) signal()     {}
 func (TrunkState) signal()      {}
 func (DriverLost) signal()      {}
+func (NodeState) signal()       {}
+func (Elsewhere) signal()       {}
+func (Identified) signal()      {}
+func (LockShown) signal()       {}

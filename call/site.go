@@ -10,15 +10,21 @@ import (
 // A Site is everything an engine needs to know about the world, as plain data: the dial plan, lines, devices, trunks, route
 // lists, policy. It becomes a Config by Compile and reaches the engine as an Input; calls that exist keep what they have.
 type Site struct {
-	Plan       dialplan.Rules `json:"plan,omitzero"`
-	Lines      []Line         `json:"lines,omitempty"`
-	Devices    []Device       `json:"devices,omitempty"`
-	Trunks     []Trunk        `json:"trunks,omitempty"`
-	RouteLists []RouteList    `json:"route_lists,omitempty"`
-	Applets    []Applet       `json:"applets,omitempty"`
-	Hunts      []Hunt         `json:"hunts,omitempty"`
-	Parks      []ParkRange    `json:"parks,omitempty"`
-	MeetMes    []MeetMe       `json:"meet_mes,omitempty"`
+	// Node is the name of the node the engine runs at, and Nodes are those with a call manager, this one too, in the configured order, which
+	// says who owns which park number and meet-me conference. Both are empty where there is one node.
+	Node  string   `json:"node,omitempty"`
+	Nodes []string `json:"nodes,omitempty"`
+	// Incarnation is another text for every life of the node: global ids are made of it.
+	Incarnation string         `json:"incarnation,omitempty"`
+	Plan        dialplan.Rules `json:"plan,omitzero"`
+	Lines       []Line         `json:"lines,omitempty"`
+	Devices     []Device       `json:"devices,omitempty"`
+	Trunks      []Trunk        `json:"trunks,omitempty"`
+	RouteLists  []RouteList    `json:"route_lists,omitempty"`
+	Applets     []Applet       `json:"applets,omitempty"`
+	Hunts       []Hunt         `json:"hunts,omitempty"`
+	Parks       []ParkRange    `json:"parks,omitempty"`
+	MeetMes     []MeetMe       `json:"meet_mes,omitempty"`
 	// PickupGroups are those that lines may be in.
 	PickupGroups []PickupGroup `json:"pickup_groups,omitempty"`
 	Policy       Policy        `json:"policy,omitzero"`

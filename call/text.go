@@ -187,13 +187,17 @@ func (l line) signal(s Signal) line {
 	case Setup:
 		l = l.str("device", s.Device).appearance(s.Line).str("trunk", s.Trunk).str("called", s.Called).identity("calling", s.Calling)
 		l = l.redirecting(s.Redirecting).desc(s.Desc).id("replaces", 'l', uint64(s.Replaces)).num("hops", s.Hops).flag("no_hops", s.NoHops)
-		return l.str("global_id", s.GlobalID).id("join", 'l', uint64(s.Join)).trust(s.Trust)
+		l = l.str("global_id", s.GlobalID).id("join", 'l', uint64(s.Join)).trust(s.Trust).str("node", s.Node)
+		if s.At != nil {
+			l = l.target("at", *s.At)
+		}
+		return l.flag("inside", s.Inside).lock(s.Lock).str("owner", s.Owner)
 	case Alerting:
 		return l.identity("connected", s.Connected)
 	case Progressing:
 		return l.desc(s.Desc)
 	case Answered:
-		return l.desc(s.Desc).identity("connected", s.Connected).trust(s.Trust)
+		return l.desc(s.Desc).identity("connected", s.Connected).trust(s.Trust).lock(s.Lock)
 	case Heard:
 		return l.str("proof", s.Proof.String()).str("why", s.Why)
 	case Measured:
@@ -211,11 +215,20 @@ func (l line) signal(s Signal) line {
 	case TransferAsked:
 		return l.str("to", s.To).id("replaces", 'l', uint64(s.Replaces)).flag("unresolved", s.Unresolved)
 	case Released:
-		return l.cause(s.Cause).str("to_number", s.ToNumber)
+		return l.cause(s.Cause).str("to_number", s.ToNumber).str("why", s.Why)
 	case DeviceState:
-		return l.str("device", s.Device).flag("up", s.Up)
+		return l.str("device", s.Device).flag("up", s.Up).str("node", s.Node)
 	case TrunkState:
-		return l.str("trunk", s.Trunk).flag("up", s.Up)
+		return l.str("trunk", s.Trunk).flag("up", s.Up).str("node", s.Node)
+	case NodeState:
+		return l.str("node", s.Node).flag("up", s.Up)
+	case Elsewhere:
+		l = l.str("node", s.Node).str("thing", s.Thing.String()).str("range", s.Range).str("number", s.Number).appearance(s.Line)
+		return l.str("device", s.Device).leg(s.Leg).flag("gone", s.Gone)
+	case Identified:
+		return l.identity("connected", s.Connected).flag("inside", s.Inside)
+	case LockShown:
+		return l.lock(s.Lock).str("why", s.Why)
 	case DriverLost:
 		return l.str("driver", s.Driver)
 	}
@@ -226,9 +239,9 @@ func (l line) command(c Command) line {
 	l = l.leg(c.CommandLeg())
 	switch c := c.(type) {
 	case Ring:
-		l = l.id("call", 'c', uint64(c.Call)).str("target", strings.ReplaceAll(c.Target.String(), " ", "/")).identity("calling", c.Calling)
+		l = l.id("call", 'c', uint64(c.Call)).target("target", c.Target).identity("calling", c.Calling)
 		l = l.identity("called", c.Called).redirecting(c.Redirecting).num("hops", c.Hops).media(c.Media).lock(c.Lock)
-		return l.str("global_id", c.GlobalID).flag("auto_answer", c.AutoAnswer).flag("quiet", c.Quiet)
+		return l.str("global_id", c.GlobalID).flag("auto_answer", c.AutoAnswer).flag("quiet", c.Quiet).flag("inside", c.Inside)
 	case Alert:
 		return l.identity("connected", c.Connected)
 	case Progress:
@@ -244,7 +257,7 @@ func (l line) command(c Command) line {
 	case RejectReoffer:
 		return l.cause(c.Cause)
 	case Identify:
-		return l.identity("connected", c.Connected).lock(c.Lock)
+		return l.identity("connected", c.Connected).lock(c.Lock).flag("inside", c.Inside)
 	case SendDigit:
 		return l.str("digit", c.Digit).num("millis", c.Millis)
 	case TransferResult:
@@ -252,9 +265,14 @@ func (l line) command(c Command) line {
 	case ShowLock:
 		return l.protection(c.Protection)
 	case Release:
-		return l.cause(c.Cause).str("why", c.Why)
+		return l.cause(c.Cause).str("why", c.Why).str("to_number", c.ToNumber)
 	}
 	return l
+}
+
+func (l line) target(name string, t Target) line {
+	l = l.str(name, strings.ReplaceAll(t.String(), " ", "/")).str("hunt", t.Hunt)
+	return l.flag("emergency", t.Emergency)
 }
 
 func (l line) request(r Request) line {

@@ -80,7 +80,7 @@ func newWalker(t testing.TB, seed int64, legal bool) *walker {
 	site.Policy.MaxDuration = 10 * time.Minute
 	w.apply(move{in: Input{Config: site.must(t)}})
 	for _, p := range phones {
-		w.apply(move{in: Input{Driver: "sip", Signal: DeviceState{p, true}}})
+		w.apply(move{in: Input{Driver: "sip", Signal: DeviceState{Device: p, Up: true}}})
 	}
 	return w
 }
@@ -146,9 +146,9 @@ func (w *walker) choose() move {
 	case r < 17:
 		return move{wait: time.Duration(1+w.rnd.Intn(8000)) * time.Millisecond}
 	case r < 20:
-		return move{in: Input{Driver: "sip", Signal: DeviceState{pick(w.rnd, phones), w.rnd.Intn(3) > 0}}}
+		return move{in: Input{Driver: "sip", Signal: DeviceState{Device: pick(w.rnd, phones), Up: w.rnd.Intn(3) > 0}}}
 	case r < 22:
-		return move{in: Input{Driver: "trunk", Signal: TrunkState{pick(w.rnd, []string{"north", "south"}), w.rnd.Intn(3) > 0}}}
+		return move{in: Input{Driver: "trunk", Signal: TrunkState{Trunk: pick(w.rnd, []string{"north", "south"}), Up: w.rnd.Intn(3) > 0}}}
 	case r < 26:
 		return move{in: w.request(ids)}
 	case r < 27 && w.rnd.Intn(10) == 0:

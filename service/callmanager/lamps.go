@@ -120,8 +120,8 @@ func places(v *call.View) (out []spot) {
 		if !p.Line.IsZero() {
 			add(spot{line: p.Line})
 		}
-		if p.Slot != "" {
-			add(spot{slot: p.Slot})
+		if p.Parked != nil {
+			add(spot{slot: p.Slot()})
 		}
 	}
 	return out
@@ -170,7 +170,7 @@ type lamp struct {
 // lampsOf are the parties of a call that are at a place.
 func lampsOf(at spot, v *call.View) (out []lamp) {
 	for i, p := range v.Parties {
-		if at.slot != "" && p.Slot != at.slot || at.slot == "" && p.Line != at.line {
+		if at.slot != "" && p.Slot() != at.slot || at.slot == "" && p.Line != at.line {
 			continue
 		}
 		l := lamp{id: v.ID.String() + "-" + strconv.FormatUint(uint64(p.ID), 10), held: p.Held}

@@ -31,7 +31,7 @@ func party(id int, words string) *call.PartyView {
 		if w == "held" {
 			p.Held = true
 		} else {
-			p.Slot = w
+			p.Parked = &call.Spot{Number: w}
 		}
 	}
 	return p

@@ -1,0 +1,87 @@
+package call
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+)
+
+// What nodes tell each other is written and read again unchanged, as JSON and in a trace's text.
+func TestWordsOfNodes(t *testing.T) {
+	line := LineID{"2100", "phones"}
+	ask := &Ask{Device: "desk2", Line: line, Trunk: "north", Thing: ThingParked, Range: "some", Park: true, Replaces: 4, Join: 6}
+	at := &Target{Device: "desk1", Line: line, Called: "2100", Hunt: "Service", Emergency: true, Ask: ask}
+	for want, s := range map[string]Signal{
+		"Setup leg=l3 global_id=g node=n2 at=ask/for/desk2/line/2100@phones/replaces/l4 hunt=Service emergency=true inside=true lock=authenticated owner=n3": Setup{Leg: 3, Node: "n2", At: at,
+			Inside: true, Lock: LockAuthenticated, Owner: "n3", GlobalID: "g"},
+		"NodeState node=n2 up=true": NodeState{"n2", true},
+		"Elsewhere node=n2 thing=held range=some number=7001 line=2100@phones device=desk1 leg=l8 gone=true": Elsewhere{"n2", ThingHeld, "7001", "some", line, "desk1", 8, true},
+		"Identified leg=l3 connected=2003(Carol) inside=true":                                                Identified{3, Identity{Number: "2003", Display: "Carol"}, true},
+		"LockShown leg=l3 lock=non-secure why=cut":                                                           LockShown{3, LockNonSecure, "cut"},
+		"DeviceState device=bob up=true node=n2":                                                             DeviceState{"bob", true, "n2"},
+		"TrunkState trunk=north up=true node=n2":                                                             TrunkState{"north", true, "n2"},
+		"Answered leg=l3 lock=encrypted":                                                                     Answered{Leg: 3, Lock: LockEncrypted},
+		"Released leg=l3 cause=user-busy to_number=2003 why=later":                                           Released{3, UserBusy, "2003", "later"},
+	} {
+		b, err := MarshalInput(start, Input{Driver: "sip", Signal: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, in, err := UnmarshalInput(b)
+		if err != nil || !reflect.DeepEqual(in.Signal, s) {
+			t.Errorf("%s came back as %#v: %v", b, in.Signal, err)
+		}
+		if got := Describe(s); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	for want, to := range map[string]Target{
+		"node n2 device desk1 line 2100@phones": {Node: "n2", Device: "desk1", Line: line},
+		"node n2 trunk north 0301":              {Node: "n2", Trunk: "north", Called: "0301"},
+		"node n2 ask for bob parked some 7001":  {Node: "n2", Called: "7001", Ask: &Ask{Device: "bob", Thing: ThingParked, Range: "some"}},
+		"node n2 ask for bob park at some 7001": {Node: "n2", Called: "7001", Ask: &Ask{Device: "bob", Thing: ThingParked, Range: "some", Park: true}},
+		"node n2 ask for bob join l4":           {Node: "n2", Ask: &Ask{Device: "bob", Join: 4}},
+	} {
+		if got := to.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// Facts are what others may ask for, and nothing of other nodes.
+func TestFacts(t *testing.T) {
+	line := LineID{"2100", "phones"}
+	leg := func(id LegID, state LegState, device, node string) LegView {
+		return LegView{ID: id, State: state, Device: device, Node: node}
+	}
+	v := &View{ID: 1, Room: &Spot{"team", "8001"}, Parties: []*PartyView{
+		{Line: line, Called: "2100", Legs: []LegView{leg(2, LegIsRinging, "desk1", ""), leg(4, LegIsRinging, "desk2", "n2")}},
+		{Line: line, Held: true, Legs: []LegView{leg(1, LegIsActive, "desk3", "")}},
+		{Line: line, Legs: []LegView{leg(3, LegIsActive, "desk3", ""), leg(5, LegIsPassive, "desk1", "")}},
+		{Line: line, Legs: []LegView{leg(7, LegWaiting, "desk3", "")}},
+		{Trunk: "north", Legs: []LegView{{ID: 9, State: LegIsActive, Trunk: "north"}}},
+		{Line: line, Parked: &Spot{"some", "7001"}, Legs: []LegView{leg(11, LegIsActive, "desk2", "")}},
+	}}
+	want := []Elsewhere{
+		{Thing: ThingRoom, Range: "team", Number: "8001"},
+		{Thing: ThingRinging, Number: "2100", Line: line, Device: "desk1", Leg: 2},
+		{Thing: ThingHeld, Line: line, Device: "desk3", Leg: 1},
+		{Thing: ThingActive, Line: line, Device: "desk3", Leg: 3},
+		{Thing: ThingCalling, Line: line, Device: "desk3", Leg: 7},
+		{Thing: ThingParked, Range: "some", Number: "7001"},
+	}
+	got := Facts(v)
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	keys := map[string]bool{}
+	for _, x := range got {
+		keys[x.Key()] = true
+	}
+	if len(keys) != len(want) {
+		t.Errorf("keys are not one for each fact: %v", keys)
+	}
+	if got := Facts(&View{Ended: true, Room: v.Room}); got != nil {
+		t.Errorf("a call that is over offers %v", got)
+	}
+}
