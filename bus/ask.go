@@ -28,9 +28,22 @@ type Answer[T any] struct {
 // Responder serves one subject until Close.
 type Responder struct {
 	sub    *nats.Subscription
+	online func() bool
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	once   sync.Once
+	mu     sync.Mutex
+	closed bool // no handler starts any more
+}
+
+// begin counts a handler; false after Close.
+func (r *Responder) begin() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.wg.Add(1)
+	}
+	return !r.closed
 }
 
 // maxInFlight bounds the requests one responder works on at the same time;
@@ -41,7 +54,7 @@ const maxInFlight = 32
 // up to 32 at a time, and see their context end with Close.
 func Serve[Req, Res any](b *Bus, s Subject, h Handler[Req, Res]) (*Responder, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &Responder{cancel: cancel}
+	r := &Responder{cancel: cancel, online: b.conn.IsConnected}
 	slots := make(chan struct{}, maxInFlight)
 	sub, err := b.conn.Subscribe(s.String(), func(m *nats.Msg) {
 		select {
@@ -50,7 +63,10 @@ func Serve[Req, Res any](b *Bus, s Subject, h Handler[Req, Res]) (*Responder, er
 			reply(m, Answer[Res]{Node: b.node, Err: &Error{CodeUnavailable, "too many requests at the same time; ask again"}})
 			return
 		}
-		r.wg.Add(1)
+		if !r.begin() {
+			<-slots
+			return
+		}
 		go func() {
 			defer func() { <-slots; r.wg.Done() }()
 			reply(m, answer(ctx, b.node, m.Data, h))
@@ -71,14 +87,20 @@ func Serve[Req, Res any](b *Bus, s Subject, h Handler[Req, Res]) (*Responder, er
 func (r *Responder) Close() { r.once.Do(r.close) }
 
 func (r *Responder) close() {
-	drained := make(chan struct{})
-	r.sub.SetClosedHandler(func(string) { close(drained) })
-	if r.sub.Drain() == nil { // after it no callback starts, so Wait cannot race with Add
-		select {
-		case <-drained:
-		case <-time.After(askTimeout): // the connection went away meanwhile
+	if drained := make(chan struct{}); r.online() { // those that were asked before get their answer
+		r.sub.SetClosedHandler(func(string) { close(drained) })
+		if r.sub.Drain() == nil {
+			select {
+			case <-drained:
+			case <-time.After(askTimeout): // the connection went away meanwhile
+			}
 		}
+	} else {
+		_ = r.sub.Unsubscribe() // nobody is there to be waited for
 	}
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
 	r.cancel()
 	r.wg.Wait()
 }

@@ -181,6 +181,11 @@ func (p *Phone) WaitRegistered(ctx context.Context) error {
 	})
 }
 
+// WaitUnregistered waits until the phone is not registered: its server has gone, or has refused it.
+func (p *Phone) WaitUnregistered(ctx context.Context) error {
+	return p.wait(ctx, "waiting to be without registration", func() (bool, error) { return !p.reg.up, nil })
+}
+
 // Registered tells whether the phone is registered now.
 func (p *Phone) Registered() bool {
 	p.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -48,10 +49,17 @@ type Config struct {
 	Timers   transaction.Timers
 	Limits   endpoint.Limits
 	Conns    transport.Limits
+	Network  Network
 	Now      func() time.Time // nil: time.Now
 	// KeyLog receives the session secrets of every TLS connection, so that a capture can be read: for laboratories only,
 	// listed by `show exceptions`. No site file can set it.
 	KeyLog pki.KeyLogWriter
+}
+
+// Network replaces how TCP connections are dialled and listeners opened, in laboratories whose network fails; zero is the system's.
+type Network struct {
+	Dial   func(context.Context, transport.Dest) (net.Conn, error)
+	Listen func(netip.AddrPort) (net.Listener, error)
 }
 
 // Store is what the call manager needs of the system of record; *store.Store is one.
@@ -178,7 +186,8 @@ func (s *Service) assemble() (err error) {
 	}
 	s.ep, err = endpoint.New(endpoint.Config{User: front{s}, Relay: front{s}, Resolver: endpoint.DNS(resolve.New(resolve.Config{DNS: dns})), Timers: s.cfg.Timers, Limits: s.cfg.Limits,
 		Server: s.agent(), Identity: s.identity.Name(),
-		Transport: transport.Config{Verify: s.verifyPeer, DialTLS: s.dialTLS, Observer: wireTrace{s}, Limits: s.cfg.Conns}})
+		Transport: transport.Config{Verify: s.verifyPeer, DialTLS: s.dialTLS, Observer: wireTrace{s}, Limits: s.cfg.Conns,
+			Dial: s.cfg.Network.Dial, Listen: s.cfg.Network.Listen}})
 	if err != nil {
 		return err
 	}
@@ -285,6 +294,12 @@ func (s *Service) Close(ctx context.Context) error {
 		s.dropCalls(ctx)
 		s.deactivate(ctx)
 	}
+	return s.Abandon(ctx)
+}
+
+// Abandon releases everything without a word to anybody, as the end of the process would: for laboratories.
+func (s *Service) Abandon(ctx context.Context) error {
+	s.responders.Close()
 	s.cancel()
 	if s.host != nil {
 		s.host.Close()

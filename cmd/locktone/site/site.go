@@ -277,7 +277,12 @@ func (s *Site) Wait() error {
 }
 
 // Close stops everything in the reverse order of its start.
-func (s *Site) Close(ctx context.Context) error {
+func (s *Site) Close(ctx context.Context) error { return s.close(ctx, (*callmanager.Service).Close) }
+
+// Abandon releases everything without a word to phones and peers, as the end of the process would: for laboratories.
+func (s *Site) Abandon(ctx context.Context) error { return s.close(ctx, (*callmanager.Service).Abandon) }
+
+func (s *Site) close(ctx context.Context, calls func(*callmanager.Service, context.Context) error) error {
 	s.cancel()
 	s.workers.Wait()
 	var errs []error
@@ -285,7 +290,7 @@ func (s *Site) Close(ctx context.Context) error {
 		errs = append(errs, s.admin.Close(ctx))
 	}
 	if s.Calls != nil {
-		errs = append(errs, s.Calls.Close(ctx))
+		errs = append(errs, calls(s.Calls, ctx))
 	}
 	errs = append(errs, s.closeEnrolment(ctx))
 	if s.Bus != nil {

@@ -110,8 +110,10 @@ type Config struct {
 	Observer Observer
 	// Limits bound what a peer can cost; zero fields take defaults.
 	Limits Limits
-	// Dial replaces the dialling of TCP connections, for tests with in-memory pipes; nil is net.Dialer.
-	Dial func(ctx context.Context, d Dest) (net.Conn, error)
+	// Dial replaces the dialling of TCP connections, and Listen the opening of TCP listeners, for tests with in-memory pipes or with a
+	// network that fails; nil is net.Dialer and net.ListenConfig.
+	Dial   func(ctx context.Context, d Dest) (net.Conn, error)
+	Listen func(addr netip.AddrPort) (net.Listener, error)
 }
 
 // Limits bound connections, bytes and time. A zero field takes the default given in its comment.

@@ -68,8 +68,14 @@ func (t *Transport) Listen(lc ListenConfig) (*Listener, error) {
 		}
 		return t.ServePackets(conn, lc)
 	}
-	var config net.ListenConfig
-	ln, err := config.Listen(context.Background(), "tcp", lc.Addr.String())
+	open := t.cfg.Listen
+	if open == nil {
+		open = func(addr netip.AddrPort) (net.Listener, error) {
+			var config net.ListenConfig
+			return config.Listen(context.Background(), "tcp", addr.String())
+		}
+	}
+	ln, err := open(lc.Addr)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,361 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/locktone/locktone/cmd/locktone/site"
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/lab/phone"
+	"github.com/locktone/locktone/lab/postgres"
+	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/service/callmanager"
+)
+
+// ClusterOptions say what a cluster of the lab is like. The zero value is two nodes, n1 and n2, that run everything; alice and bob
+// are in device pool default, whose group is n1, n2; pools n1, n2 ... have groups that begin with that node.
+type ClusterOptions struct {
+	Nodes int // how many; 0: 2
+	// Site changes the configuration of the first start.
+	Site func(*config.Site)
+	// Tune changes the call manager's configuration of a node, at every start.
+	Tune func(node string, c *callmanager.Config)
+}
+
+// Cluster is a cluster in one process, on one PostgreSQL and one bus. Its nodes are sites of the same code as `locktone up`.
+//
+//	c := lab.StartCluster(t, lab.ClusterOptions{})
+//	alice := c.Registered(t, "alice", "1001")  // as provisioning tells it: the nodes of its group in order
+//	c.Kill("n1")                               // no goodbyes
+//	c.Restart("n1")
+//	c.Cut("n1", "n2")                          // nothing passes between them; Heal
+//	c.Isolate("n1")                            // nothing passes between it and anybody, phones, PostgreSQL and bus included; Return
+//	c.Record("n1", false)                      // PostgreSQL is away for it
+type Cluster struct {
+	Postgres *postgres.Server
+	t        testing.TB
+	opt      ClusterOptions
+	keys     *keys
+	dir      string
+	database string
+	network  *network
+	nats     *server.Server
+	nodes    []*Node
+}
+
+// Node is a node of a Cluster. Site is nil while it is down.
+type Node struct {
+	*Site
+	Name    string
+	Address netip.Addr
+	Home    string
+	record  *relay
+	bus     *relay
+}
+
+// StartCluster starts a cluster that ends with the test. Where PostgreSQL is not installed the test is skipped.
+func StartCluster(t testing.TB, o ClusterOptions) *Cluster {
+	t.Helper()
+	if o.Nodes == 0 {
+		o.Nodes = 2
+	}
+	c := &Cluster{t: t, opt: o, Postgres: postgres.Need(t), keys: &keys{used: map[pki.Algorithm]int{}}, network: newNetwork()}
+	t.Cleanup(c.close)
+	if err := c.open(t.Context()); err != nil {
+		t.Fatalf("cluster: %v", err)
+	}
+	for _, n := range c.nodes {
+		c.Restart(n.Name)
+	}
+	return c
+}
+
+// open starts what the nodes share and gives each its place.
+func (c *Cluster) open(ctx context.Context) (err error) {
+	if c.dir, err = os.MkdirTemp("", "lt-lab-"); err != nil { // short: the path of a unix socket has 107 bytes
+		return err
+	}
+	if c.database, err = c.Postgres.Create(ctx); err != nil {
+		return err
+	}
+	if c.nats, err = server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, MaxPayload: 8 << 20, MaxPending: 64 << 20}); err != nil {
+		return err
+	}
+	c.nats.Start()
+	if !c.nats.ReadyForConnections(30 * time.Second) {
+		return errors.New("the bus is not ready")
+	}
+	for i := range c.opt.Nodes {
+		n := &Node{Name: fmt.Sprintf("n%d", i+1)}
+		n.Home = filepath.Join(c.dir, n.Name)
+		c.nodes = append(c.nodes, n)
+		if err := os.MkdirAll(n.Home, 0o700); err != nil {
+			return err
+		}
+		if n.record, err = newRelay("unix", filepath.Join(n.Home, filepath.Base(c.Postgres.Socket())), "unix", c.Postgres.Socket()); err != nil {
+			return err
+		}
+		if n.bus, err = newRelay("tcp", "127.0.0.1:0", "tcp", c.nats.Addr().String()); err != nil {
+			return err
+		}
+		if n.Address, err = c.freeAddress(); err != nil {
+			return err
+		}
+		c.network.owner[n.Address] = n.Name
+	}
+	return nil
+}
+
+// freeAddress is one that nobody has, no other node of ours either.
+func (c *Cluster) freeAddress() (netip.Addr, error) {
+	for {
+		a, err := site.FreeAddress(2 + (os.Getpid()+int(lastTried.Add(1)))%248)
+		if err != nil || !slices.ContainsFunc(c.nodes, func(n *Node) bool { return n.Address == a }) {
+			return a, err
+		}
+	}
+}
+
+// site is the configuration of the first start.
+func (c *Cluster) site() *config.Site {
+	s := config.Default("n1")
+	s.Nodes, s.CallManagerGroups, s.DevicePools = nil, nil, nil
+	var names []string
+	for _, n := range c.nodes {
+		names = append(names, n.Name)
+		s.Nodes = append(s.Nodes, config.Node{Name: n.Name, Address: n.Address.String()})
+	}
+	s.CallManagerGroups = append(s.CallManagerGroups, config.CallManagerGroup{Name: "default", Nodes: names})
+	s.DevicePools = append(s.DevicePools, config.DevicePool{Name: "default", CallManagerGroup: "default"})
+	for i, name := range names {
+		s.CallManagerGroups = append(s.CallManagerGroups, config.CallManagerGroup{Name: name, Nodes: append(slices.Clone(names[i:]), names[:i]...)})
+		s.DevicePools = append(s.DevicePools, config.DevicePool{Name: name, CallManagerGroup: name})
+	}
+	if c.opt.Site != nil {
+		c.opt.Site(s)
+	}
+	return s.Canonical()
+}
+
+// Node is a node by name.
+func (c *Cluster) Node(name string) *Node {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		if n.Name == name {
+			return n
+		}
+	}
+	c.t.Fatalf("the cluster has no node %q", name)
+	return nil
+}
+
+// Nodes are all of them, in the order of the site.
+func (c *Cluster) Nodes() []*Node { return slices.Clone(c.nodes) }
+
+// Restart starts a node that is down.
+func (c *Cluster) Restart(name string) {
+	c.t.Helper()
+	n := c.Node(name)
+	if n.Site != nil {
+		c.t.Fatalf("node %s runs already", name)
+	}
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	defer cancel()
+	n.record.broke(false)
+	n.bus.broke(false)
+	if err := c.join(n); err != nil {
+		c.t.Fatalf("node %s: %v", name, err)
+	}
+	s, err := site.Start(ctx, c.options(n))
+	if err != nil {
+		c.t.Fatalf("node %s: %v", name, err)
+	}
+	n.Site = &Site{Site: s}
+}
+
+func (c *Cluster) options(n *Node) site.Options {
+	dsn := url.URL{Scheme: "postgres", Path: "/" + c.database, RawQuery: url.Values{"host": {n.Home}, "user": {"locktone"}}.Encode()}
+	o := site.Options{Home: n.Home, Site: c.site(), Version: "lab", NoPhones: true, Keys: c.keys.make}
+	o.Node.Node = n.Name
+	o.Node.Admin.Address = "127.0.0.1:0"
+	o.Node.Store.DSN = dsn.String()
+	o.Node.Bus.URLs = []string{"nats://" + n.bus.door.Addr().String()}
+	o.Tune = func(cm *callmanager.Config) {
+		cm.Network = c.network.of(n.Name, n.Address)
+		if c.opt.Tune != nil {
+			c.opt.Tune(n.Name, cm)
+		}
+	}
+	return o
+}
+
+// join gives a new node the keys that the nodes of a cluster share: the authority's and the signers'.
+func (c *Cluster) join(n *Node) error {
+	first := filepath.Join(c.nodes[0].Home, "pki")
+	if _, err := os.Stat(filepath.Join(n.Home, "pki")); err == nil || n == c.nodes[0] {
+		return nil
+	}
+	return filepath.WalkDir(first, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(first, path)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(n.Home, "pki", rel)
+		switch {
+		case d.IsDir() && rel == "service": // a node's own
+			return fs.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(to, 0o700)
+		case !strings.HasSuffix(path, ".pem"):
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(to, b, 0o600)
+	})
+}
+
+// Kill ends a node as kill -9 does: its connections are reset, nobody is told anything.
+func (c *Cluster) Kill(name string) {
+	c.t.Helper()
+	n := c.running(name)
+	n.record.broke(true)
+	n.bus.broke(true)
+	c.network.kill(name)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_ = n.Abandon(ctx) // what it could not say is what is meant
+	n.Site = nil
+}
+
+// Stop stops a node in order, as SIGTERM does.
+func (c *Cluster) Stop(name string) {
+	c.t.Helper()
+	n := c.running(name)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := n.Close(ctx); err != nil {
+		c.t.Errorf("node %s: %v", name, err)
+	}
+	n.Site = nil
+}
+
+func (c *Cluster) running(name string) *Node {
+	c.t.Helper()
+	n := c.Node(name)
+	if n.Site == nil {
+		c.t.Fatalf("node %s is down", name)
+	}
+	return n
+}
+
+// Cut lets nothing pass between two nodes, until Heal.
+func (c *Cluster) Cut(a, b string) { c.network.set(func() { c.network.cut[pair(a, b)] = true }) }
+
+// Heal ends a Cut.
+func (c *Cluster) Heal(a, b string) { c.network.set(func() { delete(c.network.cut, pair(a, b)) }) }
+
+// Isolate lets nothing pass between a node and anybody, as of a machine whose cable was pulled: nodes, phones, PostgreSQL, bus.
+func (c *Cluster) Isolate(name string) {
+	c.network.set(func() { c.network.alone[name] = true })
+	c.Node(name).record.broke(true)
+	c.Node(name).bus.broke(true)
+}
+
+// Return ends an Isolate.
+func (c *Cluster) Return(name string) {
+	c.network.set(func() { delete(c.network.alone, name) })
+	c.Node(name).record.broke(false)
+	c.Node(name).bus.broke(false)
+}
+
+// Record lets a node reach PostgreSQL, or not.
+func (c *Cluster) Record(name string, reachable bool) { c.Node(name).record.broke(!reachable) }
+
+func (c *Cluster) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c.network.set(func() { clear(c.network.cut); clear(c.network.alone) })
+	for _, n := range slices.Backward(c.nodes) {
+		if n.Site != nil {
+			if err := n.Abandon(ctx); err != nil && !c.t.Failed() {
+				c.t.Logf("closing node %s: %v", n.Name, err)
+			}
+		}
+		for _, r := range []*relay{n.record, n.bus} {
+			if r != nil {
+				r.close()
+			}
+		}
+	}
+	if c.nats != nil {
+		c.nats.Shutdown()
+		c.nats.WaitForShutdown()
+	}
+	if err := os.RemoveAll(c.dir); err != nil {
+		c.t.Error(err)
+	}
+}
+
+// Up is the first node that runs.
+func (c *Cluster) Up() *Node {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		if n.Site != nil {
+			return n
+		}
+	}
+	c.t.Fatal("every node is down")
+	return nil
+}
+
+// Phone starts a phone at a node; change, where not nil, alters its configuration first. It ends with the test.
+func (c *Cluster) Phone(node, device, number string, change func(*phone.Config)) *phone.Phone {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	defer cancel()
+	p, err := c.Up().Phone(ctx, device, number, func(cfg *phone.Config) {
+		cfg.Server = netip.AddrPortFrom(c.Node(node).Address, 5061).String()
+		if change != nil {
+			change(cfg)
+		}
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = p.Close(ctx)
+	})
+	return p
+}
+
+// Registered starts a phone at a node and waits until it is registered.
+func (c *Cluster) Registered(node, device, number string, change func(*phone.Config)) *phone.Phone {
+	c.t.Helper()
+	p := c.Phone(node, device, number, change)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	defer cancel()
+	if err := p.WaitRegistered(ctx); err != nil {
+		c.t.Fatal(err)
+	}
+	return p
+}
