@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/lab/postgres"
 	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/pki/custody"
 	"github.com/locktone/locktone/service/callmanager"
 )
 
@@ -48,6 +47,7 @@ type Cluster struct {
 	t        testing.TB
 	opt      ClusterOptions
 	keys     *keys
+	key      custody.Key
 	dir      string
 	database string
 	network  *network
@@ -71,7 +71,7 @@ func StartCluster(t testing.TB, o ClusterOptions) *Cluster {
 	if o.Nodes == 0 {
 		o.Nodes = 2
 	}
-	c := &Cluster{t: t, opt: o, Postgres: postgres.Need(t), keys: &keys{used: map[pki.Algorithm]int{}}, network: newNetwork()}
+	c := &Cluster{t: t, opt: o, Postgres: postgres.Need(t), keys: &keys{used: map[pki.Algorithm]int{}}, key: custody.NewKey(), network: newNetwork()}
 	t.Cleanup(c.close)
 	if err := c.open(t.Context()); err != nil {
 		t.Fatalf("cluster: %v", err)
@@ -175,9 +175,6 @@ func (c *Cluster) Restart(name string) {
 	defer cancel()
 	n.record.broke(false)
 	n.bus.broke(false)
-	if err := c.join(n); err != nil {
-		c.t.Fatalf("node %s: %v", name, err)
-	}
 	s, err := site.Start(ctx, c.options(n))
 	if err != nil {
 		c.t.Fatalf("node %s: %v", name, err)
@@ -187,7 +184,7 @@ func (c *Cluster) Restart(name string) {
 
 func (c *Cluster) options(n *Node) site.Options {
 	dsn := url.URL{Scheme: "postgres", Path: "/" + c.database, RawQuery: url.Values{"host": {n.Home}, "user": {"locktone"}}.Encode()}
-	o := site.Options{Home: n.Home, Site: c.site(), Version: "lab", NoPhones: true, Keys: c.keys.make}
+	o := site.Options{Home: n.Home, Site: c.site(), Version: "lab", NoPhones: true, Keys: c.keys.make, ClusterKey: c.key}
 	o.Node.Node = n.Name
 	o.Node.Admin.Address = "127.0.0.1:0"
 	o.Node.Store.DSN = dsn.String()
@@ -199,37 +196,6 @@ func (c *Cluster) options(n *Node) site.Options {
 		}
 	}
 	return o
-}
-
-// join gives a new node the keys that the nodes of a cluster share: the authority's and the signers'.
-func (c *Cluster) join(n *Node) error {
-	first := filepath.Join(c.nodes[0].Home, "pki")
-	if _, err := os.Stat(filepath.Join(n.Home, "pki")); err == nil || n == c.nodes[0] {
-		return nil
-	}
-	return filepath.WalkDir(first, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(first, path)
-		if err != nil {
-			return err
-		}
-		to := filepath.Join(n.Home, "pki", rel)
-		switch {
-		case d.IsDir() && rel == "service": // a node's own
-			return fs.SkipDir
-		case d.IsDir():
-			return os.MkdirAll(to, 0o700)
-		case !strings.HasSuffix(path, ".pem"):
-			return nil
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(to, b, 0o600)
-	})
 }
 
 // Kill ends a node as kill -9 does: its connections are reset, nobody is told anything.
