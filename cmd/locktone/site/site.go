@@ -280,7 +280,9 @@ func (s *Site) Wait() error {
 func (s *Site) Close(ctx context.Context) error { return s.close(ctx, (*callmanager.Service).Close) }
 
 // Abandon releases everything without a word to phones and peers, as the end of the process would: for laboratories.
-func (s *Site) Abandon(ctx context.Context) error { return s.close(ctx, (*callmanager.Service).Abandon) }
+func (s *Site) Abandon(ctx context.Context) error {
+	return s.close(ctx, (*callmanager.Service).Abandon)
+}
 
 func (s *Site) close(ctx context.Context, calls func(*callmanager.Service, context.Context) error) error {
 	s.cancel()
