@@ -11,7 +11,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/dialplan"
 )
@@ -474,52 +473,6 @@ func TestClosed(t *testing.T) {
 	w2 := r.Watch(0)
 	for range w2.Notes() {
 		t.Error("a note after the end")
-	}
-}
-
-// Requests and events travel over the bus.
-func TestBus(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	b, err := bus.Open(ctx, bus.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	r := open(t, Options{})
-	events, err := bus.Subscribe[BusNote](b, b.Subject("callmanager", VerbEvents), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer events.Close()
-	port, err := r.Connect(b, "callmanager")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer port.Close()
-
-	req, err := NewBusRequest("app", call.MakeCall{Device: "alice", Called: "2002"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	reply, err := bus.Ask[BusRequest, call.Reply](ctx, b, b.Subject("callmanager", VerbRequests), req)
-	if err != nil || reply.Call != 1 {
-		t.Fatalf("%+v %v", reply, err)
-	}
-	if ring, ok := r.next().(call.Ring); !ok || ring.Target.Device != "alice" {
-		t.Errorf("%+v", ring)
-	}
-	for m := range events.C() {
-		if m.Value.Event != nil && m.Value.Event.Kind == call.LegRinging {
-			break
-		}
-	}
-	views, err := bus.Ask[struct{}, []*call.View](ctx, b, b.Subject("callmanager", VerbCalls), struct{}{})
-	if err != nil || len(views) != 1 {
-		t.Errorf("%v %v", views, err)
-	}
-	if _, err := bus.Ask[BusRequest, call.Reply](ctx, b, b.Subject("callmanager", VerbRequests), BusRequest{By: "app", Request: "Explode", Body: []byte("{}")}); err == nil {
-		t.Error("a request nobody knows was answered")
 	}
 }
 

@@ -112,6 +112,7 @@ type Service struct {
 
 	listening  listeners
 	responders bus.Responders
+	remote     *live.BusPort // by which other services and nodes reach the engine
 	pingSeq    atomic.Uint32
 	troubles   troubles // what the status shows
 	news       news
@@ -303,6 +304,9 @@ func (s *Service) Abandon(ctx context.Context) error {
 	s.cancel()
 	if s.host != nil {
 		s.host.Close()
+	}
+	if s.remote != nil {
+		s.remote.Close() // behind the engine: who follows it has heard of the last call's end
 	}
 	var err error
 	if s.ep != nil {

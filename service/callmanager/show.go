@@ -20,6 +20,10 @@ func (s *Service) serve() (err error) {
 	s.responders, err = s.cfg.Bus.Answer(Name, bus.Answers{Status: s.Status, Registrations: s.showRegistrations, Trunks: s.showTrunks, Connections: s.showConnections,
 		Exceptions: s.showExceptions, Reset: s.reset, Dial: s.dial, Lines: s.showLines, SetForward: s.setForward, SetDevice: s.setDevice,
 		Levels: s.cfg.Trace, Messages: s.showMessages, Subscriptions: s.showSubscriptions, SetMessages: s.setMessages})
+	if err != nil {
+		return err
+	}
+	s.remote, err = s.host.Connect(s.cfg.Bus, Name)
 	return err
 }
 
