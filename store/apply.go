@@ -105,11 +105,7 @@ func (e *engine) writeRevision(ctx context.Context, tx *sql.Tx, r Revision, chan
 			return err
 		}
 	}
-	if e.notify == "" {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, e.notify, noticeRevision) // delivered when the transaction commits
-	return err
+	return e.tell(ctx, tx, noticeRevision)
 }
 
 type writer struct {

@@ -55,20 +55,11 @@ func (c *Certificates) Add(ctx context.Context, e pki.Entry) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return taken("issuer and serial are taken")
 		}
-		return c.s.e.tell(ctx, tx, noticeCertificate)
+		return c.s.e.tell(ctx, tx, noticeCertificate, e.Issuer, e.Serial)
 	})
 	if err == nil {
 		c.keep(e)
 	}
-	return err
-}
-
-// tell notifies the other nodes when the transaction commits.
-func (e *engine) tell(ctx context.Context, tx *sql.Tx, what string) error {
-	if e.notify == "" {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, e.notify, what)
 	return err
 }
 
@@ -172,7 +163,7 @@ func (c *Certificates) edit(ctx context.Context, doing string, r pki.Ref, f func
 			micros(e.Revoked), e.Node, string(doc), r.Issuer, r.Serial); err != nil {
 			return err
 		}
-		return c.s.e.tell(ctx, tx, noticeCertificate)
+		return c.s.e.tell(ctx, tx, noticeCertificate, e.Issuer, e.Serial)
 	})
 	if err == nil {
 		c.keep(e)
@@ -190,16 +181,19 @@ func (c *Certificates) Watch(ctx context.Context) <-chan struct{} {
 }
 
 // Entries implements pki.Register.
-func (c *Certificates) Entries(ctx context.Context) ([]pki.Entry, error) {
-	rows, err := c.s.e.read.QueryContext(ctx, "SELECT "+c.s.e.fromJSON+" FROM certificate ORDER BY id")
-	out, err := all(rows, err, func(r *sql.Rows) (e pki.Entry, err error) {
-		var doc string
-		if err := r.Scan(&doc); err != nil {
-			return e, err
-		}
-		return e, json.Unmarshal([]byte(doc), &e)
+func (c *Certificates) Entries(ctx context.Context) (out []pki.Entry, err error) {
+	err = c.s.ask(ctx, "read the certificate register", func(e *engine, q querier) error {
+		rows, err := q.QueryContext(ctx, "SELECT "+e.fromJSON+" FROM certificate ORDER BY id")
+		out, err = all(rows, err, func(r *sql.Rows) (e pki.Entry, err error) {
+			var doc string
+			if err := r.Scan(&doc); err != nil {
+				return e, err
+			}
+			return e, json.Unmarshal([]byte(doc), &e)
+		})
+		return err
 	})
-	return out, c.s.e.failure("read the certificate register", err)
+	return out, err
 }
 
 // load replaces the copy in memory.

@@ -45,16 +45,14 @@ type Documents struct {
 func (s *Store) Documents(collection string) *Documents { return &Documents{s, collection} }
 
 // Get returns a document; fs.ErrNotExist when there is none under the key.
-func (d *Documents) Get(ctx context.Context, key string) (Document, error) {
-	doc, err := d.get(ctx, d.s.e.read, key)
-	return doc, d.s.e.failure("read "+d.collection+" "+key, err)
-}
-
-func (d *Documents) get(ctx context.Context, q querier, key string) (Document, error) {
-	doc, err := scanDocument(q.QueryRowContext(ctx, d.s.e.rebind(`SELECT key, revision, at, value FROM document WHERE collection = $1 AND key = $2`), d.collection, key))
-	if err == sql.ErrNoRows {
-		err = absent("there is none under this name")
-	}
+func (d *Documents) Get(ctx context.Context, key string) (doc Document, err error) {
+	err = d.s.ask(ctx, "read "+d.collection+" "+key, func(e *engine, q querier) error {
+		doc, err = scanDocument(q.QueryRowContext(ctx, e.rebind(`SELECT key, revision, at, value FROM document WHERE collection = $1 AND key = $2`), d.collection, key))
+		if err == sql.ErrNoRows {
+			err = absent("there is none under this name")
+		}
+		return err
+	})
 	return doc, err
 }
 
@@ -67,12 +65,15 @@ func scanDocument(r interface{ Scan(...any) error }) (doc Document, err error) {
 }
 
 // List returns the documents whose keys begin with prefix, by key.
-func (d *Documents) List(ctx context.Context, prefix string) ([]Document, error) {
-	// A range and not LIKE: keys may hold its wildcards. No key is above prefix + the last code point.
-	rows, err := d.s.e.read.QueryContext(ctx, d.s.e.rebind(`SELECT key, revision, at, value FROM document WHERE collection = $1 AND key >= $2 AND key < $3 ORDER BY key`),
-		d.collection, prefix, prefix+"\U0010ffff")
-	out, err := all(rows, err, func(r *sql.Rows) (Document, error) { return scanDocument(r) })
-	return out, d.s.e.failure("list "+d.collection, err)
+func (d *Documents) List(ctx context.Context, prefix string) (out []Document, err error) {
+	err = d.s.ask(ctx, "list "+d.collection, func(e *engine, q querier) error {
+		// A range and not LIKE: keys may hold its wildcards. No key is above prefix + the last code point.
+		rows, err := q.QueryContext(ctx, e.rebind(`SELECT key, revision, at, value FROM document WHERE collection = $1 AND key >= $2 AND key < $3 ORDER BY key`),
+			d.collection, prefix, prefix+"\U0010ffff")
+		out, err = all(rows, err, func(r *sql.Rows) (Document, error) { return scanDocument(r) })
+		return err
+	})
+	return out, err
 }
 
 // Put writes value, as JSON, if the document's revision is ifRevision (see
@@ -97,14 +98,16 @@ func (d *Documents) PutAll(ctx context.Context, writes []Write) (revisions []int
 		}
 	}
 	err = d.s.e.inTx(ctx, "write "+d.collection+" "+writes[0].Key, func(tx *sql.Tx) error {
+		keys := make([]string, len(writes))
 		for i, w := range writes {
+			keys[i] = w.Key
 			at, err := d.put(ctx, tx, w, values[i])
 			if err != nil {
 				return err
 			}
 			revisions = append(revisions, at)
 		}
-		return d.s.e.tell(ctx, tx, noticeDocument+d.collection)
+		return d.s.e.tell(ctx, tx, noticeDocument+d.collection, keys...)
 	})
 	if err != nil {
 		return nil, err
@@ -172,7 +175,7 @@ func (d *Documents) Delete(ctx context.Context, key string, ifRevision int64) er
 		if n, err := res.RowsAffected(); err != nil || n == 0 && ifRevision != AnyRevision {
 			return cmp.Or(err, changed(key))
 		}
-		return d.s.e.tell(ctx, tx, noticeDocument+d.collection)
+		return d.s.e.tell(ctx, tx, noticeDocument+d.collection, key)
 	})
 	if err == nil {
 		d.s.signals.tell(noticeDocument+d.collection, struct{}{})

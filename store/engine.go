@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -30,26 +31,13 @@ type engine struct {
 	// numbered says that the values of a statement are $1, $2. SQLite knows that too, but its driver asks for the name of every value, and
 	// SQLite looks through all names for each: a statement with thousands of values has them without (?).
 	numbered bool
-	rows     int     // of one INSERT among many: one that is long is dear to parse (SQLite), many are many round trips (PostgreSQL)
-	lock     string  // statement that makes writers of the configuration queue
-	notify   string  // statement that tells other nodes; takes the payload
-	fromJSON string  // column doc of a table as text
-	size     string  // size of the database in bytes
-	path     string  // of the SQLite file
-	servers  servers // of PostgreSQL
-}
-
-// openEngine connects and brings the schema up to date.
-func openEngine(ctx context.Context, dsn string, opt Options) (*engine, error) {
-	e, err := connect(ctx, dsn, opt)
-	if err != nil {
-		return nil, err
-	}
-	if err := e.migrate(ctx); err != nil {
-		_ = e.close()
-		return nil, err
-	}
-	return e, nil
+	rows     int    // of one INSERT among many: one that is long is dear to parse (SQLite), many are many round trips (PostgreSQL)
+	lock     string // statement that makes writers of the configuration queue
+	notify   string // statement that tells other nodes; takes the payload
+	fromJSON string // column doc of a table as text
+	size     string // size of the database in bytes
+	path     string // of the SQLite file
+	link     *link  // of a Store to PostgreSQL
 }
 
 // connect opens the database and leaves its schema as it is.
@@ -66,6 +54,11 @@ func isURL(dsn string) bool {
 }
 
 func (e *engine) close() error {
+	if e.link != nil {
+		e.link.finish(errClosed)
+		_ = e.write.Close() // its connections are cut
+		return nil
+	}
 	err := e.write.Close()
 	if e.read != e.write {
 		err = errors.Join(e.read.Close(), err)
@@ -73,9 +66,12 @@ func (e *engine) close() error {
 	return err
 }
 
+var errClosed = errors.New("the store is closed")
+
 // failure wraps an engine's error: the typed cause, what was attempted, and
 // what to do. Errors of the context and of this package pass.
 func (e *engine) failure(doing string, err error) error {
+	var gone away
 	switch {
 	case err == nil:
 		return nil
@@ -83,6 +79,8 @@ func (e *engine) failure(doing string, err error) error {
 		return fmt.Errorf("store: %s: %w", doing, err)
 	case e.noSpace(err):
 		return fmt.Errorf("store: %s: %w: nothing was written; free space for %s and try again (%v)", doing, ErrNoSpace, e.location, err)
+	case errors.As(err, &gone):
+		return fmt.Errorf("store: %s: %w: nothing was written; check %s and try again when it is back (%v)", doing, ErrUnavailable, e.location, gone)
 	case isUnavailable(err):
 		return fmt.Errorf("store: %s: %w: nothing was written; check %s (%v)", doing, ErrUnavailable, e.location, err)
 	}
@@ -131,6 +129,9 @@ func (e *engine) free() (bytes uint64, known bool) {
 }
 
 func isUnavailable(err error) bool {
+	if err == nil {
+		return false
+	}
 	var lite *sqlite.Error
 	if errors.As(err, &lite) {
 		switch lite.Code() & 0xff {
@@ -147,7 +148,7 @@ func isUnavailable(err error) bool {
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) ||
+	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, net.ErrClosed) ||
 		pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "unexpected EOF") || strings.Contains(err.Error(), "database is closed")
 }
 
@@ -161,5 +162,9 @@ func (e *engine) inTx(ctx context.Context, doing string, f func(tx *sql.Tx) erro
 	if err := f(tx); err != nil {
 		return e.failure(doing, err)
 	}
-	return e.failure(doing, tx.Commit())
+	err = tx.Commit()
+	if e.link != nil && isUnavailable(err) {
+		return fmt.Errorf("store: %s: %w when it was to confirm: whether it was written is not known; look again when %s is back (%v)", doing, ErrUnavailable, e.location, err)
+	}
+	return e.failure(doing, err)
 }

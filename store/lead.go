@@ -41,11 +41,11 @@ func (s *Store) Lead(ctx context.Context, duty string) <-chan context.Context {
 		defer close(terms)
 		defer stop()
 		defer cancel()
-		if s.e.servers == nil {
+		if s.e.link == nil {
 			alone(ctx, terms)
 			return
 		}
-		s.e.servers.lead(ctx, duty, terms)
+		s.e.link.hosts.lead(ctx, duty, terms)
 	})
 	if !ok {
 		cancel()

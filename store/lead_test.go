@@ -14,7 +14,7 @@ func testLead(t *testing.T, dsn string) {
 	ctx, giveUp := context.WithCancel(t.Context())
 	terms := a.Lead(ctx, "prune")
 	first := term(t, terms)
-	if a.e.servers != nil {
+	if a.e.link != nil {
 		other, next := term(t, b.Lead(t.Context(), "publish")), b.Lead(t.Context(), "prune")
 		select {
 		case <-next:

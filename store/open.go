@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,8 @@ type Store struct {
 	watchers feeds[Snapshot]
 	certs    Certificates
 	signals  feeds[struct{}] // by notice
+	copy     *replica        // of PostgreSQL; nil: none
+	follow   follower
 	life     context.Context // ends with Close
 	stop     context.CancelFunc
 	ending   sync.Mutex // held while a worker starts, and while Close ends life
@@ -31,28 +34,73 @@ type Store struct {
 // Open opens the store: dsn is a path of an SQLite file (made when missing) or
 // a postgres:// URL. It brings the schema up to date.
 func Open(ctx context.Context, dsn string, opt Options) (*Store, error) {
-	e, err := openEngine(ctx, dsn, opt)
-	if err != nil {
-		return nil, err
-	}
-	run, stop := context.WithCancel(context.Background())
-	s := &Store{e: e, now: opt.Now, life: run, stop: stop}
+	s := &Store{now: opt.Now}
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.life, s.stop = context.WithCancel(context.Background())
 	s.certs.s = s
+	s.follow = follower{s: s, wake: make(chan struct{}, 1)}
 	s.current.Store(&Snapshot{Site: &config.Site{}})
-	if err = s.certs.load(ctx); err == nil {
-		_, err = s.refresh(ctx)
-	}
-	if err != nil {
+	if err := s.open(ctx, dsn, opt); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
-	if e.notify != "" {
-		s.running.Go(func() { listen(run, e.servers, s.noticed) })
+	if s.e.link != nil {
+		s.work(func() { s.follow.run(s.life) })
+		s.work(func() { s.e.link.run(s.life, s.migrateOver, s.follow.told) })
 	}
 	return s, nil
+}
+
+// open connects the engine, brings its schema up to date and reads what is kept in memory.
+func (s *Store) open(ctx context.Context, dsn string, opt Options) (err error) {
+	if isURL(dsn) {
+		err = s.openLinked(ctx, dsn, opt)
+	} else if s.e, err = openSQLite(dsn, opt); err == nil {
+		err = s.e.migrate(ctx)
+	}
+	if err == nil {
+		err = s.certs.load(ctx)
+	}
+	if err != nil || s.Known().Stale {
+		return err
+	}
+	_, err = s.refresh(ctx)
+	return err
+}
+
+// openLinked reaches PostgreSQL, or starts from the copy where that fails.
+func (s *Store) openLinked(ctx context.Context, dsn string, opt Options) (err error) {
+	if s.e, err = linkPostgres(dsn); err != nil {
+		return err
+	}
+	if opt.Copy != "" {
+		if s.copy, err = openCopy(ctx, opt.Copy); err != nil {
+			return err
+		}
+	}
+	first, err := s.e.link.reach(ctx, s.migrateOver)
+	if err == nil {
+		s.e.link.begin(first)
+		return nil
+	}
+	s.e.link.finish(err)
+	err = s.e.failure("connect", err)
+	switch {
+	case ctx.Err() != nil || !errors.Is(err, ErrUnavailable) || s.copy == nil:
+		return err
+	case !s.hasCopy():
+		return fmt.Errorf("%w; this node has no copy of the record yet, and cannot start without it", err)
+	}
+	return s.startFromCopy(ctx, err)
+}
+
+// migrateOver brings the schema of PostgreSQL up to date.
+func (s *Store) migrateOver(ctx context.Context, db *sql.DB) error {
+	e := *s.e
+	e.link, e.write, e.read = nil, db, db
+	return e.migrate(ctx)
 }
 
 // Close waits for what runs and closes the store; channels of Watch are closed.
@@ -64,7 +112,12 @@ func (s *Store) Close() (err error) {
 		s.running.Wait()
 		s.watchers.close()
 		s.signals.close()
-		err = s.e.close()
+		if s.e != nil {
+			err = s.e.close()
+		}
+		if s.copy != nil {
+			err = errors.Join(err, s.copy.e.close())
+		}
 	})
 	return err
 }
@@ -78,18 +131,6 @@ func (s *Store) work(f func()) bool {
 	}
 	s.running.Go(f)
 	return true
-}
-
-// noticed takes a notice of another node. What cannot be read now is read with
-// the next notice or the next reconnection.
-func (s *Store) noticed(ctx context.Context, what string) {
-	if what == noticeAll || what == noticeCertificate {
-		_ = s.certs.load(ctx)
-	}
-	if what == noticeAll || what == noticeRevision {
-		_, _ = s.refresh(ctx)
-	}
-	s.signals.tell(what, struct{}{})
 }
 
 // lowSpace is the free space under which Health warns, in bytes: a small write

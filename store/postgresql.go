@@ -10,19 +10,41 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// channel carries "revision", "certificate" and "document:COLLECTION" notices between nodes.
-const channel = "locktone"
-
+// openPostgres connects, and leaves the schema as it is: for what is no Store.
 func openPostgres(ctx context.Context, dsn string) (*engine, error) {
 	hosts, err := parseServers(dsn)
 	if err != nil {
 		return nil, err
 	}
-	db := sql.OpenDB(hosts)
-	db.SetMaxOpenConns(16)
+	e := postgresOver(hosts, hosts.location())
+	if err := e.write.PingContext(ctx); err != nil {
+		_ = e.close()
+		return nil, e.failure("connect", err)
+	}
+	return e, nil
+}
+
+// linkPostgres is the engine of a Store, which is connected when its link is.
+func linkPostgres(dsn string) (*engine, error) {
+	hosts, err := parseServers(dsn)
+	if err != nil {
+		return nil, err
+	}
+	l := newLink(hosts)
+	e := postgresOver(l, hosts.location())
+	e.link, l.pool = l, e.write
+	return e, nil
+}
+
+// maxConnections are open at once, beside those for notices and leads.
+const maxConnections = 16
+
+func postgresOver(c driver.Connector, location string) *engine {
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(maxConnections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	e := &engine{
-		name: "postgresql", location: hosts.location(), servers: hosts,
+	return &engine{
+		name: "postgresql", location: location,
 		write: db, read: db,
 		rebind:   func(q string) string { return q },
 		numbered: true,
@@ -32,11 +54,6 @@ func openPostgres(ctx context.Context, dsn string) (*engine, error) {
 		fromJSON: "doc::text",
 		size:     "SELECT pg_database_size(current_database())",
 	}
-	if err := db.PingContext(ctx); err != nil {
-		_ = db.Close()
-		return nil, e.failure("connect", err)
-	}
-	return e, nil
 }
 
 // Connect makes servers a connector of database/sql.
@@ -54,53 +71,3 @@ func (h servers) Connect(ctx context.Context) (driver.Conn, error) {
 
 // Driver implements driver.Connector.
 func (servers) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
-
-// listen takes notices of other nodes until ctx ends, and reconnects for ever.
-// changed is called after each (re)connection too, because notices sent
-// meanwhile are lost.
-func listen(ctx context.Context, hosts servers, changed func(ctx context.Context, what string)) {
-	wait := firstWait
-	for ctx.Err() == nil {
-		if err := listenOnce(ctx, hosts, func(c context.Context, what string) { wait = firstWait; changed(c, what) }); err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, lastWait)
-	}
-}
-
-func listenOnce(ctx context.Context, hosts servers, changed func(ctx context.Context, what string)) error {
-	conn, err := hosts.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer hangUp(conn)
-	dial, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	if _, err := conn.Exec(dial, "LISTEN "+channel); err != nil {
-		return err
-	}
-	changed(ctx, noticeAll)
-	for {
-		n, err := conn.WaitForNotification(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		changed(ctx, n.Payload)
-	}
-}
-
-// The notices.
-const (
-	noticeAll         = "all"
-	noticeRevision    = "revision"
-	noticeCertificate = "certificate"
-	noticeDocument    = "document:" // and the collection
-)

@@ -79,6 +79,9 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
 // maxState bounds a value of PutState: state is small, files are files.
 const maxState = 64 << 10
 
+const upsertState = `INSERT INTO node_state (node, key, value, at) VALUES ($1, $2, $3, $4)
+	ON CONFLICT (node, key) DO UPDATE SET value = excluded.value, at = excluded.at`
+
 // PutState keeps a small value of a node, at most 64 KiB.
 func (s *Store) PutState(ctx context.Context, node, key string, value []byte) error {
 	if len(value) > maxState {
@@ -87,8 +90,7 @@ func (s *Store) PutState(ctx context.Context, node, key string, value []byte) er
 	if value == nil {
 		value = []byte{}
 	}
-	_, err := s.e.write.ExecContext(ctx, s.e.rebind(`INSERT INTO node_state (node, key, value, at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (node, key) DO UPDATE SET value = excluded.value, at = excluded.at`), node, key, value, micros(s.now()))
+	_, err := s.e.write.ExecContext(ctx, s.e.rebind(upsertState), node, key, value, micros(s.now()))
 	return s.e.failure("keep state "+key, err)
 }
 

@@ -19,7 +19,7 @@ const (
 	answerTime = 2 * time.Second
 
 	firstWait = 100 * time.Millisecond // before the next attempt
-	lastWait  = 2 * time.Second
+	lastWait  = time.Second
 )
 
 // servers are the ways to PostgreSQL that a DSN names, in its order: every host, with TLS and without where sslmode leaves that open.

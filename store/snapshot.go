@@ -44,6 +44,10 @@ func (s *Store) refresh(ctx context.Context) (Snapshot, error) {
 		return Snapshot{}, s.e.failure(doing, err)
 	}
 	if newest == known.Revision {
+		if known.Stale { // it was the truth after all
+			known = &Snapshot{Revision: known.Revision, Site: known.Site}
+			s.publish(known)
+		}
 		return *known, nil
 	}
 	site, err := s.e.site(ctx, tx)
@@ -87,19 +91,23 @@ func (s *Store) SiteAt(ctx context.Context, number int64) (*config.Site, error) 
 	if number < 0 || number > s.current.Load().Revision.Number {
 		return nil, fmt.Errorf("store: %s: %w", doing, absent("there is no such revision"))
 	}
-	rows, err := s.e.read.QueryContext(ctx, s.e.rebind(`SELECT h.op, h.kind, h.key, h.doc, h.secret FROM history h
+	var stored []config.Stored
+	err := s.ask(ctx, doing, func(e *engine, q querier) error {
+		rows, err := q.QueryContext(ctx, e.rebind(`SELECT h.op, h.kind, h.key, h.doc, h.secret FROM history h
 		JOIN (SELECT kind, key, MAX(revision) AS revision FROM history WHERE revision <= $1 GROUP BY kind, key) newest
 		ON h.kind = newest.kind AND h.key = newest.key AND h.revision = newest.revision ORDER BY h.kind, h.key, h.seq`), number)
-	removed := config.OpRemove.String()
-	stored, err := all(rows, err, func(r *sql.Rows) (config.Stored, error) {
-		var op, kind, key, doc, secret string
-		if err := r.Scan(&op, &kind, &key, &doc, &secret); err != nil || op == removed {
-			return config.Stored{}, err
-		}
-		return decodeStored(kind, key, doc, secret)
+		removed := config.OpRemove.String()
+		stored, err = all(rows, err, func(r *sql.Rows) (config.Stored, error) {
+			var op, kind, key, doc, secret string
+			if err := r.Scan(&op, &kind, &key, &doc, &secret); err != nil || op == removed {
+				return config.Stored{}, err
+			}
+			return decodeStored(kind, key, doc, secret)
+		})
+		return err
 	})
 	if err != nil {
-		return nil, s.e.failure(doing, err)
+		return nil, err
 	}
 	present := stored[:0]
 	for _, st := range stored {
@@ -111,23 +119,29 @@ func (s *Store) SiteAt(ctx context.Context, number int64) (*config.Site, error) 
 }
 
 // Revisions lists revisions, newest first. limit 0: 100.
-func (s *Store) Revisions(ctx context.Context, limit int) ([]Revision, error) {
-	rows, err := s.e.read.QueryContext(ctx, s.e.rebind(`SELECT number, author, at, comment, changes FROM revision ORDER BY number DESC LIMIT $1`), limitOr(limit))
-	out, err := all(rows, err, func(r *sql.Rows) (Revision, error) { return scanRevision(r) })
-	return out, s.e.failure("list revisions", err)
+func (s *Store) Revisions(ctx context.Context, limit int) (out []Revision, err error) {
+	err = s.ask(ctx, "list revisions", func(e *engine, q querier) error {
+		rows, err := q.QueryContext(ctx, e.rebind(`SELECT number, author, at, comment, changes FROM revision ORDER BY number DESC LIMIT $1`), limitOr(limit))
+		out, err = all(rows, err, func(r *sql.Rows) (Revision, error) { return scanRevision(r) })
+		return err
+	})
+	return out, err
 }
 
 // History lists the entity changes of one revision, in the order they were applied.
-func (s *Store) History(ctx context.Context, number int64) ([]HistoryEntry, error) {
-	rows, err := s.e.read.QueryContext(ctx, s.e.rebind(`SELECT op, kind, key, before_doc, doc FROM history WHERE revision = $1 ORDER BY seq`), number)
-	out, err := all(rows, err, func(r *sql.Rows) (HistoryEntry, error) {
-		h := HistoryEntry{Revision: number}
-		var op, kind string
-		if err := r.Scan(&op, &kind, &h.Key, &h.Before, &h.After); err != nil {
-			return h, err
-		}
-		h.Kind = config.Kind(kind)
-		return h, h.Op.UnmarshalText([]byte(op))
+func (s *Store) History(ctx context.Context, number int64) (out []HistoryEntry, err error) {
+	err = s.ask(ctx, "read the history", func(e *engine, q querier) error {
+		rows, err := q.QueryContext(ctx, e.rebind(`SELECT op, kind, key, before_doc, doc FROM history WHERE revision = $1 ORDER BY seq`), number)
+		out, err = all(rows, err, func(r *sql.Rows) (HistoryEntry, error) {
+			h := HistoryEntry{Revision: number}
+			var op, kind string
+			if err := r.Scan(&op, &kind, &h.Key, &h.Before, &h.After); err != nil {
+				return h, err
+			}
+			h.Kind = config.Kind(kind)
+			return h, h.Op.UnmarshalText([]byte(op))
+		})
+		return err
 	})
-	return out, s.e.failure("read the history", err)
+	return out, err
 }

@@ -115,6 +115,8 @@ func TestServerLost(t *testing.T) {
 	if err := pg.Start(); err != nil {
 		t.Fatal(err)
 	}
+	back(t, a)
+	back(t, b)
 	apply(t, a, generation(2))
 	await(t, watch, 2)
 	entry := pki.Entry{Ref: pki.Ref{Issuer: "CN=CA", Serial: "1"}, Kind: pki.KindDevice, Name: "alice"}
@@ -134,6 +136,20 @@ func TestServerLost(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("the revocation did not reach the other node: %+v, %v", got, err)
+		}
+	}
+}
+
+// back waits until PostgreSQL is there again for a store.
+func back(t *testing.T, s *Store) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) { // what is asked here has no event
+		_, why := s.e.link.state()
+		if why == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("PostgreSQL is not back: ", why)
 		}
 	}
 }
