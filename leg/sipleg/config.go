@@ -37,11 +37,13 @@ type Engine interface {
 	Commands() <-chan call.Command
 }
 
-// Origin is who calls in: exactly one of Device and Trunk is set.
+// Origin is who calls in: exactly one of Device, Trunk and Node is set.
 type Origin struct {
 	Device  string
 	Line    call.LineID // the appearance that calls; zero = the device's first line
 	Trunk   string
+	Node    string          // another call manager of this cluster; its Profile has a Dialect
+	Back    endpoint.Target // where the peer is reached once its connection is gone; zero = nowhere
 	Called  string   // what was dialled; "" = the user part of the Request-URI
 	Domain  string   // host of the addresses of ours this peer is told; "" = Config.Domain
 	Profile *Profile // not nil; shared, never written
@@ -74,6 +76,22 @@ type Profile struct {
 	// AuthorizeInClear says that the peer's profile has none, by exception.
 	Authorize        func(challenge, next *sip.Message) bool
 	AuthorizeInClear bool
+	// Dialect is what is said to the peer and taken from it beside what SIP has words for: nil for everybody but the call managers of this
+	// cluster. It is also what makes a BYE worth repeating that could not be delivered.
+	Dialect Dialect
+}
+
+// A Dialect is what two call managers of one cluster tell each other beside SIP; tieleg.Dialect is one. It is asked on the shards, by many
+// of them at once.
+type Dialect interface {
+	// Ring is what an INVITE of ours says.
+	Ring(r call.Ring) dialog.Header
+	// Tell is what any other message of ours says: how well the call is protected beyond us.
+	Tell(lock call.Lock) dialog.Header
+	// Setup completes what the engine is told of an INVITE of the peer, or says why that is refused.
+	Setup(m *sip.Message, s *call.Setup) *Refusal
+	// Heard is what a message of the peer says about how well the call is protected beyond it; unknown where it says nothing.
+	Heard(m *sip.Message) call.Lock
 }
 
 // Refusal says why a call is turned away.

@@ -215,22 +215,25 @@ func (d *Driver) Cancelled(tx *endpoint.ServerTx) {
 
 // Response implements endpoint.User.
 func (d *Driver) Response(tx *endpoint.ClientTx, m *sip.Message) {
-	l, ok := tx.Tag.(*leg)
-	if !ok {
+	switch tag := tx.Tag.(type) {
+	case *leg:
+		tag.response(tx, m)
+	case *undelivered: // whatever it says: it has heard
+	default:
 		d.cfg.Outside.Response(tx, m)
-		return
 	}
-	l.response(tx, m)
 }
 
 // Failed implements endpoint.User.
 func (d *Driver) Failed(tx *endpoint.ClientTx, err error) {
-	l, ok := tx.Tag.(*leg)
-	if !ok {
+	switch tag := tx.Tag.(type) {
+	case *leg:
+		tag.failed(tx, err)
+	case *undelivered:
+		d.later(tag)
+	default:
 		d.cfg.Outside.Failed(tx, err)
-		return
 	}
-	l.failed(tx, err)
 }
 
 // Posted implements endpoint.User.
@@ -240,6 +243,8 @@ func (d *Driver) Posted(callID string, v any) {
 		v.leg.command(v.cmd)
 	case ticked:
 		v.leg.tick()
+	case *undelivered:
+		d.deliver(v)
 	case endpoint.NoAck, endpoint.ServerFailed:
 		// The session counts the time itself, and ends the call when no ACK came.
 	default:

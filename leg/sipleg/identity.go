@@ -2,6 +2,7 @@ package sipleg
 
 import (
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,11 +22,7 @@ func (l *leg) calling(m *sip.Message) call.Identity {
 		}
 	}
 	id := l.identity(a)
-	for _, p := range m.Privacy() {
-		if p == "id" || p == "user" || p == "header" {
-			id.Restricted = true
-		}
-	}
+	id.Restricted = withheld(m)
 	return id
 }
 
@@ -38,7 +35,14 @@ func (l *leg) connected(m *sip.Message) call.Identity {
 	if !ok {
 		return call.Identity{}
 	}
-	return l.identity(a)
+	id := l.identity(a)
+	id.Restricted = withheld(m)
+	return id
+}
+
+// withheld says whether the sender of a message asks that it is not shown who it is (RFC 3323, 4.2; RFC 3325, 9.3).
+func withheld(m *sip.Message) bool {
+	return slices.ContainsFunc(m.Privacy(), func(p string) bool { return p == "id" || p == "user" || p == "header" })
 }
 
 func (l *leg) identity(a sip.Address) call.Identity {
@@ -92,6 +96,9 @@ func (l *leg) toAddress(w Way) sip.Address {
 func (l *leg) inviteHeaders() []dialog.Header {
 	r := l.ring
 	headers := append(l.asserts(r.Calling), l.redirected()...)
+	if l.profile.Dialect != nil && l.node != "" {
+		headers = append(headers, l.profile.Dialect.Ring(*r))
+	}
 	return append(headers, l.alerting()...)
 }
 

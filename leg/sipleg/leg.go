@@ -27,6 +27,7 @@ type leg struct {
 	to      endpoint.Target // where requests of ours go
 	peer    string          // verified identity of the peer's connection; "" = none
 	domain  string          // host of the addresses of ours the peer is told
+	node    string          // of the call manager at the other end; "" = it is none of this cluster
 	target  call.Target     // outgoing: what was rung
 	ways    []Way           // outgoing: the ways not tried yet
 	ring    *call.Ring      // outgoing: until something rang or answered
@@ -250,7 +251,7 @@ func (l *leg) samePeer(flow *transport.Flow, m *sip.Message) bool {
 	key := peerKey(flow)
 	if key != l.peer {
 		o, refusal := l.drv.cfg.Directory.Sender(flow, m)
-		if refusal != nil || o.Device != l.target.Device || o.Trunk != l.target.Trunk {
+		if refusal != nil || o.Node != l.node || l.node == "" && (o.Device != l.target.Device || o.Trunk != l.target.Trunk) {
 			return false
 		}
 	}
@@ -262,7 +263,7 @@ func (l *leg) samePeer(flow *transport.Flow, m *sip.Message) bool {
 
 // response is a response to a request of ours.
 func (l *leg) response(tx *endpoint.ClientTx, m *sip.Message) {
-	if flow := tx.Flow(); flow != nil && l.to.Flow == nil {
+	if flow := tx.Flow(); flow != nil && (l.to.Flow == nil || l.node != "" && flow != l.to.Flow) {
 		l.to.Flow, l.peer = flow, peerKey(flow)
 	}
 	if l.rings(m) {
@@ -295,6 +296,9 @@ func (l *leg) failed(tx *endpoint.ClientTx, err error) {
 	if errors.Is(err, endpoint.ErrFlowGone) && l.reconnect(req) {
 		return
 	}
+	if l.node != "" && l.state != legOutgoing && req.Method() == sip.BYE {
+		l.drv.deliverLater(req, l.to)
+	}
 	l.step(dialog.Failed{Method: req.Method(), Seq: req.CSeq().Seq, Status: status})
 }
 
@@ -302,7 +306,7 @@ func (l *leg) failed(tx *endpoint.ClientTx, err error) {
 // is the directory has verified, by the certificate of the device, which may be another one than before.
 func (l *leg) reconnect(req *sip.Message) bool {
 	old := l.to.Flow
-	if old == nil || l.target.Device == "" || req.Method() == sip.INVITE && l.state == legOutgoing {
+	if old == nil || l.target.Device == "" || l.node != "" || req.Method() == sip.INVITE && l.state == legOutgoing {
 		return false
 	}
 	ways, refusal := l.drv.cfg.Directory.Ways(l.target)

@@ -122,7 +122,7 @@ func (l *leg) answered(o dialog.Output) {
 		l.breakOff(err)
 		return
 	}
-	_ = l.signal(call.Answered{Leg: l.id, Desc: d, Connected: l.connected(o.Msg), Trust: trust(l.to.Flow)})
+	_ = l.signal(call.Answered{Leg: l.id, Desc: d, Connected: l.connected(o.Msg), Trust: l.trusted(o.Msg)})
 }
 
 // note keeps what others need to know of the dialog.

@@ -26,7 +26,8 @@ func (d *Driver) arrive(tx *endpoint.ServerTx, m *sip.Message) {
 	l := d.newLeg(d.cfg.Engine.NewLeg(), m.CallID())
 	l.callID = cloneString(l.callID)
 	l.open(origin.Profile)
-	l.to, l.peer = endpoint.Target{Flow: flow, Timers: l.profile.Timers}, peerKey(flow)
+	l.to, l.peer, l.node = origin.Back, peerKey(flow), origin.Node
+	l.to.Flow, l.to.Timers = flow, l.profile.Timers
 	l.domain = origin.Domain
 	l.target = call.Target{Device: origin.Device, Line: origin.Line, Trunk: origin.Trunk}
 	if origin.Called == "" {
@@ -50,6 +51,13 @@ func (l *leg) setup(o dialog.Output) {
 		s.Hops, s.NoHops = hops, hops == 0
 	}
 	s.Trust = trust(l.to.Flow)
+	if l.profile.Dialect != nil {
+		if refusal := l.profile.Dialect.Setup(m, &s); refusal != nil {
+			l.turnAway(call.CallRejected, cmp.Or(refusal.Status, 403), l.warn(399, refusal.Warning))
+			return
+		}
+		l.globalID = s.GlobalID
+	}
 	if r, ok := m.Join(); ok { // RFC 3911, 4; the engine refuses what names nothing, with a sentence
 		if s.Join, ok = l.drv.replaced(r); !ok || !l.profile.Replaces {
 			l.turnAway(call.NoSuchCall, 481, l.warn(399, "Join names no call here"))
@@ -101,6 +109,7 @@ func (l *leg) observeOpened() {
 func (l *leg) dial(c call.Ring) {
 	l.state, l.target, l.ring, l.outgoing = legOutgoing, c.Target, &c, true
 	l.globalID = c.GlobalID
+	l.node = c.Target.Node
 	ways, refusal := l.drv.cfg.Directory.Ways(c.Target)
 	if refusal != nil || len(ways) == 0 {
 		cause := call.SubscriberAbsent
