@@ -1,6 +1,7 @@
 package sipleg
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/locktone/locktone/call"
@@ -20,7 +21,7 @@ func (l *leg) command(c call.Command) {
 	case call.Ring:
 		l.dial(c)
 	case call.Alert:
-		l.step(dialog.Ring{Status: 180, Headers: l.asserts(c.Connected)})
+		l.step(dialog.Ring{Status: 180, Headers: append(l.asserts(c.Connected), l.beside()...)})
 	case call.Progress:
 		l.earlyMedia(c)
 	case call.Answer:
@@ -81,7 +82,8 @@ func (l *leg) answer(c call.Answer) {
 	l.state, l.early = legUp, nil
 	l.confirmed.Store(true)
 	l.focus(c.Media.Focus)
-	l.step(dialog.Accept{Body: body, Headers: append(l.asserts(c.Connected), l.lockInfo(c.Lock)...)})
+	l.said.Lock = c.Lock
+	l.step(dialog.Accept{Body: body, Headers: slices.Concat(l.asserts(c.Connected), l.lockInfo(c.Lock), l.beside())})
 }
 
 // complete answers what the peer offered: ACK, or 200 to re-INVITE and UPDATE.
@@ -121,7 +123,10 @@ func (l *leg) offer(c call.Reoffer) {
 
 // identify tells the peer that somebody else is at the other end (RFC 4916 by P-Asserted-Identity).
 func (l *leg) identify(c call.Identify) {
-	if h := append(l.asserts(c.Connected), l.lockInfo(c.Lock)...); h != nil {
+	if l.said.Inside = c.Inside; c.Lock != call.LockUnknown {
+		l.said.Lock, l.said.Why = c.Lock, ""
+	}
+	if h := slices.Concat(l.asserts(c.Connected), l.lockInfo(c.Lock), l.beside()); h != nil {
 		l.step(dialog.Refresh{Headers: h})
 	}
 }
@@ -158,13 +163,18 @@ func (l *leg) result(c call.TransferResult) {
 // release ends the leg, whatever its state.
 func (l *leg) release(c call.Release) {
 	l.gone = true
+	was := l.state
 	l.freeMedia()
 	if l.ses == nil {
 		l.drv.remove(l)
 		return
 	}
 	status := c.Cause.SIP()
-	headers := []dialog.Header{reason(c.Cause, c.Why)}
+	headers := append([]dialog.Header{reason(c.Cause, c.Why)}, l.reasons(c)...)
+	if l.node != "" && c.ToNumber != "" && was == legIncoming {
+		status = 302 // RFC 3261, 21.3.3; the other node sees to it
+		headers = append(headers, dialog.Header{Name: "Contact", Value: l.address(call.Identity{Number: c.ToNumber}).String()})
+	}
 	if c.Why != "" {
 		headers = append(headers, l.warn(399, c.Why)...)
 	}

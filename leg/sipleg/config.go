@@ -28,6 +28,8 @@ type Directory interface {
 	// of a trunk. Several ways are tried one after the other: the next one when a way fails by transport, time-out or
 	// 503 before anything rang.
 	Ways(t call.Target) ([]Way, *Refusal)
+	// Elsewhere finds the leg of a dialog that another call manager of this cluster has (RFC 3891, RFC 3911).
+	Elsewhere(r sip.Replaces) (node string, leg call.LegID, ok bool)
 }
 
 // Engine is the driver's side of a call engine; *live.Driver is one.
@@ -44,9 +46,9 @@ type Origin struct {
 	Trunk   string
 	Node    string          // another call manager of this cluster; its Profile has a Dialect
 	Back    endpoint.Target // where the peer is reached once its connection is gone; zero = nowhere
-	Called  string   // what was dialled; "" = the user part of the Request-URI
-	Domain  string   // host of the addresses of ours this peer is told; "" = Config.Domain
-	Profile *Profile // not nil; shared, never written
+	Called  string          // what was dialled; "" = the user part of the Request-URI
+	Domain  string          // host of the addresses of ours this peer is told; "" = Config.Domain
+	Profile *Profile        // not nil; shared, never written
 }
 
 // Way is one way to a target.
@@ -86,12 +88,20 @@ type Profile struct {
 type Dialect interface {
 	// Ring is what an INVITE of ours says.
 	Ring(r call.Ring) dialog.Header
-	// Tell is what any other message of ours says: how well the call is protected beyond us.
-	Tell(lock call.Lock) dialog.Header
+	// Tell is what any other message of ours says.
+	Tell(s Said) dialog.Header
 	// Setup completes what the engine is told of an INVITE of the peer, or says why that is refused.
 	Setup(m *sip.Message, s *call.Setup) *Refusal
-	// Heard is what a message of the peer says about how well the call is protected beyond it; unknown where it says nothing.
-	Heard(m *sip.Message) call.Lock
+	// Heard is what a message of the peer says; ok is false where it says nothing.
+	Heard(m *sip.Message) (s Said, ok bool)
+}
+
+// Said is what a call manager says of its side of a call: whether whoever is connected is of this site, how well the call is protected but
+// for the dialog, and the sentence where that is not encrypted.
+type Said struct {
+	Inside bool
+	Lock   call.Lock
+	Why    string
 }
 
 // Refusal says why a call is turned away.

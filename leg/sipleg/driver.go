@@ -139,6 +139,15 @@ func (d *Driver) replaced(r sip.Replaces) (call.LegID, bool) {
 	return l.id, true
 }
 
+// meant finds the leg a Replaces or Join header names, here or, owner then says where, at another node.
+func (d *Driver) meant(r sip.Replaces) (leg call.LegID, owner string, ok bool) {
+	if leg, ok = d.replaced(r); ok {
+		return leg, "", true
+	}
+	owner, leg, ok = d.cfg.Directory.Elsewhere(r)
+	return leg, owner, ok
+}
+
 // CallID is the Call-ID of a leg's dialog, "" when it is over or another driver's.
 func (d *Driver) CallID(id call.LegID) string {
 	if l := d.leg(id); l != nil {
@@ -203,6 +212,7 @@ func (d *Driver) inDialog(tx *endpoint.ServerTx, m *sip.Message, tag string) {
 // Cancelled implements endpoint.User.
 func (d *Driver) Cancelled(tx *endpoint.ServerTx) {
 	if l := d.byTag(tx.Request().CallID(), tx.LocalTag()); l != nil {
+		l.why = l.reasonOf(tx.Cancel())
 		l.step(dialog.Cancelled{})
 		return
 	}

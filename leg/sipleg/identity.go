@@ -36,7 +36,7 @@ func (l *leg) connected(m *sip.Message) call.Identity {
 		return call.Identity{}
 	}
 	id := l.identity(a)
-	id.Restricted = withheld(m)
+	id.Restricted = l.node != "" && withheld(m) // between our own call managers it is what the engine says
 	return id
 }
 

@@ -28,6 +28,10 @@ type leg struct {
 	peer    string          // verified identity of the peer's connection; "" = none
 	domain  string          // host of the addresses of ours the peer is told
 	node    string          // of the call manager at the other end; "" = it is none of this cluster
+	said    Said            // what it knows of our side
+	beyond  Said            // what we know of its side
+	named   call.Identity   // who it said is connected
+	why     reasoned        // of its CANCEL
 	target  call.Target     // outgoing: what was rung
 	ways    []Way           // outgoing: the ways not tried yet
 	ring    *call.Ring      // outgoing: until something rang or answered
@@ -188,7 +192,7 @@ func (l *leg) released(c call.Cause, toNumber string) {
 	if l.gone {
 		return
 	}
-	_ = l.signal(call.Released{Leg: l.id, Cause: c, ToNumber: toNumber})
+	_ = l.signal(call.Released{Leg: l.id, Cause: c, ToNumber: toNumber, Why: l.why.text})
 	l.gone = true
 }
 

@@ -2,7 +2,6 @@ package sipleg
 
 import (
 	"github.com/locktone/locktone/call"
-	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/dialog"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
@@ -30,13 +29,10 @@ var lockWords = [...]string{"Unknown", "NotAuthenticated", "Authenticated", "Enc
 //
 // The orientation is that of the call as the phone sees it: "to" somebody, or "from" somebody.
 func (l *leg) lockInfo(k call.Lock) []dialog.Header {
-	if l.node == "" && l.target.Device == "" || k == call.LockUnknown || k == l.lock {
+	if l.node != "" || l.target.Device == "" || k == call.LockUnknown || k == l.lock {
 		return nil
 	}
 	l.lock = k
-	if l.node != "" {
-		return l.dialect(k)
-	}
 	way := "to"
 	if l.outgoing {
 		way = "from"
@@ -55,6 +51,11 @@ func promised(k call.Lock, t call.Trust) call.Lock {
 // showLock tells the phone that its call is protected in another way now: with what is about to go anyway, or by UPDATE, never by a
 // re-INVITE of its own.
 func (l *leg) showLock(c call.ShowLock) {
+	if l.node != "" {
+		l.said.Lock, l.said.Why = c.Protection.Lock, c.Protection.Why
+		l.step(dialog.Refresh{Headers: l.beside(), Gentle: true})
+		return
+	}
 	if h := l.lockInfo(c.Protection.Lock); h != nil {
 		l.step(dialog.Refresh{Headers: h, Gentle: true})
 	}
@@ -66,22 +67,4 @@ func (l *leg) focus(on bool) {
 		l.focused = on
 		l.step(dialog.Focus{On: on})
 	}
-}
-
-// dialect is what a call manager of this cluster is told beside SIP; nil for everybody else.
-func (l *leg) dialect(k call.Lock) []dialog.Header {
-	if l.node == "" || l.profile.Dialect == nil {
-		return nil
-	}
-	return []dialog.Header{l.profile.Dialect.Tell(k)}
-}
-
-// trusted is the trust in the signalling of the leg after a message of the peer. Behind another call manager it is no better than what
-// that one says of the rest of the call.
-func (l *leg) trusted(m *sip.Message) call.Trust {
-	t := trust(l.to.Flow)
-	if l.profile.Dialect != nil && l.profile.Dialect.Heard(m) == call.LockNonSecure {
-		return call.TrustNone
-	}
-	return t
 }

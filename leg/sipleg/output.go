@@ -1,6 +1,7 @@
 package sipleg
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 	"strings"
@@ -59,10 +60,13 @@ func (l *leg) event(o dialog.Output) {
 	case dialog.EvAnswered:
 		l.answered(o)
 	case dialog.EvOffer:
+		l.hearBeside(o.Msg)
 		l.offered(o)
 	case dialog.EvAgreed:
+		l.hearBeside(o.Msg)
 		l.agreed(o)
 	case dialog.EvRefreshed:
+		l.hearBeside(o.Msg)
 		if o.Body != nil {
 			l.changed(o.Body)
 		}
@@ -122,7 +126,7 @@ func (l *leg) answered(o dialog.Output) {
 		l.breakOff(err)
 		return
 	}
-	_ = l.signal(call.Answered{Leg: l.id, Desc: d, Connected: l.connected(o.Msg), Trust: l.trusted(o.Msg)})
+	_ = l.signal(call.Answered{Leg: l.id, Desc: d, Connected: l.connected(o.Msg), Trust: trust(l.to.Flow), Lock: l.hearFirst(o.Msg)})
 }
 
 // note keeps what others need to know of the dialog.
@@ -236,7 +240,7 @@ func (l *leg) ended(o dialog.Output) {
 			cause = call.CauseFromSIP(o.Status)
 		}
 	case o.Msg != nil && o.Msg.IsRequest() && o.Msg.Method() == sip.INVITE:
-		cause = call.CallerCancelled
+		cause = cmp.Or(l.why.cause, call.CallerCancelled)
 	case o.Msg != nil:
 		cause, to = l.causeOf(o.Msg, o.Status)
 	case o.Status >= 300:
@@ -255,6 +259,9 @@ func (l *leg) causeOf(m *sip.Message, status int) (call.Cause, string) {
 		if strings.EqualFold(r.Protocol, "Q.850") && r.Cause > 0 {
 			cause = call.CauseFromQ850(r.Cause)
 		}
+	}
+	if l.why = l.reasonOf(m); l.why.cause != call.CauseNone {
+		cause = l.why.cause
 	}
 	if status >= 300 && status < 400 {
 		if c, ok := m.Contact(); ok {

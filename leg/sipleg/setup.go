@@ -59,13 +59,13 @@ func (l *leg) setup(o dialog.Output) {
 		l.globalID = s.GlobalID
 	}
 	if r, ok := m.Join(); ok { // RFC 3911, 4; the engine refuses what names nothing, with a sentence
-		if s.Join, ok = l.drv.replaced(r); !ok || !l.profile.Replaces {
+		if s.Join, s.Owner, ok = l.drv.meant(r); !ok || !l.profile.Replaces {
 			l.turnAway(call.NoSuchCall, 481, l.warn(399, "Join names no call here"))
 			return
 		}
 	}
 	if r, ok := m.Replaces(); ok {
-		if s.Replaces, ok = l.drv.replaced(r); !ok || !l.profile.Replaces {
+		if s.Replaces, s.Owner, ok = l.drv.meant(r); !ok || !l.profile.Replaces {
 			l.turnAway(call.NoSuchCall, 481, l.warn(399, "Replaces names no call here"))
 			return
 		}
@@ -162,7 +162,10 @@ func (l *leg) tryWay() bool {
 		return false
 	}
 	l.lock = call.LockUnknown
-	headers := append(l.inviteHeaders(), l.lockInfo(promised(l.ring.Lock, trust(w.To.Flow)))...)
+	headers := l.inviteHeaders()
+	if l.node == "" {
+		headers = append(headers, l.lockInfo(promised(l.ring.Lock, trust(w.To.Flow)))...)
+	}
 	contact := l.drv.contact(w.Contact, w.To.Flow, w.URI.IsSecure(), l.ring.Calling.Number)
 	l.focused = l.ring.Media.Focus
 	c := dialog.Call{

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/leg/sipleg"
 )
 
 // Name is the header field's name.
@@ -39,21 +40,53 @@ type Header struct {
 	// From is the node that speaks, and To the one that is meant: an INVITE that reaches another one is refused.
 	From, To string
 	// Life is which life of node To the leg ids below belong to: ids begin anew with each.
-	Life uint64
+	Life string
 	// Device, Line and Trunk are what is to be rung, or on whose behalf something is asked.
 	Device string
 	Line   call.LineID
 	Trunk  string
-	// Replaces and Join are legs of node To. With FormAsk only.
+	// Hunt is the hunt pilot for whose group a device is rung, Emergency that a trunk is to be used for an emergency number.
+	Hunt      string
+	Emergency bool
+	// Thing and Range are what is asked for: who waits at a park number, or a meet-me conference; Park that the caller is to be left there.
+	// Replaces and Join are legs of node To. With FormAsk only, and one of the three.
+	Thing          call.Thing
+	Range          string
+	Park           bool
 	Replaces, Join call.LegID
 	// Call is the global id of the whole call (RFC 7989, 4.1: 32 hexadecimal digits).
 	Call string
-	// Inside says that the caller is of this site.
+	// Inside says that whoever calls, or is connected now, is of this site.
 	Inside bool
-	// Lock is how well the call is protected beyond the tie, as far as its sender knows.
+	// Lock is how well the call is protected beyond the tie, as far as its sender knows, and Why the sentence where that is not encrypted.
 	Lock call.Lock
-	// Quiet and Auto are how the device is to ring, beside what Alert-Info says to phones.
-	Quiet, Auto bool
+	Why  string
+}
+
+// said is the part of a header that is about the sender's side of the call: all there is inside a call.
+func (h Header) said() sipleg.Said { return sipleg.Said{Inside: h.Inside, Lock: h.Lock, Why: h.Why} }
+
+// target is what the order is for, in the words of the engine; called is the number of the Request-URI.
+func (h Header) target(called string) call.Target {
+	if h.Form != FormAsk {
+		return call.Target{Device: h.Device, Line: h.Line, Trunk: h.Trunk, Called: called, Hunt: h.Hunt, Emergency: h.Emergency}
+	}
+	return call.Target{Called: called, Ask: &call.Ask{Device: h.Device, Line: h.Line, Trunk: h.Trunk, Thing: h.Thing, Range: h.Range, Park: h.Park,
+		Replaces: h.Replaces, Join: h.Join}}
+}
+
+// order fills in what is wanted of node To.
+func (h *Header) order(t call.Target) {
+	a := t.Ask
+	if a == nil {
+		h.Form, h.Device, h.Line, h.Trunk, h.Hunt, h.Emergency = FormDevice, t.Device, t.Line, t.Trunk, t.Hunt, t.Emergency
+		if t.Trunk != "" {
+			h.Form = FormTrunk
+		}
+		return
+	}
+	h.Form, h.Device, h.Line, h.Trunk = FormAsk, a.Device, a.Line, a.Trunk
+	h.Thing, h.Range, h.Park, h.Replaces, h.Join = a.Thing, a.Range, a.Park, a.Replaces, a.Join
 }
 
 // A ParseError says what cannot be read of a value, and where.
@@ -93,11 +126,16 @@ func (h Header) Append(b []byte) []byte {
 	}
 	text("from", h.From)
 	text("to", h.To)
-	number("life", h.Life)
+	text("life", h.Life)
 	text("device", h.Device)
 	text("line", h.Line.Number)
 	text("partition", h.Line.Partition)
 	text("trunk", h.Trunk)
+	text("hunt", h.Hunt)
+	flag("emergency", h.Emergency)
+	text("thing", h.Thing.String())
+	text("range", h.Range)
+	flag("park", h.Park)
 	number("replaces", uint64(h.Replaces))
 	number("join", uint64(h.Join))
 	text("call", h.Call)
@@ -105,8 +143,7 @@ func (h Header) Append(b []byte) []byte {
 	if h.Lock != call.LockUnknown {
 		text("lock", h.Lock.String())
 	}
-	flag("quiet", h.Quiet)
-	flag("auto", h.Auto)
+	text("why", h.Why)
 	return b
 }
 
@@ -150,10 +187,9 @@ func Parse(s string) (Header, error) {
 // set takes one field; an unknown one means nothing.
 func (h *Header) set(name, value string) (problem string) {
 	texts := map[string]*string{"from": &h.From, "to": &h.To, "device": &h.Device, "line": &h.Line.Number, "partition": &h.Line.Partition,
-		"trunk": &h.Trunk, "call": &h.Call}
-	flags := map[string]*bool{"inside": &h.Inside, "quiet": &h.Quiet, "auto": &h.Auto}
-	numbers := map[string]func(uint64){"life": func(n uint64) { h.Life = n }, "replaces": func(n uint64) { h.Replaces = call.LegID(n) },
-		"join": func(n uint64) { h.Join = call.LegID(n) }}
+		"trunk": &h.Trunk, "call": &h.Call, "life": &h.Life, "hunt": &h.Hunt, "range": &h.Range, "why": &h.Why}
+	flags := map[string]*bool{"inside": &h.Inside, "emergency": &h.Emergency, "park": &h.Park}
+	numbers := map[string]*call.LegID{"replaces": &h.Replaces, "join": &h.Join}
 	switch {
 	case texts[name] != nil && value == "", numbers[name] != nil && value == "0":
 		return name + " is empty"
@@ -168,7 +204,7 @@ func (h *Header) set(name, value string) (problem string) {
 		if err != nil || strconv.FormatUint(n, 10) != value {
 			return fmt.Sprintf("%s is %q; expected a number", name, value)
 		}
-		numbers[name](n)
+		*numbers[name] = call.LegID(n)
 	case name == "form":
 		for f := FormDevice; int(f) < len(formNames); f++ {
 			if formNames[f] == value {
@@ -177,6 +213,10 @@ func (h *Header) set(name, value string) (problem string) {
 			}
 		}
 		return fmt.Sprintf("form %q; expected one of %q", value, formNames[1:])
+	case name == "thing":
+		if err := h.Thing.UnmarshalText([]byte(value)); err != nil || h.Thing != call.ThingParked && h.Thing != call.ThingRoom {
+			return fmt.Sprintf("thing %q; expected %s or %s", value, call.ThingParked, call.ThingRoom)
+		}
 	case name == "lock":
 		if err := h.Lock.UnmarshalText([]byte(value)); err != nil || h.Lock == call.LockUnknown {
 			return fmt.Sprintf("lock %q is no lock state that can be told", value)
@@ -196,15 +236,32 @@ func (h Header) check() string {
 		return "form device names a device and no trunk"
 	case h.Form == FormTrunk && (h.Trunk == "" || h.Device != ""):
 		return "form trunk names a trunk and no device"
-	case h.Form == FormAsk && (h.Device == "") == (h.Trunk == ""):
-		return "form ask names the device or the trunk that asks"
-	case h.Form != FormAsk && (h.Replaces != 0 || h.Join != 0):
-		return "replaces and join belong to form ask"
-	case (h.Replaces != 0 || h.Join != 0) && h.Life == 0:
+	case h.Form == FormAsk && h.Device != "" && h.Trunk != "":
+		return "form ask names a device or a trunk that asks, not both"
+	case h.Form == FormAsk && h.asked() != 1:
+		return "form ask names one of thing, replaces and join"
+	case h.Form != FormAsk && h.asked() != 0, h.Thing == call.ThingNone && (h.Range != "" || h.Park):
+		return "thing, range, park, replaces and join belong to form ask, range and park to a thing"
+	case (h.Replaces != 0 || h.Join != 0) && h.Life == "":
 		return "a leg without the life of the node it belongs to"
+	case h.Call != "" && !IsGlobalID(h.Call):
+		return "call is no id of 32 hexadecimal digits"
 	}
 	return ""
 }
+
+// asked counts what is asked for.
+func (h Header) asked() (n int) {
+	for _, there := range []bool{h.Thing != call.ThingNone, h.Replaces != 0, h.Join != 0} {
+		if there {
+			n++
+		}
+	}
+	return n
+}
+
+// IsGlobalID says whether a text can be the global id of a call. RFC 7989, 5: sess-uuid is 32 lower-case hexadecimal digits.
+func IsGlobalID(s string) bool { return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == "" }
 
 // plainly says whether an octet stands for itself.
 func plainly(c byte) bool {

@@ -224,6 +224,9 @@ func (x *Exchange) known(f *transport.Flow) (sipleg.Origin, *sipleg.Refusal) {
 	return sipleg.Origin{Device: name, Line: x.lines[name], Profile: p}, nil
 }
 
+// Elsewhere implements sipleg.Directory.
+func (x *Exchange) Elsewhere(sip.Replaces) (string, call.LegID, bool) { return "", 0, false }
+
 // Sender implements sipleg.Directory.
 func (x *Exchange) Sender(f *transport.Flow, m *sip.Message) (sipleg.Origin, *sipleg.Refusal) {
 	return x.known(f)

@@ -52,6 +52,7 @@ type ServerTx struct {
 	stateless  bool
 	mergeable  bool // stands in merges
 	cancelled  bool
+	cancel     *sip.Message
 	final      bool      // a final response was given
 	of         *ServerTx // the INVITE a stateless tx acknowledges
 	inv        transaction.ServerInvite
@@ -208,6 +209,9 @@ func (s *shard) dialogEnded(f *transport.Flow, k dialogKey) {
 	}
 }
 
+// Cancel is the peer's CANCEL, which may say why; to be read in Cancelled.
+func (tx *ServerTx) Cancel() *sip.Message { return tx.cancel }
+
 // cancelled is CANCEL. RFC 3261, 9.2: 481 when nothing matches, else 200, and the INVITE is cancelled unless it has its
 // final response. The answer needs no memory: a repeated CANCEL gets it again.
 func (s *shard) cancelled(f *transport.Flow, m *sip.Message) {
@@ -220,8 +224,9 @@ func (s *shard) cancelled(f *transport.Flow, m *sip.Message) {
 	ok.SetToTag(tx.tag)
 	_ = s.send(f.ForReply(m.TopVia()), ok)
 	if !tx.final && !tx.cancelled {
-		tx.cancelled = true
+		tx.cancelled, tx.cancel = true, m
 		s.e.cfg.User.Cancelled(tx)
+		tx.cancel = nil // it is not kept
 	}
 }
 
