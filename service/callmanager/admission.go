@@ -153,6 +153,10 @@ func proves(t *directory.Trunk, report *pki.Report) (*pki.Finding, bool) {
 
 // Arrival implements sipleg.Directory: who opens a call, by certificate, and by digest credentials where the profile wants them.
 func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *sipleg.Refusal) {
+	if o, tie := s.tieOrigin(f, m); tie {
+		o.Called = s.dialled(m)
+		return o, nil
+	}
 	who, refused := s.sender(f, m)
 	switch {
 	case refused != nil:
@@ -171,6 +175,9 @@ func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *si
 // Sender implements sipleg.Directory: who sends a request inside a call, by certificate. Credentials were shown when the call
 // began; a request inside it is not challenged.
 func (s *Service) Sender(f *transport.Flow, m *sip.Message) (sipleg.Origin, *sipleg.Refusal) {
+	if o, tie := s.tieOrigin(f, m); tie {
+		return o, nil
+	}
 	who, refused := s.sender(f, m)
 	if refused != nil {
 		return sipleg.Origin{}, refused.leg()
@@ -250,6 +257,9 @@ func (s *Service) caller(f *transport.Flow, m *sip.Message) (*directory.Device, 
 // Ways implements sipleg.Directory.
 func (s *Service) Ways(t call.Target) ([]sipleg.Way, *sipleg.Refusal) {
 	st := s.site.Load()
+	if t.Node != "" {
+		return s.tieWays(st, t)
+	}
 	if t.Trunk != "" {
 		return s.trunkWays(st, t)
 	}

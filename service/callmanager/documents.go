@@ -8,6 +8,7 @@ import (
 	"github.com/locktone/locktone/wire/mwi"
 	"github.com/locktone/locktone/wire/pidf"
 	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/dialog"
 )
 
 // document is what a subscription tells. It is a value: a change makes another one.
@@ -98,7 +99,7 @@ func (s *Service) dialogsOf(st *site, w *subscription) dialogs {
 			d.Local.Hold()
 		}
 		if insight && (l.device == w.device || !s.private(st, l.device)) {
-			if name, ok := s.sip.Dialog(l.leg); ok {
+			if name, ok := s.dialogOf(l); ok {
 				d.CallID, d.LocalTag, d.RemoteTag = name.CallID, name.Local, name.Remote
 			}
 			d.Remote = st.remote(l)
@@ -106,6 +107,14 @@ func (s *Service) dialogsOf(st *site, w *subscription) dialogs {
 		out.Dialogs = append(out.Dialogs, d)
 	}
 	return out
+}
+
+// dialogOf names the dialog by which a call can be taken.
+func (s *Service) dialogOf(l lamp) (name dialog.ID, ok bool) {
+	if l.node != "" {
+		return l.dialog, l.dialog.CallID != ""
+	}
+	return s.sip.Dialog(l.leg)
 }
 
 // insight says whether a device learns more of a place than that there is a call.
@@ -146,7 +155,7 @@ func (s *Service) presenceOf(st *site, at spot) presence {
 	line := st.byLine[at.line]
 	if line != nil {
 		for _, a := range line.Appearances {
-			if _, there := s.bindings.reach(s.now(), a.Device.Name, at.line.Number); there {
+			if _, there := s.bindings.reach(s.now(), a.Device.Name, at.line.Number); there || s.registeredAt(a.Device.Name) != "" {
 				p.Open = true
 			}
 			if set, _ := s.lamps.setting(a.Device.Name); set.DoNotDisturb {

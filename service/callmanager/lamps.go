@@ -10,6 +10,7 @@ import (
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/wire/dialoginfo"
+	"github.com/locktone/locktone/wire/sip/dialog"
 )
 
 // spot is something that can be watched: a line, or a park number (slot).
@@ -29,6 +30,8 @@ type lamps struct {
 	// devices are the settings that users have changed, by device.
 	devices map[string]call.Settings
 	started bool // somebody has watched, so that calls are followed
+	// elsewhere is what goes on at other nodes; it has a lock of its own.
+	elsewhere farLamps
 }
 
 // begin says that calls must be followed from now on; first, that they were not yet.
@@ -145,8 +148,18 @@ func (l *lamps) setting(device string) (s call.Settings, known bool) {
 	return s, known
 }
 
-// lit lists what goes on at a place.
-func (l *lamps) lit(p spot) (out []lamp) {
+// lit lists what goes on at a place, here and at other nodes.
+func (l *lamps) lit(p spot) []lamp {
+	out := l.own(p)
+	far := l.elsewhere.lit(p)
+	if len(far) == 0 {
+		return out
+	}
+	return once(append(out, far...))
+}
+
+// own lists what goes on at a place in calls of this node.
+func (l *lamps) own(p spot) (out []lamp) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range l.at[p] {
@@ -165,6 +178,11 @@ type lamp struct {
 	device    string     // of the leg
 	remote    call.Identity
 	external  bool // the remote end is behind a trunk
+
+	global string    // id of the call on all nodes
+	tie    bool      // the leg leads to another node
+	node   string    // that has the call; "" is this one
+	dialog dialog.ID // of the leg, where another node has it
 }
 
 // lampsOf are the parties of a call that are at a place.
@@ -173,12 +191,12 @@ func lampsOf(at spot, v *call.View) (out []lamp) {
 		if at.slot != "" && p.Slot() != at.slot || at.slot == "" && p.Line != at.line {
 			continue
 		}
-		l := lamp{id: v.ID.String() + "-" + strconv.FormatUint(uint64(p.ID), 10), held: p.Held}
+		l := lamp{id: v.ID.String() + "-" + strconv.FormatUint(uint64(p.ID), 10), held: p.Held, global: v.GlobalID}
 		leg, live := speaking(p)
 		if !live {
 			continue
 		}
-		l.leg, l.device = leg.ID, leg.Device
+		l.leg, l.device, l.tie = leg.ID, leg.Device, leg.Node != ""
 		if l.direction = dialoginfo.Recipient; leg.Incoming {
 			l.direction = dialoginfo.Initiator
 		}
@@ -211,7 +229,8 @@ func speaking(p *call.PartyView) (best call.LegView, ok bool) {
 		return 0
 	}
 	for _, l := range p.Legs {
-		if rank(l.State) > 0 && (!ok || rank(l.State) > rank(best.State)) {
+		better := rank(l.State) > rank(best.State) || rank(l.State) == rank(best.State) && best.Node != "" && l.Node == ""
+		if rank(l.State) > 0 && (!ok || better) {
 			best, ok = l, true
 		}
 	}

@@ -3,7 +3,6 @@ package callmanager
 import (
 	"fmt"
 
-	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/wire/sip"
 )
 
@@ -11,6 +10,9 @@ import (
 func (s *Service) startPings(st *site) {
 	var all []*destination
 	for _, t := range st.Trunks() {
+		if !s.runs(st, t) {
+			continue
+		}
 		all = append(all, destinationsOf(t)...)
 	}
 	epoch := s.trunks.configure(s.now(), all)
@@ -50,9 +52,7 @@ func (s *Service) pinged(p *ping, status int, err error) {
 	}
 	next, changed, up := s.trunks.heard(s.now(), p, status, err)
 	if changed {
-		if err := s.driver.Signal(call.TrunkState{Trunk: p.at.trunk, Up: up}); err != nil {
-			s.note(p.at.trunk, "the engine did not hear of the trunk's state: "+err.Error())
-		}
+		s.publishTrunk(p.at.trunk, up)
 		word := "out of service"
 		if up {
 			word = "in service"

@@ -40,6 +40,9 @@ func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
 	}
 	s.rejected.forget(d.Name)
 	s.reachable(d.Name, done.was, done.is)
+	if done.was && done.is && done.anew {
+		s.publishRegistration(d.Name, true) // it has come anew: whoever else has it hears so
+	}
 	s.respond(tx, s.registeredAnswer(m, done))
 	s.wakeSweeper()
 	s.back(d.Name)
@@ -87,6 +90,7 @@ func (s *Service) reachable(device string, was, is bool) {
 	if is {
 		what = "registered"
 	}
+	s.publishRegistration(device, is)
 	s.note(device, what)
 	s.deviceChanged(device)
 }

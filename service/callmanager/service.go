@@ -117,6 +117,10 @@ type Service struct {
 	troubles   troubles // what the status shows
 	news       news
 
+	life       string // another text for every start
+	peers      peers
+	publishing sync.Once // of what calls have: only where another node can hear of it
+
 	lamps         lamps
 	subscriptions subscriptions
 	mailboxes     mailboxes
@@ -131,6 +135,7 @@ func Start(ctx context.Context, cfg Config) (*Service, error) {
 	}
 	s.started = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.life = s.token()
 	s.screen = sip.Capabilities{Methods: allowed, Extensions: extensions, Bodies: bodies}
 	if err := s.start(ctx); err != nil {
 		s.Close(ctx)
@@ -165,6 +170,8 @@ func (s *Service) start(ctx context.Context) error {
 	s.run(s.followSettings)
 	s.run(s.keepSettings)
 	s.run(s.keepMailboxes)
+	s.run(s.followBoard)
+	s.announce()
 	return nil
 }
 
@@ -214,7 +221,11 @@ func (s *Service) use(snapshot store.Snapshot) error {
 	if text := next.recordings.trouble(snapshot.Site); text != "" {
 		s.warn(text)
 	}
-	compiled, err := compile(next).Compile()
+	model := compile(next)
+	if next.clustered() {
+		model.Node, model.Nodes, model.Incarnation = s.cfg.Node, callManagers(next.config), s.life
+	}
+	compiled, err := model.Compile()
 	if err != nil {
 		return fmt.Errorf("revision %d cannot be compiled, the one before stays in force: %w", snapshot.Revision.Number, err)
 	}
@@ -237,6 +248,10 @@ func (s *Service) use(snapshot store.Snapshot) error {
 		return err
 	}
 	s.startPings(next)
+	s.publishTrunks(next)
+	if next.clustered() {
+		s.publishing.Do(func() { s.run(s.publishCalls) })
+	}
 	return nil
 }
 

@@ -156,6 +156,13 @@ func (t *trunks) usable(trunk string) bool {
 	return false
 }
 
+// inService says whether the trunk is usable and has a destination.
+func (t *trunks) inService(trunk string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.usable(trunk)
+}
+
 // hops are the destinations of a trunk in the order to try them: those that are out of service last, because a ping may be
 // wrong and the alternative is no call at all.
 func (t *trunks) hops(trunk string) (first, last []*destination) {

@@ -21,6 +21,11 @@ func (s *Service) verifyPeer(c transport.Check) (transport.PeerIdentity, error) 
 	if err := report.Err(); err != nil {
 		return transport.PeerIdentity{}, err
 	}
+	if node, tie := tiedTo(c.Policy); tie && !c.Inbound {
+		if err := isNode(report, node); err != nil {
+			return transport.PeerIdentity{}, err
+		}
+	}
 	return identityOf(report), nil
 }
 
@@ -30,6 +35,9 @@ var inboundKinds = pki.KindsOf(pki.KindDevice, pki.KindPeer, pki.KindService)
 // dialPolicy says whom a dialled peer must prove to be: one of its trunk's accepted subjects; without a list the name that
 // was dialled, as a SIP domain (RFC 5922, 7.2: no wildcards) or as an address.
 func (s *Service) dialPolicy(trunk, serverName string) pki.PeerPolicy {
+	if node, tie := tiedTo(trunk); tie { // which service of which node it is, verifyPeer sees
+		return pki.PeerPolicy{Peer: "node " + node, Kinds: pki.KindsOf(pki.KindService)}
+	}
 	p := pki.PeerPolicy{Peer: trunk, Kinds: pki.KindsOf(pki.KindPeer, pki.KindService), Names: pki.Names{SIPDomain: serverName}}
 	if _, err := netip.ParseAddr(serverName); err == nil {
 		p.Names = pki.Names{Host: serverName}
