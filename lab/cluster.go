@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ type ClusterOptions struct {
 // Cluster is a cluster in one process, on one PostgreSQL and one bus. Its nodes are sites of the same code as `locktone up`.
 //
 //	c := lab.StartCluster(t, lab.ClusterOptions{})
-//	alice := c.Registered(t, "alice", "1001")  // as provisioning tells it: the nodes of its group in order
+//	alice := c.Registered("n1 n2", "alice", "1001", nil) // a phone that knows n1 and n2 as its servers
 //	c.Kill("n1")                               // no goodbyes
 //	c.Restart("n1")
 //	c.Cut("n1", "n2")                          // nothing passes between them; Heal
@@ -292,13 +293,18 @@ func (c *Cluster) Up() *Node {
 	return nil
 }
 
-// Phone starts a phone at a node; change, where not nil, alters its configuration first. It ends with the test.
-func (c *Cluster) Phone(node, device, number string, change func(*phone.Config)) *phone.Phone {
+// Phone starts a phone that knows the nodes named as its servers, in that order; nodes is one name or several with spaces between.
+// change, where not nil, alters its configuration first. It ends with the test.
+func (c *Cluster) Phone(nodes, device, number string, change func(*phone.Config)) *phone.Phone {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
 	p, err := c.Up().Phone(ctx, device, number, func(cfg *phone.Config) {
-		cfg.Server = netip.AddrPortFrom(c.Node(node).Address, 5061).String()
+		var servers []string
+		for _, name := range strings.Fields(nodes) {
+			servers = append(servers, c.Node(name).Server())
+		}
+		cfg.Server, cfg.Backups = servers[0], servers[1:]
 		if change != nil {
 			change(cfg)
 		}
@@ -314,10 +320,10 @@ func (c *Cluster) Phone(node, device, number string, change func(*phone.Config))
 	return p
 }
 
-// Registered starts a phone at a node and waits until it is registered.
-func (c *Cluster) Registered(node, device, number string, change func(*phone.Config)) *phone.Phone {
+// Registered starts a phone and waits until it is registered.
+func (c *Cluster) Registered(nodes, device, number string, change func(*phone.Config)) *phone.Phone {
 	c.t.Helper()
-	p := c.Phone(node, device, number, change)
+	p := c.Phone(nodes, device, number, change)
 	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
 	defer cancel()
 	if err := p.WaitRegistered(ctx); err != nil {
@@ -325,3 +331,6 @@ func (c *Cluster) Registered(node, device, number string, change func(*phone.Con
 	}
 	return p
 }
+
+// Server is where its phones register.
+func (n *Node) Server() string { return netip.AddrPortFrom(n.Address, 5061).String() }

@@ -96,7 +96,7 @@ func (p *Phone) configure(cfg Config, c enroll.Configuration) (phone.Config, err
 	}
 	manager := d.Pool.Members[0]
 	out := phone.Config{Name: cfg.Name, Number: d.SIP.Lines[0].Name, Domain: cfg.Domain, Resync: p.told}
-	port := manager.SecureSIPPort
+	port := func(m phonexml.Member) int { return m.SecureSIPPort }
 	switch d.Transport {
 	case phonexml.TLS:
 		credential, err := p.files.Credential()
@@ -106,14 +106,20 @@ func (p *Phone) configure(cfg Config, c enroll.Configuration) (phone.Config, err
 		out.Certificate, out.Roots = credential, p.roots()
 		p.lsc = serial(credential)
 	case phonexml.UDP:
-		out.Network, port = transport.UDP, manager.SIPPort
+		out.Network = transport.UDP
 	default:
-		out.Network, port = transport.TCP, manager.SIPPort
+		out.Network = transport.TCP
+	}
+	if d.Transport != phonexml.TLS {
+		port = func(m phonexml.Member) int { return m.SIPPort }
 	}
 	if d.SecurityMode != phonexml.Encrypted {
 		out.Security = desc.Forbidden
 	}
-	out.Server = net.JoinHostPort(manager.Host, strconv.Itoa(port))
+	out.Server = net.JoinHostPort(manager.Host, strconv.Itoa(port(manager)))
+	for _, m := range d.Pool.Members[1:] {
+		out.Backups = append(out.Backups, net.JoinHostPort(m.Host, strconv.Itoa(port(m))))
+	}
 	if cfg.Change != nil {
 		cfg.Change(&out)
 	}

@@ -34,6 +34,7 @@ func (s State) String() string { return [...]string{"dialing", "ringing", "talki
 // Call is one call of a phone. Its methods may be called from any goroutine.
 type Call struct {
 	p      *Phone
+	server int // at which it began, for as long as it has no connection
 	callID string
 	key    dialogKey
 	ses    *dialog.Session    // endpoint goroutine
@@ -109,7 +110,7 @@ func (p *Phone) newCall(callID string) (*Call, error) {
 	if err != nil {
 		return nil, fmt.Errorf("phone %s: opening media: %w", p.cfg.Name, err)
 	}
-	c := &Call{p: p, callID: callID, ses: dialog.New(p.session()), stream: s}
+	c := &Call{p: p, server: p.server(), callID: callID, ses: dialog.New(p.session()), stream: s}
 	s.Record(&c.ear)
 	if p.cfg.Misbehave.PlainMedia || p.cfg.Misbehave.Mute {
 		s.SetDirection(sdp.RecvOnly)
@@ -214,7 +215,7 @@ func (c *Call) target() endpoint.Target {
 	if c.flow != nil && c.flow.Alive() {
 		return endpoint.Target{Flow: c.flow}
 	}
-	return c.p.target()
+	return c.p.targetOf(c.server)
 }
 
 // output acts on an output of the session.
@@ -471,6 +472,9 @@ func (c *Call) ended(o dialog.Output) {
 		}
 	})
 	c.closeMedia()
+	if c.p.server() > 0 {
+		c.p.look() // it may be idle now, and go back
+	}
 }
 
 func (c *Call) closeMedia() {

@@ -23,8 +23,9 @@ type Config struct {
 	Domain  string // host of its address of record; "" = ServerName
 	Display string
 
-	Server      string            // address and port of the call manager, "127.0.1.10:5061"
-	ServerName  string            // name or IP address its certificate must prove; "" = the host of Server
+	Server      string            // address and port of the call manager, "127.0.1.10:5061": the primary
+	Backups     []string          // those of further call managers in order, as a configuration file lists them
+	ServerName  string            // name or IP address every certificate must prove; "" = the host of each server
 	Certificate tls.Certificate   // of the device, with its key
 	Roots       *x509.CertPool    // who may have signed the server's certificate
 	Network     transport.Network // NoNetwork = TLS; UDP and TCP for devices whose profile allows it

@@ -24,11 +24,15 @@ import (
 var (
 	errNoPong = errors.New("no answer to the keep-alive")
 	errCut    = errors.New("cut")
+	errLeft   = errors.New("registered with another server")
 )
 
 type (
 	// flowLost is a connection that is gone.
-	flowLost struct{ flow *transport.Flow }
+	flowLost struct {
+		flow *transport.Flow
+		why  error
+	}
 	// pingDue is the next keep-alive of a connection, pongDue the end of the wait for its answer.
 	pingDue struct{ flow *transport.Flow }
 	pongDue struct {
@@ -68,8 +72,9 @@ func (p *Phone) pong(v pongDue) {
 	}
 }
 
-// lost registers again when the connection of the registration is gone: at once, unless it was not there for even a second.
-func (p *Phone) lost(f *transport.Flow) {
+// lost registers again when the connection of the registration is gone: at once, unless it was not there for even a second; at the
+// next server when this one was silent.
+func (p *Phone) lost(f *transport.Flow, why error) {
 	p.mu.Lock()
 	mine := f == p.kept && !p.reg.gone && !p.closed
 	if mine {
@@ -81,6 +86,10 @@ func (p *Phone) lost(f *transport.Flow) {
 	}
 	p.kept = nil
 	p.notify()
+	if errors.Is(why, errNoPong) && len(p.servers) > 1 {
+		p.failOver()
+		return
+	}
 	if time.Since(f.Since()) < time.Second {
 		p.reg.failures++
 		p.again(p.backoff())
@@ -122,7 +131,7 @@ func (w watcher) Closed(f *transport.Flow, at time.Time, err error) {
 	closed := w.p.closed
 	w.p.mu.Unlock()
 	if !closed {
-		w.p.ep.Post(w.p.reg.callID, flowLost{f})
+		w.p.ep.Post(w.p.reg.callID, flowLost{f, err})
 	}
 	if w.next != nil {
 		w.next.Closed(f, at, err)

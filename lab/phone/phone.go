@@ -24,7 +24,8 @@ import (
 type Phone struct {
 	cfg      Config
 	ep       *endpoint.Endpoint
-	hop      endpoint.Hop
+	servers  []server
+	round    round          // of fail-over; the endpoint's goroutine owns it
 	local    netip.AddrPort // of the connection to the server
 	incoming chan *Call
 	digest   *sip.DigestClient // nil = no credentials; the endpoint's goroutine owns it, and kept
@@ -36,6 +37,7 @@ type Phone struct {
 	mails   mailbox
 	flow    *transport.Flow // of the registration, or of the last call
 	reg     registration
+	at      int           // server that is used; the endpoint's goroutine writes it
 	change  chan struct{} // closed and replaced when something changed
 	closed  bool
 	refused error // why the server's certificate was not accepted, if it was not
@@ -49,12 +51,12 @@ func Start(ctx context.Context, cfg Config) (*Phone, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	addr, err := netip.ParseAddrPort(cfg.Server)
+	servers, err := cfg.servers()
 	if err != nil {
-		return nil, fmt.Errorf("phone %s: server %q: want an address and port such as 127.0.1.10:5061: %w", cfg.Name, cfg.Server, err)
+		return nil, err
 	}
 	p := &Phone{
-		cfg: cfg, hop: endpoint.Hop{Network: cfg.Network, Addr: addr}, incoming: make(chan *Call, 16),
+		cfg: cfg, servers: servers, incoming: make(chan *Call, 16),
 		calls: map[dialogKey]*Call{}, watches: map[dialogKey]*Subscription{}, change: make(chan struct{}),
 	}
 	if cfg.DigestUser != "" {
@@ -76,15 +78,9 @@ func (c *Config) complete() error {
 	if c.Name == "" {
 		c.Name = c.Number
 	}
-	if c.ServerName == "" {
-		host, _, err := net.SplitHostPort(c.Server)
-		if err != nil {
-			return fmt.Errorf("phone %s: server %q: %w", c.Name, c.Server, err)
-		}
-		c.ServerName = host
-	}
 	if c.Domain == "" {
-		c.Domain = c.ServerName
+		host, _, _ := net.SplitHostPort(c.Server)
+		c.Domain = cmp.Or(c.ServerName, host)
 	}
 	if c.Network == transport.NoNetwork {
 		c.Network = transport.TLS
@@ -135,23 +131,30 @@ func (p *Phone) bind() netip.Addr {
 	if p.cfg.Local.IsValid() {
 		return p.cfg.Local
 	}
-	if p.hop.Addr.Addr().IsLoopback() {
+	if p.servers[0].hop.Addr.Addr().IsLoopback() {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	return netip.IPv4Unspecified()
 }
 
-func (p *Phone) dialTCP(ctx context.Context) (net.Conn, error) {
+// dialTCP connects to the first server that answers.
+func (p *Phone) dialTCP(ctx context.Context) (conn net.Conn, err error) {
 	if p.cfg.Network == transport.UDP {
 		return nil, nil
 	}
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: p.bind().AsSlice()}}
-	conn, err := d.DialContext(ctx, "tcp", p.hop.Addr.String())
-	if err != nil {
-		return nil, err
+	for p.at = range p.servers {
+		if conn, err = p.dial(ctx, p.servers[p.at].hop.Addr); err == nil {
+			p.local = netip.MustParseAddrPort(conn.LocalAddr().String())
+			return conn, nil
+		}
 	}
-	p.local = netip.MustParseAddrPort(conn.LocalAddr().String())
-	return conn, nil
+	p.at = 0
+	return nil, err
+}
+
+func (p *Phone) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: p.bind().AsSlice()}}
+	return d.DialContext(ctx, "tcp", to.String())
 }
 
 // dialer gives the transport the connection that was made already, and new ones after it.
@@ -160,20 +163,17 @@ func (p *Phone) dialer(first net.Conn) func(context.Context, transport.Dest) (ne
 	if first != nil {
 		ready <- first
 	}
-	return func(ctx context.Context, _ transport.Dest) (net.Conn, error) {
-		select {
-		case c := <-ready:
-			return c, nil
-		default:
-			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: p.bind().AsSlice()}}
-			return d.DialContext(ctx, "tcp", p.hop.Addr.String())
+	to := p.servers[p.at].hop.Addr
+	return func(ctx context.Context, d transport.Dest) (net.Conn, error) {
+		if d.Addr == to {
+			select {
+			case c := <-ready:
+				return c, nil
+			default:
+			}
 		}
+		return p.dial(ctx, d.Addr)
 	}
-}
-
-// target is the server.
-func (p *Phone) target() endpoint.Target {
-	return endpoint.Target{Hops: []endpoint.Hop{p.hop}, LocalIdentity: p.cfg.Name, ServerName: p.cfg.ServerName}
 }
 
 // Close ends the phone: no BYE, no unregistering (see Unregister, Call.Hangup).
@@ -333,6 +333,13 @@ func (p *Phone) Cancelled(tx *endpoint.ServerTx) {
 
 // Response implements endpoint.User.
 func (p *Phone) Response(tx *endpoint.ClientTx, m *sip.Message) {
+	switch tx.Tag.(type) {
+	case look, trial, farewell:
+		if m.IsFinal() {
+			p.looked(tx, m.Status(), m)
+		}
+		return
+	}
 	p.used(tx.Flow())
 	switch t := tx.Tag.(type) {
 	case *Call:
@@ -348,6 +355,11 @@ func (p *Phone) Response(tx *endpoint.ClientTx, m *sip.Message) {
 // Failed implements endpoint.User.
 func (p *Phone) Failed(tx *endpoint.ClientTx, err error) {
 	req := tx.Request()
+	switch tx.Tag.(type) {
+	case look, trial, farewell:
+		p.looked(tx, 0, nil)
+		return
+	}
 	if w, ok := tx.Tag.(*Subscription); ok {
 		w.step(dialog.Failed{Method: req.Method(), Seq: req.CSeq().Seq, Status: 503})
 		return
@@ -378,7 +390,9 @@ func (p *Phone) Posted(_ string, v any) {
 	case unregister:
 		p.register(0)
 	case flowLost:
-		p.lost(v.flow)
+		p.lost(v.flow, v.why)
+	case lookNow:
+		p.look()
 	case pingDue:
 		p.ping(v.flow)
 	case pongDue:

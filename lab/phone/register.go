@@ -34,6 +34,13 @@ type (
 
 // register sends a REGISTER; expires 0 removes the binding.
 func (p *Phone) register(expires time.Duration) {
+	if _, err := p.ep.Request(p.registerRequest(expires), p.target()); err != nil {
+		p.registerFailed(err)
+	}
+}
+
+// registerRequest is the next REGISTER.
+func (p *Phone) registerRequest(expires time.Duration) *sip.Message {
 	r := &p.reg
 	if r.fromTag == "" {
 		r.fromTag = strconv.FormatUint(random(), 36)
@@ -59,9 +66,7 @@ func (p *Phone) register(expires time.Duration) {
 	if p.digest != nil {
 		p.digest.Authorize(m) // with what was asked for before
 	}
-	if _, err := p.ep.Request(m, p.target()); err != nil {
-		p.registerFailed(err)
-	}
+	return m
 }
 
 // challenged answers a 401 or 407 to REGISTER; false = that is the end of it.
@@ -106,15 +111,14 @@ func (p *Phone) registered(tx *endpoint.ClientTx, m *sip.Message) {
 	switch {
 	case gone:
 	case m.IsSuccess():
-		p.keep(tx.Flow())
-		p.again(refreshAfter(r.expires))
+		p.settled(tx.Flow())
 	case m.Status() == 423:
 		if low, err := strconv.Atoi(m.Header("Min-Expires")); err == nil && low > 0 {
 			p.cfg.Expires = time.Duration(low) * time.Second
 			p.again(0)
 		}
 	case m.Status() >= 500:
-		p.again(p.backoff())
+		p.failOver()
 	}
 }
 
@@ -142,7 +146,7 @@ func (p *Phone) registerFailed(err error) {
 	p.reg.failures++
 	p.mu.Unlock()
 	p.notify()
-	p.again(p.backoff())
+	p.failOver()
 }
 
 // backoff is the wait before the next try: 250 ms, doubling to 30 s (RFC 5626, 4.5 in small).

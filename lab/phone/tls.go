@@ -53,10 +53,10 @@ func (p *Phone) identify(c transport.Check) (transport.PeerIdentity, error) {
 	if err != nil {
 		return transport.PeerIdentity{}, fmt.Errorf("phone %s: server certificate %q is not trusted: %w", p.cfg.Name, leaf.Subject, err)
 	}
-	if err := leaf.VerifyHostname(p.cfg.ServerName); err != nil {
+	if err := leaf.VerifyHostname(c.ServerName); err != nil {
 		return transport.PeerIdentity{}, fmt.Errorf("phone %s: server certificate %q is for somebody else: %w", p.cfg.Name, leaf.Subject, err)
 	}
-	names := append([]string{p.cfg.ServerName}, leaf.DNSNames...)
+	names := append([]string{c.ServerName}, leaf.DNSNames...)
 	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())
 	}
