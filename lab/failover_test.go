@@ -9,7 +9,9 @@ import (
 )
 
 // soon makes a phone notice within a second.
-func soon(cfg *phone.Config) { cfg.KeepAlive, cfg.PongWait = 200*time.Millisecond, 700*time.Millisecond }
+func soon(cfg *phone.Config) {
+	cfg.KeepAlive, cfg.PongWait = 200*time.Millisecond, 700*time.Millisecond
+}
 
 // TestFailOver: a phone whose primary is killed registers with the backup, keeps its call, whose media is direct, and returns when
 // the primary is back and the call has ended: there first, and only then away from the backup. A primary that is merely silent is as dead.
