@@ -21,6 +21,9 @@ func describeCall(recs []Record) (info CallInfo, ok bool) {
 		if r.Service != "" && !slices.Contains(info.Services, r.Service) {
 			info.Services = append(info.Services, r.Service)
 		}
+		if r.Node != "" && !slices.Contains(info.Nodes, r.Node) {
+			info.Nodes = append(info.Nodes, r.Node)
+		}
 		if r.Kind.SIP() {
 			m := readMessage(r.Body)
 			ok = info.see(r, &m, dialogs) || ok

@@ -1,9 +1,7 @@
 package trace
 
 import (
-	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 )
@@ -19,6 +17,11 @@ type Ladder struct {
 	End     time.Time `json:"end"` // of the last row
 	Columns []Column  `json:"columns"`
 	Rows    []Row     `json:"rows"`
+	// Nodes recorded the call, the one whose clock the times are by first; Clocks say how those of the others stand.
+	Nodes  []string `json:"nodes,omitempty"`
+	Clocks []Clock  `json:"clocks,omitempty"`
+	// Notes are sentences about the ladder as a whole: clocks, nodes that could not be asked.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Column is one party of a ladder.
@@ -26,6 +29,7 @@ type Column struct {
 	Name    string `json:"name"`
 	Service bool   `json:"service"`        // one of ours, which recorded; else the far end of a flow
 	Note    string `json:"note,omitempty"` // an address
+	Node    string `json:"node,omitempty"` // of a service, where several nodes recorded; the name then has it too
 }
 
 // Row is one line of a ladder.
@@ -41,6 +45,8 @@ type Row struct {
 	Secure bool          `json:"secure"`            // the hop is TLS
 	Class  string        `json:"class"`             // "request", "provisional", "success", "redirect", "failure", "note", "alarm"
 	Took   time.Duration `json:"took_ns,omitempty"` // from one service to the next, where both recorded the message
+	Node   string        `json:"node,omitempty"`    // that recorded it first, where several did
+	Early  bool          `json:"early,omitempty"`   // by the clocks it came before the row above; that cannot be
 }
 
 // LadderOptions choose what a ladder shows.
@@ -48,21 +54,25 @@ type LadderOptions struct {
 	Engine bool // also what goes into and out of the engine
 }
 
-// NewLadder draws up the ladder of a call's records (see [Recorder.Call]).
+// NewLadder draws up the ladder of a call's records (see [Recorder.Call]), which may be of several nodes (see [Merge]): a message that went
+// from one to the other is one arrow, whoever's clock says what.
 func NewLadder(recs []Record, o LadderOptions) *Ladder {
-	b := &builder{options: o, names: map[netip.AddrPort]string{}, columns: map[string]int{}, sent: map[string][]int{}, services: map[string]bool{}}
-	info, _ := describeCall(recs)
-	b.ladder = &Ladder{Call: info.Call, From: info.From, To: info.To, State: info.State}
-	recs = slices.Clone(recs)
-	slices.SortStableFunc(recs, func(x, y Record) int {
-		if x.Node == y.Node {
-			return cmpUint(x.Seq, y.Seq)
+	m := Merge(recs)
+	b := &builder{options: o, merged: m, names: map[spot]string{}, columns: map[string]int{}, rows: make([]int, len(m.Records))}
+	info, _ := describeCall(m.Records)
+	b.ladder = &Ladder{Call: info.Call, From: info.From, To: info.To, State: info.State, Clocks: m.Clocks}
+	if b.several = len(info.Nodes) > 1; b.several {
+		b.ladder.Nodes = info.Nodes
+		for _, c := range m.Clocks {
+			b.ladder.Notes = append(b.ladder.Notes, c.String())
 		}
-		return x.Time.Compare(y.Time)
-	})
-	b.learn(recs)
-	for i := range recs {
-		b.add(&recs[i])
+	}
+	b.learn(m.Records)
+	for i := range b.rows {
+		b.rows[i] = -1
+	}
+	for i := range m.Records {
+		b.add(i)
 	}
 	if n := len(b.ladder.Rows); n > 0 {
 		b.ladder.Start, b.ladder.End = b.ladder.Rows[0].At, b.ladder.Rows[n-1].At
@@ -70,23 +80,21 @@ func NewLadder(recs []Record, o LadderOptions) *Ladder {
 	return b.ladder
 }
 
-func cmpUint(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+type builder struct {
+	options LadderOptions
+	merged  *Merged
+	several bool // nodes
+	ladder  *Ladder
+	names   map[spot]string // address -> column name: our services by their own records, others by their names
+	columns map[string]int
+	rows    []int // of each record's message; -1: none
 }
 
-type builder struct {
-	options  LadderOptions
-	ladder   *Ladder
-	names    map[netip.AddrPort]string // address -> column name: our services by their own records, others by their names
-	columns  map[string]int
-	services map[string]bool  // names of services that recorded
-	sent     map[string][]int // rows of messages that left a service and were not yet seen to arrive at another
+// A spot is an address as one node knows it; the same address can be another machine's elsewhere. Node "" is what is known of our
+// services wherever.
+type spot struct {
+	node string
+	at   netip.AddrPort
 }
 
 // learn finds who is behind each address: a service of ours that recorded with it as its own end, or the name the
@@ -95,16 +103,24 @@ func (b *builder) learn(recs []Record) {
 	for i := range recs {
 		if r := &recs[i]; r.Kind.SIP() && r.Remote.IsValid() {
 			if name := peerName(r); name != "" {
-				b.names[r.Remote] = name
+				b.names[spot{r.Node, r.Remote}] = name
 			}
 		}
 	}
 	for i := range recs {
 		if r := &recs[i]; r.Kind.SIP() && r.Local.IsValid() && r.Service != "" {
-			b.names[r.Local] = r.Service
-			b.services[r.Service] = true
+			b.names[spot{r.Node, r.Local}] = b.service(r)
+			b.names[spot{"", r.Local}] = b.service(r)
 		}
 	}
+}
+
+// service is the name of the column of the service that recorded.
+func (b *builder) service(r *Record) string {
+	if b.several && r.Service != "" {
+		return r.Service + "@" + r.Node
+	}
+	return r.Service
 }
 
 func peerName(r *Record) string {
@@ -114,44 +130,50 @@ func peerName(r *Record) string {
 	return r.Peer
 }
 
-func (b *builder) add(r *Record) {
+func (b *builder) add(i int) {
+	r := &b.merged.Records[i]
 	switch {
 	case r.Kind.SIP():
-		b.addMessage(r)
+		b.addMessage(i, r)
 	case r.Kind == KindTLSOK, r.Kind == KindTLSFailed, r.Kind == KindMedia, r.Kind == KindLagged, r.Kind == KindNote:
-		b.addNote(r)
+		b.addNote(i, r)
 	case r.Kind.Engine() && b.options.Engine:
-		b.addNote(r)
+		b.addNote(i, r)
 	}
 }
 
-func (b *builder) addMessage(r *Record) {
+func (b *builder) addMessage(i int, r *Record) {
+	if o := b.merged.Other[i]; o >= 0 && b.rows[o] >= 0 { // its other end stands there already
+		b.ladder.Rows[b.rows[o]].Took = max(0, b.merged.At[i].Sub(b.merged.At[o]))
+		return
+	}
 	m := readMessage(r.Body)
 	var here, there int
 	if r.Kind == KindSIPIn { // the one who speaks first stands left
-		there = b.far(r)
+		there = b.far(i, r)
 		here = b.near(r)
 	} else {
 		here = b.near(r)
-		there = b.far(r)
+		there = b.far(i, r)
 	}
 	row := Row{
-		Seq: r.Seq, At: r.Time, From: here, To: there, Label: m.label(), Short: m.short(), Title: strings.Map(printable, m.first),
+		Seq: r.Seq, At: b.merged.At[i], From: here, To: there, Label: m.label(), Short: m.short(), Title: strings.Map(printable, m.first),
 		Net: r.Net, Secure: r.Net == "tls", Class: m.class(),
 	}
 	if r.Kind == KindSIPIn {
 		row.From, row.To = there, here
 	}
-	key := fmt.Sprint(row.From, row.To, m.first, m.cseq, m.branch, m.callID)
-	if r.Kind == KindSIPIn {
-		if waiting := b.sent[key]; len(waiting) > 0 {
-			b.sent[key] = waiting[1:]
-			seen := &b.ladder.Rows[waiting[0]]
-			seen.Took = r.Time.Sub(seen.At)
-			return
+	b.rows[i] = len(b.ladder.Rows)
+	b.append(row, r)
+}
+
+// append adds a row.
+func (b *builder) append(row Row, r *Record) {
+	if b.several {
+		row.Node = r.Node
+		if n := len(b.ladder.Rows); n > 0 {
+			row.Early = row.At.Before(b.ladder.Rows[n-1].At)
 		}
-	} else if b.services[b.ladder.Columns[there].Name] {
-		b.sent[key] = append(b.sent[key], len(b.ladder.Rows))
 	}
 	b.ladder.Rows = append(b.ladder.Rows, row)
 }
@@ -162,12 +184,22 @@ func (b *builder) near(r *Record) int {
 	if r.Local.IsValid() {
 		note = r.Local.Addr().String()
 	}
-	return b.column(r.Service, true, note)
+	i := b.column(b.service(r), true, note)
+	if b.several {
+		b.ladder.Columns[i].Node = r.Node
+	}
+	return i
 }
 
 // far returns the column of the other end of a record's flow.
-func (b *builder) far(r *Record) int {
-	name, known := b.names[r.Remote]
+func (b *builder) far(i int, r *Record) int {
+	if o := b.merged.Other[i]; o >= 0 {
+		return b.near(&b.merged.Records[o])
+	}
+	name, known := b.names[spot{r.Node, r.Remote}]
+	if !known {
+		name, known = b.names[spot{"", r.Remote}]
+	}
 	if !known {
 		if name = peerName(r); name == "" {
 			name = r.Remote.String()
@@ -198,8 +230,8 @@ func (b *builder) column(name string, service bool, note string) int {
 	return i
 }
 
-func (b *builder) addNote(r *Record) {
-	at := b.column(r.Service, true, "")
+func (b *builder) addNote(i int, r *Record) {
+	at := b.column(b.service(r), true, "")
 	class := "note"
 	if r.Kind == KindTLSFailed || r.Kind == KindLagged {
 		class = "alarm"
@@ -208,10 +240,10 @@ func (b *builder) addNote(r *Record) {
 	if r.Kind.Engine() {
 		label = r.Kind.String() + " " + label
 	}
-	b.ladder.Rows = append(b.ladder.Rows, Row{
-		Seq: r.Seq, At: r.Time, From: at, To: at, Label: strings.Map(printable, label), Class: class,
+	b.append(Row{
+		Seq: r.Seq, At: b.merged.At[i], From: at, To: at, Label: strings.Map(printable, label), Class: class,
 		Net: r.Net, Secure: r.Net == "tls",
-	})
+	}, r)
 }
 
 // class groups messages for colouring.

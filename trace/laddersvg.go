@@ -16,6 +16,7 @@ const (
 	svgChar   = 6.9 // of the labels' monospaced face at 11.5 pixels
 	svgMinGap = 170
 	svgFoot   = 52
+	svgNote   = 20 // a sentence below
 )
 
 // palette holds the colours of one scheme. They are written out as rules rather than as custom properties, which
@@ -68,7 +69,9 @@ func svgStyle() string {
 func (l *Ladder) SVG() []byte {
 	d := svgDrawing{l: l}
 	d.place()
-	w, h := d.width, svgTop+len(l.Rows)*svgRow+svgFoot
+	notes := l.footnotes()
+	foot := svgTop + len(l.Rows)*svgRow + svgFoot
+	w, h := d.width, foot+len(notes)*svgNote
 	fmt.Fprintf(&d.out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-label="%s">`+"\n",
 		w, h, w, h, escapeXML("Ladder of call "+l.Call))
 	d.out.WriteString(svgStyle())
@@ -78,7 +81,10 @@ func (l *Ladder) SVG() []byte {
 	for i := range l.Rows {
 		d.row(i, &l.Rows[i])
 	}
-	d.legend(h - 18)
+	d.legend(foot - 18)
+	for i, n := range notes {
+		fmt.Fprintf(&d.out, `<text class="s" x="26" y="%d">%s</text>`+"\n", foot+i*svgNote, escapeXML(strings.Map(printable, n)))
+	}
 	d.out.WriteString("</svg>\n")
 	return d.out.Bytes()
 }
@@ -121,6 +127,9 @@ func (d *svgDrawing) place() {
 		if r.From == r.To {
 			end = max(end, d.x[r.From]+need(r))
 		}
+	}
+	for _, n := range d.l.footnotes() {
+		end = max(end, 52+int(float64(utf8.RuneCountInString(n))*svgChar))
 	}
 	d.width = max(at+svgMinGap/2+svgRight, end, 560)
 }
@@ -168,7 +177,11 @@ func (d *svgDrawing) columns(bottom int) {
 func (d *svgDrawing) row(i int, r *Row) {
 	top := svgTop + i*svgRow
 	fmt.Fprintf(&d.out, `<g class="%s"><title>%s</title>`, r.Class, escapeXML(orWord(r.Title, r.Label)))
-	fmt.Fprintf(&d.out, `<text class="t" x="24" y="%d">%s</text>`, top+23, r.At.UTC().Format("15:04:05.000"))
+	early := ""
+	if r.Early {
+		early = "~"
+	}
+	fmt.Fprintf(&d.out, `<text class="t" x="24" y="%d">%s%s</text>`, top+23, r.At.UTC().Format("15:04:05.000"), early)
 	if r.From == r.To {
 		fmt.Fprintf(&d.out, `<circle class="tip" cx="%d" cy="%d" r="4"/><text class="l" x="%d" y="%d">%s</text></g>`+"\n",
 			d.x[r.From], top+19, d.x[r.From]+12, top+23, escapeXML(r.Label))

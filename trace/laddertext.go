@@ -147,6 +147,9 @@ func (d *textDrawing) flush(line []rune) {
 func (d *textDrawing) row(r *Row) {
 	line := d.lifelines()
 	copy(line, []rune(r.At.UTC().Format("15:04:05.000")))
+	if r.Early {
+		line[textLeft-2] = '~'
+	}
 	if r.From == r.To {
 		d.note(line, r)
 		return
@@ -227,4 +230,16 @@ func (d *textDrawing) legend() {
 		d.out.WriteString("   every hop was encrypted 🔒")
 	}
 	d.out.WriteByte('\n')
+	for _, n := range d.l.footnotes() {
+		fmt.Fprintf(&d.out, "note: %s\n", n)
+	}
+}
+
+// footnotes are the sentences below the ladder.
+func (l *Ladder) footnotes() []string {
+	notes := slices.Clone(l.Notes)
+	if slices.ContainsFunc(l.Rows, func(r Row) bool { return r.Early }) {
+		notes = append(notes, "~ by the clocks this was earlier than what stands above it, which cannot be: who sent what comes first")
+	}
+	return notes
 }

@@ -181,6 +181,7 @@ type CallInfo struct {
 	Call       string    `json:"call"`        // global id, or a SIP Call-ID where no engine saw the call
 	SIPCallIDs []string  `json:"sip_callids"` // of its legs
 	Services   []string  `json:"services"`    // that recorded it, in order
+	Nodes      []string  `json:"nodes"`       // that recorded it, in order
 	From       string    `json:"from"`        // of the first INVITE
 	To         string    `json:"to"`
 	State      string    `json:"state"` // "setup", "ringing", "answered", "ended", "failed 486"
