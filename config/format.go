@@ -18,6 +18,13 @@ func Format(s *Site, reveal bool) []byte {
 	return f.Bytes()
 }
 
+// FormatNode renders a node's configuration in the form that ParseNode reads; what is not set is left out.
+func FormatNode(n *NodeConfig) []byte {
+	f := &formatter{}
+	f.fields(reflect.ValueOf(*n), 0)
+	return f.Bytes()
+}
+
 type formatter struct {
 	bytes.Buffer
 	reveal bool

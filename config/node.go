@@ -1,5 +1,12 @@
 package config
 
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
 // NodeConfig is the configuration of one node: what it must know before it
 // can read the site from the store. Every field may be left out; a node with
 // an empty configuration is a one-machine cluster on loopback.
@@ -55,4 +62,31 @@ type TraceConfig struct {
 	Folder string `yaml:"folder"`
 	// Most bytes of trace files kept, in MiB. Default: 1024.
 	MaxMiB int `yaml:"maxMiB"`
+}
+
+// DSN is where the system of record is: a PostgreSQL URL, or the path of an SQLite file. Relative paths begin at the home folder.
+func (n *NodeConfig) DSN(home string) (string, error) {
+	dsn := n.Store.DSN
+	if n.Store.DSNFile != "" {
+		b, err := os.ReadFile(within(home, n.Store.DSNFile))
+		if err != nil {
+			return "", fmt.Errorf("store.dsnFile: %w", err)
+		}
+		line, _, _ := strings.Cut(string(b), "\n")
+		dsn = strings.TrimSpace(line)
+	}
+	if dsn == "" {
+		dsn = "locktone.db"
+	}
+	if strings.Contains(dsn, "://") {
+		return dsn, nil
+	}
+	return within(home, dsn), nil
+}
+
+func within(home, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(home, path)
 }

@@ -51,7 +51,7 @@ func (e *engine) dump(ctx context.Context, own bool) (*Dump, error) {
 		case d.schema > NewestSchema():
 			err = e.tooNew(d.schema)
 		default:
-			d.tables, err = tablesAt(ctx, d.schema)
+			d.tables, err = TablesAt(ctx, d.schema)
 		}
 	}
 	if err != nil {
@@ -143,9 +143,6 @@ func orNil[T any](v *sql.Null[T]) any {
 	}
 	return v.V
 }
-
-// AppendAudit adds an entry to the audit log of the record that is dumped. The dump itself does not show it.
-func (d *Dump) AppendAudit(ctx context.Context, a AuditEntry) error { return d.e.appendAudit(ctx, a) }
 
 // Close ends the dump.
 func (d *Dump) Close() error {

@@ -20,6 +20,7 @@ type Loader struct {
 	tx     *sql.Tx
 	dsn    string // of the record
 	path   string // of its SQLite file; the loader writes beside it
+	place  string // for people: no credentials
 	schema int64
 	tables []Table
 	mark   string
@@ -42,7 +43,7 @@ func OpenLoader(ctx context.Context, dsn string, schema int64, mark string) (*Lo
 	}
 	l := &Loader{dsn: dsn, schema: schema, mark: mark}
 	var err error
-	if l.tables, err = tablesAt(ctx, schema); err != nil {
+	if l.tables, err = TablesAt(ctx, schema); err != nil {
 		return nil, err
 	}
 	if err := clear(ctx, dsn, mark); err != nil {
@@ -57,6 +58,9 @@ func OpenLoader(ctx context.Context, dsn string, schema int64, mark string) (*Lo
 	}
 	if l.e, err = connect(ctx, dsn, Options{}); err != nil {
 		return nil, err
+	}
+	if l.place = l.e.location; l.path != "" {
+		l.place = l.path
 	}
 	if err = l.e.moveTo(ctx, schema); err == nil {
 		l.tx, err = l.e.write.BeginTx(ctx, nil)
@@ -89,7 +93,7 @@ func clear(ctx context.Context, dsn, mark string) error {
 	if at > NewestSchema() {
 		return e.tooNew(at)
 	}
-	tables, err := tablesAt(ctx, at)
+	tables, err := TablesAt(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -127,6 +131,9 @@ func removeSQLite(path string) {
 
 // Tables are those that must be loaded, in this order.
 func (l *Loader) Tables() []Table { return l.tables }
+
+// Location is where the record is, for people: without credentials.
+func (l *Loader) Location() string { return l.place }
 
 // Rows is how many rows one Insert should bring.
 func (l *Loader) Rows() int { return l.e.rows }
@@ -249,4 +256,14 @@ func (l *Loader) Close() error {
 		removeSQLite(l.path + besides)
 	}
 	return err
+}
+
+// Restored clears the mark of a load, where one is left: rows and mark were committed together, so the record is whole, and whoever
+// calls this begins to use it.
+func (s *Store) Restored(ctx context.Context) error {
+	found, err := s.e.mark(ctx)
+	if err == nil && found != "" {
+		err = s.DeleteState(ctx, "", markKey)
+	}
+	return s.e.failure("look for an unfinished restore", err)
 }

@@ -51,6 +51,9 @@ func (s *Store) AppendAudit(ctx context.Context, a AuditEntry) error {
 }
 
 func (e *engine) appendAudit(ctx context.Context, a AuditEntry) error {
+	if a.Time.IsZero() {
+		a.Time = time.Now()
+	}
 	_, err := e.write.ExecContext(ctx, e.rebind(`INSERT INTO audit (at, actor, source, action, object, result, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)`),
 		micros(a.Time), a.Actor, a.Source, a.Action, a.Object, a.Result, a.Detail)
 	return e.failure("write the audit log", err)

@@ -97,9 +97,9 @@ func (e *engine) tooNew(at int64) error {
 	return fmt.Errorf("store: %s has schema %d, this program knows up to %d; use the version that wrote it or a later one", e.location, at, NewestSchema())
 }
 
-// tablesAt are the tables of a version of the schema, those that others refer to first: what the migrations make of an empty
+// TablesAt are the tables of a version of the schema, those that others refer to first: what the migrations make of an empty
 // database in memory, so that no list of tables can be forgotten when a migration adds one.
-func tablesAt(ctx context.Context, version int64) ([]Table, error) {
+func TablesAt(ctx context.Context, version int64) ([]Table, error) {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		return nil, err
@@ -228,11 +228,11 @@ func (e *engine) losses(ctx context.Context, from, to int64) (out []string, err 
 	if to >= from {
 		return nil, nil
 	}
-	before, err := tablesAt(ctx, from)
+	before, err := TablesAt(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	after, err := tablesAt(ctx, to)
+	after, err := TablesAt(ctx, to)
 	if err != nil {
 		return nil, err
 	}
@@ -315,4 +315,17 @@ func (e *engine) moveTo(ctx context.Context, to int64) error {
 		_, err = p.DownTo(ctx, to)
 	}
 	return e.failure(fmt.Sprintf("bring the schema to version %d", to), err)
+}
+
+// AppendAuditTo writes an entry into the audit log of a record that no node needs to have open, whatever version its schema has.
+func AppendAuditTo(ctx context.Context, dsn string, a AuditEntry) error {
+	if err := exists(dsn); err != nil {
+		return err
+	}
+	e, err := connect(ctx, dsn, Options{})
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	return e.appendAudit(ctx, a)
 }

@@ -61,7 +61,7 @@ func TestSchemaVersions(t *testing.T) {
 		if err := e.moveTo(t.Context(), v); err != nil {
 			t.Fatal(err)
 		}
-		want, err := tablesAt(t.Context(), v)
+		want, err := TablesAt(t.Context(), v)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestMigrateDown(t *testing.T) {
 		if err := e.moveTo(ctx, NewestSchema()); err != nil {
 			t.Fatal(err)
 		}
-		tables, _ := tablesAt(ctx, NewestSchema())
+		tables, _ := TablesAt(ctx, NewestSchema())
 		fill(t, e, tables)
 		for to := NewestSchema() - 1; to >= 1; to-- {
 			before := content(t, dsn)

@@ -25,7 +25,7 @@ func (c *hashCmd) Run(a *app) error {
 	if c.Digest != "" && (!ok || user == "" || realm == "" || strings.Contains(user, "$")) {
 		return fmt.Errorf("--digest %s: want USER@REALM, the user's name and the cluster's domain", c.Digest)
 	}
-	password, err := a.password()
+	password, err := a.password("Password: ", "Again: ")
 	switch {
 	case err != nil:
 		return err
@@ -46,8 +46,8 @@ func (c *hashCmd) Run(a *app) error {
 // maxPassword bounds a password's length in bytes.
 const maxPassword = 1024
 
-// password reads one line. At a terminal it is asked for twice, and not shown.
-func (a *app) password() (string, error) {
+// password reads one line. At a terminal it is asked for as often as there are questions, and not shown.
+func (a *app) password(questions ...string) (string, error) {
 	in := a.in
 	if in == nil {
 		in = os.Stdin
@@ -68,8 +68,8 @@ func (a *app) password() (string, error) {
 		return "", fmt.Errorf("the terminal cannot be kept from showing the password: %w", err)
 	}
 	defer func() { _ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, shown) }() // the terminal may be gone
-	var typed [2]string
-	for i, ask := range []string{"Password: ", "Again: "} {
+	typed := make([]string, len(questions))
+	for i, ask := range questions {
 		fmt.Fprint(a.err, ask)
 		typed[i], err = passwordLine(a.ctx, lines)
 		fmt.Fprintln(a.err)
@@ -77,8 +77,8 @@ func (a *app) password() (string, error) {
 			return "", err
 		}
 	}
-	if typed[0] != typed[1] {
-		return "", errors.New("the two passwords differ")
+	if typed[0] != typed[len(typed)-1] {
+		return "", errors.New("the two differ")
 	}
 	return typed[0], nil
 }

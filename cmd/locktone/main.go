@@ -57,6 +57,9 @@ type commands struct {
 	Utils   utilsCmd   `cmd:"" help:"Commands in the field's spelling."`
 	Hash    hashCmd    `cmd:"" help:"Hash a password for a site file: read from the terminal or standard input."`
 	Audit   auditCmd   `cmd:"" help:"Who changed what, newest first."`
+	Backup  backupCmd  `cmd:"" help:"The whole site in one encrypted file: record, keys, and the other files of the home folder."`
+	Restore restoreCmd `cmd:"" help:"Make a site of a backup, in an empty home folder and record; or only look at one (--check)."`
+	Store   recordCmd  `cmd:"" help:"The schema of the record, of a node that does not run."`
 	Load    loadCmd    `cmd:"" passthrough:"" help:"Load generator: calls over mutual TLS with SRTP against any PBX."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

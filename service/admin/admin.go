@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"path/filepath"
 	"time"
 
@@ -47,6 +48,9 @@ type Config struct {
 	Holdings interface {
 		All(ctx context.Context) ([]lists.Holding, error)
 	}
+
+	// Backup writes everything a backup holds, in plain, private keys included; nil: this node does not do that.
+	Backup func(ctx context.Context, w io.Writer) error
 
 	MaxConnections int           // over all listeners; default 128
 	MaxBody        int64         // bytes of a request's body; default 8 MiB

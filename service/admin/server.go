@@ -249,6 +249,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.capfOperations(api)
 	s.trustStoreOperations(api)
 	s.rotationOperations(api)
+	s.backupOperations(api)
 	return api
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/locktone/locktone/backup"
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/pki"
@@ -116,20 +118,31 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 }
 
 // openHome makes the folder and takes its lock.
-func (s *Site) openHome(context.Context) error {
-	if err := os.MkdirAll(s.opt.Home, 0o700); err != nil {
-		return fmt.Errorf("home folder: %w", err)
+func (s *Site) openHome(context.Context) (err error) {
+	if s.lock, err = LockHome(s.opt.Home); err != nil {
+		return err
 	}
-	lock, err := os.OpenFile(filepath.Join(s.opt.Home, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if backup.Unfinished(s.opt.Home) {
+		return fmt.Errorf("a restore into %s was not finished: run locktone restore FILE --home %s again, which begins anew", s.opt.Home, s.opt.Home)
+	}
+	return nil
+}
+
+// LockHome makes a home folder, where there is none, and takes its lock: whoever has it is the only one that works there. Closing
+// the file gives it back.
+func LockHome(home string) (*os.File, error) {
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, fmt.Errorf("home folder: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(home, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("home folder: %w", err)
+		return nil, fmt.Errorf("home folder: %w", err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		lock.Close()
-		return fmt.Errorf("a site is already running in %s: use it (locktone status --home %s), end it, or choose another folder with --home", s.opt.Home, s.opt.Home)
+		return nil, fmt.Errorf("a site is already running in %s: use it (locktone status --home %s), end it, or choose another folder with --home", home, home)
 	}
-	s.lock = lock
-	return nil
+	return lock, nil
 }
 
 func (s *Site) openRecord(ctx context.Context) (err error) {
@@ -141,38 +154,15 @@ func (s *Site) openRecord(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	dsn, err := s.dsn()
+	dsn, err := s.node.DSN(s.opt.Home)
 	if err != nil {
 		return err
 	}
 	s.shared = strings.Contains(dsn, "://")
-	s.Store, err = store.Open(ctx, dsn, store.Options{})
-	return err
-}
-
-// dsn is where the system of record is.
-func (s *Site) dsn() (string, error) {
-	c := s.node.Store
-	switch {
-	case c.DSNFile != "":
-		b, err := os.ReadFile(within(s.opt.Home, c.DSNFile))
-		if err != nil {
-			return "", fmt.Errorf("store.dsnFile: %w", err)
-		}
-		line, _, _ := cutLine(string(b))
-		return s.database(line), nil
-	case c.DSN != "":
-		return s.database(c.DSN), nil
+	if s.Store, err = store.Open(ctx, dsn, store.Options{}); err != nil {
+		return err
 	}
-	return filepath.Join(s.opt.Home, "locktone.db"), nil
-}
-
-// database is a DSN; the path of a file begins at the home folder.
-func (s *Site) database(dsn string) string {
-	if strings.Contains(dsn, "://") {
-		return dsn
-	}
-	return within(s.opt.Home, dsn)
+	return s.Store.Restored(ctx)
 }
 
 func (s *Site) openBus(ctx context.Context) (err error) {
@@ -254,7 +244,22 @@ func (s *Site) adminConfig() admin.Config {
 		TLS:   s.Identity(adminName).ServerConfig(pki.ServerPolicy{ClientAuth: pki.ClientAuthNone}),
 		Store: s.Store, Health: s.Store.Health, Bus: s.Bus, Trace: s.Trace, CA: s.CA, Issued: s.Store.Certificates(), Metrics: s.metrics, Records: s.Store,
 		Lists: s.Lists, Holdings: s.Holdings, Enrolment: s.enrolment(), TrustStores: admin.TrustStores{Store: s.Anchors, Credentials: s.credentials},
-		Rotation: admin.Rotation{Runner: s.Rotation, Forecast: s.forecast}}
+		Rotation: admin.Rotation{Runner: s.Rotation, Forecast: s.forecast}, Backup: s.backup}
+}
+
+// backup writes the plain content of a backup of this node.
+func (s *Site) backup(ctx context.Context, w io.Writer) error {
+	_, err := BackupSource(s.opt.Home, s.node, s.opt.Version, s.Store.Dump).Write(ctx, w)
+	return err
+}
+
+// BackupSource is a node as something to take a backup of.
+func BackupSource(home string, node config.NodeConfig, version string, dump func(context.Context) (*store.Dump, error)) backup.Source {
+	skip := []string{admin.SocketName}
+	if dsn, err := node.DSN(home); err == nil && !strings.Contains(dsn, "://") {
+		skip = append(skip, dsn)
+	}
+	return backup.Source{Home: home, Node: node, Program: version, Skip: skip, Dump: dump}
 }
 
 func within(home, path string) string {
