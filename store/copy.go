@@ -56,7 +56,7 @@ func openCopy(ctx context.Context, path string) (*replica, error) {
 		return nil, fmt.Errorf("the copy of the record: %w", err)
 	}
 	c := &replica{e: e, tables: map[string]Table{}}
-	tables, err := tablesAt(ctx, NewestSchema())
+	tables, err := TablesAt(ctx, NewestSchema())
 	for _, t := range tables {
 		c.tables[t.Name] = t
 	}
