@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -33,9 +32,8 @@ type userSettings struct {
 }
 
 type keptSetting struct {
-	value    call.Settings
-	text     []byte
-	revision int64
+	value call.Settings
+	text  []byte
 }
 
 // keptKey is the key of what a LineChanged or DeviceChanged is about.
@@ -84,11 +82,11 @@ func (s *Service) restoreSettings(ctx context.Context) error {
 		case err != nil:
 			return err
 		case gone:
-			if err := docs.Delete(ctx, doc.Key, doc.Revision); err != nil && !errors.Is(err, store.ErrConflict) {
+			if err := docs.Delete(ctx, doc.Key, doc.Revision); err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnavailable) {
 				return err
 			}
 		default:
-			k.byID[doc.Key] = keptSetting{value: value, text: doc.Value, revision: doc.Revision}
+			k.byID[doc.Key] = keptSetting{value: value, text: doc.Value}
 		}
 	}
 	k.docs = docs
@@ -174,27 +172,16 @@ func (k *userSettings) write(ctx context.Context, key string, value call.Setting
 	if err != nil {
 		return err
 	}
-	have := k.get(key)
-	if bytes.Equal(text, have.text) {
+	if bytes.Equal(text, k.get(key).text) {
 		return nil
 	}
-	for {
-		revision, err := k.docs.Put(ctx, key, value, have.revision)
-		if err == nil {
-			k.mu.Lock()
-			k.byID[key] = keptSetting{value: value, text: text, revision: revision}
-			k.mu.Unlock()
-			return nil
-		}
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-		doc, err := k.docs.Get(ctx, key)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		have.revision = doc.Revision
+	if _, err := k.docs.Keep(ctx, key, value); err != nil {
+		return err
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.byID[key] = keptSetting{value: value, text: text}
+	return nil
 }
 
 func (k *userSettings) get(key string) keptSetting {
