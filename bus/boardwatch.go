@@ -61,22 +61,21 @@ func (w *BoardWatch) Close() {
 	})
 }
 
-// put queues a change that the watch is about, and reports whether the reader was too slow.
-func (w *BoardWatch) put(c Change) (lagged bool) {
+// put queues a change that the watch is about.
+func (w *BoardWatch) put(c Change) {
 	if c.Member == nil && len(w.kinds) > 0 && !slices.Contains(w.kinds, c.Fact.Kind) {
-		return false
+		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
-		return false
+		return
 	}
-	if lagged = len(w.queue) >= maxWatched; lagged {
+	if len(w.queue) >= maxWatched {
 		w.queue = append(w.queue[:0:0], Change{Lagged: true})
 	}
 	w.queue = append(w.queue, c)
 	w.filled.Signal()
-	return lagged
 }
 
 // run hands the queue to the reader.

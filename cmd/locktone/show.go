@@ -16,6 +16,7 @@ import (
 // showCmd is `locktone show`.
 type showCmd struct {
 	Registrations registrationsCmd `cmd:"" help:"Devices that are registered."`
+	Nodes         nodesCmd         `cmd:"" help:"The nodes of the cluster: alive since when, what runs there, the revision in force."`
 	Trunks        trunksCmd        `cmd:"" help:"State of every trunk destination."`
 	Connections   connectionsCmd   `cmd:"" help:"Connections with TLS version, cipher, subject, failures and bytes."`
 	Mwi           mwiCmd           `cmd:"" name:"mwi" help:"Messages that wait for lines, who said so, and which devices have heard."`

@@ -25,6 +25,17 @@ type UpOptions struct {
 	Progress func(text string) // hears what takes longer than a second; never nil
 }
 
+// JoinOptions are the flags of `locktone up --join`.
+type JoinOptions struct {
+	Home    string                 // folder of the node's data
+	Member  string                 // https://host:port
+	Token   func() (string, error) // reads the token, when it is needed
+	Name    string                 // empty: what the token says
+	Address string                 // empty: the one towards the member
+	DSNFile string                 // empty: the member's way to the database
+	Version string
+}
+
 // Demo is one scenario of `locktone demo`.
 type Demo struct {
 	Name    string
@@ -39,6 +50,8 @@ type Demo struct {
 type services struct {
 	// StartSite starts the site of a home folder: store, bus, CA, call manager, admin.
 	StartSite func(ctx context.Context, o UpOptions) (Site, error)
+	// Join makes a home folder that of a node of a cluster, and says so in a sentence. It may be repeated.
+	Join func(ctx context.Context, o JoinOptions) (string, error)
 	// Demos are the scenarios, the default one first.
 	Demos []Demo
 	// Load runs the load generator with its own arguments.

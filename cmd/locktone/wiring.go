@@ -16,7 +16,10 @@ import (
 func wiring() services {
 	return services{
 		StartSite: startSite,
-		Load:      load.Command,
+		Join: func(ctx context.Context, o JoinOptions) (string, error) {
+			return site.Join(ctx, site.JoinOptions(o))
+		},
+		Load: load.Command,
 		Demos: []Demo{
 			{Name: "call", Summary: "two phones call each other over mutual TLS with SRTP, hold, resume, hang up", Run: demo.RunCall},
 			{Name: "trust", Summary: "mixed mode by one command, phones that provision themselves, every certificate replaced under their call", Run: demo.RunTrust},

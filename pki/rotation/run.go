@@ -203,9 +203,13 @@ func (r *Runner) Advance(ctx context.Context) (Status, error) {
 		if err != nil || !st.Running() {
 			return st, err
 		}
+		before := st.Problem
 		err = r.step(ctx, &st)
 		if err == nil && st.Waiting > 0 {
 			return st, nil
+		}
+		if errors.Is(err, ErrElsewhere) || err != nil && st.Problem == before { // nothing new to write down: it would only wake everybody who watches
+			return st, fmt.Errorf("step %d (%s) of rotating %s: %w", st.Done+1, st.Steps[st.Done].Action, st.Target, err)
 		}
 		_, writeErr := r.cfg.Documents.Put(ctx, keyRun, st, revision)
 		switch {

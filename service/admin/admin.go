@@ -20,7 +20,7 @@ import (
 type Config struct {
 	Home     string   // the node's home folder; default "."
 	Node     string   // this node's name; default "node1"
-	Nodes    []string // all nodes of the cluster; default: this one
+	Nodes    []string // all nodes of the cluster, where Live is not set; default: this one
 	Services []string // services a status and its readiness ask for ("callmanager"); admin itself is always listed
 	Version  string   // of the program
 
@@ -44,6 +44,10 @@ type Config struct {
 	Rotation Rotation
 	// Certificates of others by purpose, and files for them; its zero value: this node does not do that.
 	TrustStores TrustStores
+	// Cluster takes and shows other nodes; nil: there are none and can be none.
+	Cluster Cluster
+	// Live are the services of the cluster beside administration and the nodes that run each and are heard; nil: Services on Nodes.
+	Live func() map[string][]string
 	// Holdings say who fetched which list, for the list of registrations; nil: not shown.
 	Holdings interface {
 		All(ctx context.Context) ([]lists.Holding, error)

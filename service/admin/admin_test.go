@@ -253,6 +253,9 @@ var goodBodies = map[string]string{
 	"POST /v1/capf/requests/export":   `{}`,
 	"POST /v1/capf/requests/import":   `{"pem":"x"}`,
 	"POST /v1/capf/requests/reject":   `{"id":"x","reason":"r"}`,
+
+	"POST /v1/nodes/tokens":   `{"name":"n2"}`,
+	"POST /v1/nodes/removals": `{"name":"n2"}`,
 }
 
 // TestRoles: every operation with every role, with no token and with a wrong one.

@@ -145,7 +145,8 @@ func (s *Server) controlOperations(api huma.API) {
 func (s *Server) controlAll(ctx context.Context, req bus.ResetRequest) ([]bus.ResetResult, error) {
 	out := []bus.ResetResult{}
 	var first error
-	for _, service := range s.cfg.Services {
+	services, _ := s.services()
+	for _, service := range services {
 		results, err := fan[bus.ResetRequest, bus.ResetResult](ctx, s, service, bus.VerbReset, req)
 		if err != nil && first == nil {
 			first = err

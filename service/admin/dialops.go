@@ -25,7 +25,8 @@ func (s *Server) dial(ctx context.Context, in *dialInput) (*body[Rows[bus.DialAn
 	defer cancel()
 	out := Rows[bus.DialAnswer]{Rows: []bus.DialAnswer{}}
 	ask := bus.DialRequest{From: in.From, Number: in.Number, Calling: in.Calling, At: in.At}
-	answers, err := bus.AskAll[bus.DialRequest, bus.DialAnswer](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(callManager, bus.VerbDial), ask, s.cfg.Nodes...)
+	_, on := s.services()
+	answers, err := bus.AskAll[bus.DialRequest, bus.DialAnswer](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(callManager, bus.VerbDial), ask, on[callManager]...)
 	if err != nil {
 		return nil, err
 	}

@@ -162,7 +162,10 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(bus.CodeNotFound, r.Method+" "+r.URL.Path+" is no operation of this API; /openapi.json describes all"))
 	})
-	return s.guard(mux)
+	outer := http.NewServeMux()
+	s.joining(outer)
+	outer.Handle("/", s.guard(mux))
+	return outer
 }
 
 // profiles serves the runtime's profiles (go tool pprof) on the unix socket only: they show memory of the process, so that no
@@ -250,6 +253,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.trustStoreOperations(api)
 	s.rotationOperations(api)
 	s.backupOperations(api)
+	s.nodeOperations(api)
 	return api
 }
 

@@ -80,8 +80,9 @@ func gather[T any](ctx context.Context, s *Server, verb, name string) Rows[T] {
 	ctx, cancel := context.WithTimeout(ctx, busWait)
 	defer cancel()
 	out := Rows[T]{Rows: []T{}}
-	for _, service := range s.cfg.Services {
-		answers, err := bus.AskAll[bus.Query, []T](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(service, verb), bus.Query{Name: name}, s.cfg.Nodes...)
+	services, on := s.services()
+	for _, service := range services {
+		answers, err := bus.AskAll[bus.Query, []T](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(service, verb), bus.Query{Name: name}, on[service]...)
 		if err != nil {
 			out.Problems = append(out.Problems, err.Error())
 			continue
@@ -119,8 +120,8 @@ func (s *Server) status(ctx context.Context, _ *none) (*body[Status], error) {
 	st.Services[0].Revision = st.Revision
 	ctx, cancel := context.WithTimeout(ctx, busWait)
 	defer cancel()
-	for _, service := range s.cfg.Services {
-		answers, err := bus.AskAll[bus.StatusRequest, bus.ServiceStatus](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(service, bus.VerbStatus), bus.StatusRequest{}, s.cfg.Nodes...)
+	for _, service := range s.cfg.Services { // of this node: others are a matter of the list of nodes
+		answers, err := bus.AskAll[bus.StatusRequest, bus.ServiceStatus](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(service, bus.VerbStatus), bus.StatusRequest{}, s.ownNodes()...)
 		if err != nil {
 			return nil, err
 		}
@@ -142,6 +143,14 @@ func (s *Server) status(ctx context.Context, _ *none) (*body[Status], error) {
 	return &body[Status]{st}, nil
 }
 
+// ownNodes are those whose services a status tells of.
+func (s *Server) ownNodes() []string {
+	if s.cfg.Live != nil {
+		return []string{s.cfg.Node}
+	}
+	return s.cfg.Nodes
+}
+
 func (s *Server) storeStatus(ctx context.Context, st *Status) {
 	if snap, err := s.cfg.Store.Site(ctx); err == nil {
 		st.Revision = snap.Revision.Number
@@ -153,7 +162,7 @@ func (s *Server) storeStatus(ctx context.Context, st *Status) {
 		return
 	}
 	h := s.cfg.Health(ctx)
-	st.Store = StoreStatus{Engine: h.Engine, Location: h.Location, OK: h.OK, Problem: h.Problem, Stale: h.Stale, Since: h.Since, Waiting: h.Waiting, WaitingBytes: h.WaitingBytes}
+	st.Store = StoreStatus{Engine: h.Engine, Location: h.Location, OK: h.OK, Problem: h.Problem}
 	if h.Problem != "" {
 		st.Problems = append(st.Problems, h.Problem)
 	}
@@ -191,7 +200,8 @@ func (s *Server) auditLog(ctx context.Context, in *auditQuery) (*body[Rows[Audit
 
 // fan sends a request to a service on every node and gives back the answers that came; without any the first refusal.
 func fan[Req, Res any](ctx context.Context, s *Server, service, verb string, req Req) ([]Res, error) {
-	answers, err := bus.AskAll[Req, Res](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(service, verb), req, s.cfg.Nodes...)
+	_, on := s.services()
+	answers, err := bus.AskAll[Req, Res](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(service, verb), req, on[service]...)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -32,8 +33,9 @@ type userSettings struct {
 }
 
 type keptSetting struct {
-	value call.Settings
-	text  []byte
+	value    call.Settings
+	text     []byte
+	revision int64
 }
 
 // keptKey is the key of what a LineChanged or DeviceChanged is about.
@@ -82,11 +84,11 @@ func (s *Service) restoreSettings(ctx context.Context) error {
 		case err != nil:
 			return err
 		case gone:
-			if err := docs.Delete(ctx, doc.Key, doc.Revision); err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnavailable) {
+			if err := docs.Delete(ctx, doc.Key, doc.Revision); err != nil && !errors.Is(err, store.ErrConflict) {
 				return err
 			}
 		default:
-			k.byID[doc.Key] = keptSetting{value: value, text: doc.Value}
+			k.byID[doc.Key] = keptSetting{value: value, text: doc.Value, revision: doc.Revision}
 		}
 	}
 	k.docs = docs
@@ -172,16 +174,27 @@ func (k *userSettings) write(ctx context.Context, key string, value call.Setting
 	if err != nil {
 		return err
 	}
-	if bytes.Equal(text, k.get(key).text) {
+	have := k.get(key)
+	if bytes.Equal(text, have.text) {
 		return nil
 	}
-	if _, err := k.docs.Keep(ctx, key, value); err != nil {
-		return err
+	for {
+		revision, err := k.docs.Put(ctx, key, value, have.revision)
+		if err == nil {
+			k.mu.Lock()
+			k.byID[key] = keptSetting{value: value, text: text, revision: revision}
+			k.mu.Unlock()
+			return nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		doc, err := k.docs.Get(ctx, key)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		have.revision = doc.Revision
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.byID[key] = keptSetting{value: value, text: text}
-	return nil
 }
 
 func (k *userSettings) get(key string) keptSetting {

@@ -3,6 +3,7 @@ package site
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/locktone/locktone/pki/lists"
 	"github.com/locktone/locktone/pki/rotation"
 	"github.com/locktone/locktone/service/callmanager"
+	"github.com/locktone/locktone/store"
 	"github.com/locktone/locktone/wire/trustlist"
 )
 
@@ -32,7 +34,12 @@ func (s *Site) openLists(ctx context.Context) (err error) {
 		return err
 	}
 	s.Profiles = s.book()
-	return s.announce(ctx)
+	err = s.announce(ctx)
+	if errors.Is(err, store.ErrUnavailable) { // calls need none of it, and it is tried again
+		s.trouble("trust lists: " + err.Error())
+		err = nil
+	}
+	return err
 }
 
 func (s *Site) mode(ctx context.Context) (config.SecurityMode, error) {
@@ -86,17 +93,52 @@ func (s *Site) publish(ctx context.Context) error {
 	return s.publishLocked(ctx)
 }
 
-// publishLocked: a site without anything to list has no lists.
+// publishLocked: a site without anything to list has no lists. Of several nodes one publishes, so that two versions of this program never
+// publish against each other; the first lists of a site are made by whoever starts first.
 func (s *Site) publishLocked(ctx context.Context) error {
 	all, err := s.members.All(ctx)
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	fresh, err := s.publisher.Publish(ctx)
-	if len(fresh) > 0 && s.Calls != nil {
+	if s.others() && !s.leads() {
+		if _, err := s.Lists.Current(ctx, trustlist.CTL); !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(err, s.tellLists(ctx))
+		}
+	}
+	_, err = s.publisher.Publish(ctx)
+	return errors.Join(err, s.tellLists(ctx))
+}
+
+// tellLists tells the phones of this node once that there are other lists than before, whichever node published them.
+func (s *Site) tellLists(ctx context.Context) error {
+	fresh := false
+	for _, kind := range lists.Kinds() {
+		v, err := s.Lists.Current(ctx, kind)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if before, known := s.told[kind]; known && before != v.Number {
+			fresh = true
+		}
+		s.told[kind] = v.Number
+	}
+	if fresh && s.Calls != nil {
 		s.Calls.TellAll()
 	}
-	return err
+	return nil
+}
+
+// others reports whether the site has other nodes than this one.
+func (s *Site) others() bool { return len(s.Store.Known().Site.Nodes) > 1 }
+
+// leads reports whether this node has the duties that one node has at a time: publishing lists, and the steps of rotations that are
+// nobody's in particular.
+func (s *Site) leads() bool {
+	term := s.term.Load()
+	return term != nil && (*term).Err() == nil
 }
 
 // lookAgain is how often what no event announces is looked at: lists that could not be published, and phones that a rotation
@@ -107,6 +149,8 @@ const lookAgain = 10 * time.Second
 func (s *Site) follow() {
 	changes := s.Store.Watch(s.ctx)
 	fetched, rotations := s.Store.Documents(lists.HoldingsCollection).Watch(s.ctx), s.Store.Documents("rotation").Watch(s.ctx)
+	announced, nodes := s.Store.Documents(lists.Collection).Watch(s.ctx), s.Store.Documents(clusterCollection).Watch(s.ctx)
+	terms := s.Store.Lead(s.ctx, "site")
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
 	if st, err := s.Rotation.Status(s.ctx); err == nil && st.Running() && s.Calls != nil {
@@ -124,13 +168,37 @@ func (s *Site) follow() {
 			err = s.advance(s.ctx)
 		case <-rotations:
 			err = s.advance(s.ctx)
+		case term, open := <-terms:
+			if !open {
+				terms = nil
+				break
+			}
+			s.term.Store(&term)
+			err = errors.Join(s.publish(s.ctx), s.advance(s.ctx))
+		case <-announced: // another node's services, or lists that it published
+			err = errors.Join(s.publish(s.ctx), s.advance(s.ctx))
+		case <-nodes:
+			s.leave(s.removed(s.ctx))
 		case <-again.C:
-			err = errors.Join(s.publish(s.ctx), s.advance(s.ctx), s.remind(s.ctx))
+			s.leave(s.removed(s.ctx))
+			err = errors.Join(s.announce(s.ctx), s.advance(s.ctx), s.remind(s.ctx))
 		case <-s.ctx.Done():
 		}
 		if err != nil && s.ctx.Err() == nil {
 			s.trouble("trust lists: " + err.Error())
 		}
+	}
+}
+
+// leave ends the site for a reason; nil is none.
+func (s *Site) leave(why error) {
+	if why == nil {
+		return
+	}
+	select {
+	case s.failed <- why:
+		s.trouble(why.Error())
+	default: // it ends already
 	}
 }
 
@@ -161,6 +229,9 @@ func (s *Site) advance(ctx context.Context) error {
 	s.advancing.Lock()
 	defer s.advancing.Unlock()
 	_, err := s.Rotation.Advance(ctx)
+	if errors.Is(err, rotation.ErrElsewhere) { // another node's turn
+		return nil
+	}
 	return err
 }
 

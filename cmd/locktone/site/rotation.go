@@ -339,11 +339,17 @@ func (r rotated) Stage(ctx context.Context, member string, _ int) error {
 func (r rotated) stage(ctx context.Context, member string) error {
 	switch x, kind := r.find(member); kind {
 	case rotation.Root:
+		if err := r.led(member); err != nil {
+			return err
+		}
 		if _, err := r.s.CA.StageRoots(ctx); err != nil {
 			return err
 		}
 		return r.s.use(ctx)
 	case rotation.Signer:
+		if err := r.led(member); err != nil {
+			return err
+		}
 		_, err := r.s.Signers.Stage(ctx, member)
 		return err
 	default:
@@ -365,6 +371,9 @@ func (r rotated) Activate(ctx context.Context, member string, _ int) error {
 func (r rotated) activate(ctx context.Context, member string) error {
 	switch x, kind := r.find(member); kind {
 	case rotation.Root:
+		if err := r.led(member); err != nil {
+			return err
+		}
 		if _, err := r.s.CA.ActivateRoots(ctx); err != nil {
 			return err
 		}
@@ -373,6 +382,9 @@ func (r rotated) activate(ctx context.Context, member string) error {
 		}
 		return r.renewLSCs(ctx)
 	case rotation.Signer:
+		if err := r.led(member); err != nil {
+			return err
+		}
 		_, err := r.s.Signers.Activate(ctx, member)
 		return err
 	default:
@@ -395,6 +407,9 @@ func (r rotated) Retire(ctx context.Context, member string, generation int) erro
 func (r rotated) retire(ctx context.Context, member string, generation int) error {
 	switch x, kind := r.find(member); kind {
 	case rotation.Root:
+		if err := r.led(member); err != nil {
+			return err
+		}
 		for _, g := range r.s.CA.Generations() {
 			if g.Number < generation {
 				if err := r.s.CA.RetireRoots(ctx, g.Number); err != nil {
@@ -404,6 +419,9 @@ func (r rotated) retire(ctx context.Context, member string, generation int) erro
 		}
 		return r.s.use(ctx)
 	case rotation.Signer:
+		if err := r.led(member); err != nil {
+			return err
+		}
 		for _, g := range r.s.Signers.All() {
 			if g.Name == member && g.Generation < generation {
 				if err := r.s.Signers.Retire(ctx, member, g.Generation); err != nil {
@@ -421,7 +439,20 @@ func (r rotated) retire(ctx context.Context, member string, generation int) erro
 }
 
 // Publish implements rotation.Site.
-func (r rotated) Publish(ctx context.Context) error { return r.s.announce(ctx) }
+func (r rotated) Publish(ctx context.Context) error {
+	if err := r.led("the lists"); err != nil {
+		return err
+	}
+	return r.s.announce(ctx)
+}
+
+// led leaves what no node in particular has to the one that leads. A site with one node, which may not have the lead yet, needs no other.
+func (r rotated) led(what string) error {
+	if r.s.others() && !r.s.leads() {
+		return fmt.Errorf("%s is the matter of the node that leads: %w", what, rotation.ErrElsewhere)
+	}
+	return nil
+}
 
 // find is the service of this node that a member is, or what else it is.
 func (r rotated) find(member string) (*served, rotation.Kind) {

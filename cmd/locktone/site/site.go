@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 	"github.com/locktone/locktone/service/tvs"
 	"github.com/locktone/locktone/store"
 	"github.com/locktone/locktone/trace"
+	"github.com/locktone/locktone/wire/trustlist"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -87,10 +89,13 @@ type Site struct {
 	identities []served
 	members    *lists.Members
 	publisher  *lists.Publisher
-	observed   chan pki.Observation // what handshakes showed
-	trusting   sync.Mutex           // held while the trust of the identities is replaced
-	announcing sync.Mutex           // held while members are announced and lists published
-	advancing  sync.Mutex           // held while a rotation takes steps
+	observed   chan pki.Observation            // what handshakes showed
+	trusting   sync.Mutex                      // held while the trust of the identities is replaced
+	announcing sync.Mutex                      // held while members are announced and lists published
+	advancing  sync.Mutex                      // held while a rotation takes steps
+	told       map[trustlist.Kind]int          // the lists that phones were told of
+	term       atomic.Pointer[context.Context] // of the lead; nil: never had it
+	failed     chan error                      // why the site ends by itself
 	admin      *admin.Server
 	metrics    *prometheus.Registry
 	lock       *os.File
@@ -104,14 +109,15 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 	if opt.Progress == nil {
 		opt.Progress = func(string) {}
 	}
-	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry(), observed: make(chan pki.Observation, 256)}
+	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry(), observed: make(chan pki.Observation, 256),
+		told: make(map[trustlist.Kind]int), failed: make(chan error, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.openLists, s.startCalls, s.startEnrolment, s.writePhones, s.startAdmin} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}
-	for _, work := range []func(){s.renew, s.recheck, s.follow, s.observe} {
+	for _, work := range []func(){s.renew, s.recheck, s.follow, s.observe, s.tellNode} {
 		s.workers.Go(work)
 	}
 	return s, nil
@@ -159,17 +165,8 @@ func (s *Site) openRecord(ctx context.Context) (err error) {
 		return err
 	}
 	s.shared = strings.Contains(dsn, "://")
-	s.Store, err = store.Open(ctx, dsn, store.Options{Copy: filepath.Join(s.opt.Home, "copy.db"), Outbox: filepath.Join(s.opt.Home, "outbox.db"),
-		OutboxBytes: int64(s.node.Store.OutboxMiB) << 20})
-	if err != nil {
+	if s.Store, err = store.Open(ctx, dsn, store.Options{}); err != nil {
 		return err
-	}
-	if err := s.metrics.Register(s.Store); err != nil {
-		return err
-	}
-	if known := s.Store.Known(); known.Stale {
-		s.opt.Progress(fmt.Sprintf("the record cannot be reached, this node starts with its copy of revision %d: %v", known.Revision.Number, known.Reason))
-		return nil
 	}
 	return s.Store.Restored(ctx)
 }
@@ -253,7 +250,7 @@ func (s *Site) adminConfig() admin.Config {
 		TLS:   s.Identity(adminName).ServerConfig(pki.ServerPolicy{ClientAuth: pki.ClientAuthNone}),
 		Store: s.Store, Health: s.Store.Health, Bus: s.Bus, Trace: s.Trace, CA: s.CA, Issued: s.Store.Certificates(), Metrics: s.metrics, Records: s.Store,
 		Lists: s.Lists, Holdings: s.Holdings, Enrolment: s.enrolment(), TrustStores: admin.TrustStores{Store: s.Anchors, Credentials: s.credentials},
-		Rotation: admin.Rotation{Runner: s.Rotation, Forecast: s.forecast}, Backup: s.backup}
+		Rotation: admin.Rotation{Runner: s.Rotation, Forecast: s.forecast}, Backup: s.backup, Cluster: cluster{s}, Live: s.live}
 }
 
 // backup writes the plain content of a backup of this node.
@@ -284,10 +281,14 @@ func (s *Site) Home() string { return s.opt.Home }
 // CallManager is the address its call manager listens on.
 func (s *Site) CallManager() netip.Addr { return s.opt.CallManager }
 
-// Wait returns when the site was closed.
+// Wait returns when the site was closed, or ends by itself, with the reason.
 func (s *Site) Wait() error {
-	<-s.ctx.Done()
-	return nil
+	select {
+	case err := <-s.failed:
+		return err
+	case <-s.ctx.Done():
+		return nil
+	}
 }
 
 // Close stops everything in the reverse order of its start.

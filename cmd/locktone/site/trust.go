@@ -277,6 +277,9 @@ func (s *Site) Renew(ctx context.Context) error {
 	if err := s.announce(ctx); err != nil {
 		return err
 	}
+	if s.others() && !s.leads() {
+		return s.advance(ctx)
+	}
 	_, refused := s.Rotation.Renew(ctx) // a plan that would strand somebody is the operator's matter; one under way goes on
 	return errors.Join(refused, s.advance(ctx))
 }
