@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -428,7 +427,7 @@ func Segments(dir string) ([]string, error) {
 	}
 	var out []string
 	for _, e := range entries { // ReadDir sorts by name, and the number has a fixed width
-		if strings.HasPrefix(e.Name(), "trace-") && strings.HasSuffix(e.Name(), ".jsonl") {
+		if isSegment(e.Name()) {
 			out = append(out, filepath.Join(dir, e.Name()))
 		}
 	}

@@ -22,12 +22,12 @@ type listCallsCmd struct {
 
 // Run lists calls.
 func (c *listCallsCmd) Run(a *app) error {
-	return rows(a, fmt.Sprintf("/v1/calls?limit=%d", c.Limit), "", []string{"CALL", "FROM", "TO", "STATE", "START", "LASTED", "SERVICES", "RECORDS"}, "no calls yet",
+	return rows(a, fmt.Sprintf("/v1/calls?limit=%d", c.Limit), "", []string{"CALL", "FROM", "TO", "STATE", "START", "LASTED", "NODES", "SERVICES", "RECORDS"}, "no calls yet",
 		func(i trace.CallInfo) []string {
 			took := ""
 			if !i.End.IsZero() {
 				took = lasted(i.Start, i.End)
 			}
-			return []string{i.Call, i.From, i.To, i.State, clock(i.Start), took, strings.Join(i.Services, ","), strconv.Itoa(i.Records)}
+			return []string{i.Call, i.From, i.To, i.State, clock(i.Start), took, strings.Join(i.Nodes, ","), strings.Join(i.Services, ","), strconv.Itoa(i.Records)}
 		})
 }

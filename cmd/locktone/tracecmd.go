@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,7 +27,7 @@ type traceCmd struct {
 	User    string `help:"Records of this user or line."`
 	Level   string `help:"Change how much is recorded of these from now on: off, error, info, detail, debug, inherit." enum:",off,error,info,detail,debug,inherit" default:""`
 	Levels  bool   `help:"Print how much is recorded."`
-	Follow  bool   `short:"f" help:"Go on printing records as they happen."`
+	Follow  bool   `short:"f" help:"Go on printing records of this node as they happen."`
 	Limit   int    `short:"n" help:"Most records." default:"50"`
 }
 
@@ -136,7 +137,8 @@ func (c *traceCmd) print(a *app, list admin.Rows[admin.Record]) error {
 	if a.json {
 		return a.printJSON(list)
 	}
-	p := c.printer(a)
+	several := slices.ContainsFunc(list.Rows, func(r admin.Record) bool { return r.Node != list.Rows[0].Node })
+	p := c.printer(a, several)
 	for i := range list.Rows {
 		if err := p(&list.Rows[i].Record, 0); err != nil {
 			return err
@@ -145,11 +147,12 @@ func (c *traceCmd) print(a *app, list admin.Rows[admin.Record]) error {
 	if len(list.Rows) == 0 {
 		fmt.Fprintln(a.out, "no records")
 	}
+	a.problems(list.Problems)
 	return nil
 }
 
-// printer returns what writes one record in the form asked for.
-func (c *traceCmd) printer(a *app) func(*trace.Record, uint64) error {
+// printer returns what writes one record in the form asked for; of several nodes each line names its own.
+func (c *traceCmd) printer(a *app, several bool) func(*trace.Record, uint64) error {
 	sdl := trace.NewSDL(a.out)
 	return func(r *trace.Record, lost uint64) error {
 		if lost > 0 {
@@ -166,12 +169,16 @@ func (c *traceCmd) printer(a *app) func(*trace.Record, uint64) error {
 			sdl.Write(r)
 			return sdl.Flush()
 		}
-		return recordLine(a.out, r)
+		return recordLine(a.out, r, several)
 	}
 }
 
 // recordLine writes a record on one line.
-func recordLine(w io.Writer, r *trace.Record) error {
+func recordLine(w io.Writer, r *trace.Record, node bool) error {
+	service := r.Service
+	if node {
+		service += "@" + r.Node
+	}
 	text := r.Summary
 	if r.Kind.SIP() {
 		text = trace.Label(r.Body)
@@ -187,13 +194,13 @@ func recordLine(w io.Writer, r *trace.Record) error {
 	for _, f := range r.Fields {
 		fields = append(fields, f.Name+"="+f.Value)
 	}
-	_, err := fmt.Fprintf(w, "%s %-12s %-10s %-16s %-10s %s\n", r.Time.Local().Format("15:04:05.000"), r.Service, r.Kind, who, r.Call,
+	_, err := fmt.Fprintf(w, "%s %-12s %-10s %-16s %-10s %s\n", r.Time.Local().Format("15:04:05.000"), service, r.Kind, who, r.Call,
 		strings.TrimSpace(text+" "+strings.Join(fields, " ")))
 	return err
 }
 
 func (c *traceCmd) follow(a *app) error {
-	p := c.printer(a)
+	p := c.printer(a, false)
 	err := a.api.Follow(a.ctx, "/v1/trace/stream?"+c.query().Encode(), func(r trace.Record, lost uint64) error { return p(&r, lost) })
 	if a.ctx.Err() != nil {
 		return nil // Ctrl-C is how one leaves

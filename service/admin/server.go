@@ -40,8 +40,10 @@ type Server struct {
 	addresses []string
 	bounds    []*bounded
 	closing   chan struct{} // closed first: ends the streams
-	once      sync.Once
-	wg        sync.WaitGroup
+
+	responders bus.Responders // for other nodes
+	once       sync.Once
+	wg         sync.WaitGroup
 }
 
 // Listen starts serving on the unix socket and, with Config.TLS, on HTTPS.
@@ -64,6 +66,9 @@ func Listen(_ context.Context, cfg Config) (*Server, error) {
 			return nil, errors.Join(err, s.Close(context.Background()))
 		}
 	}
+	if err := s.serveTraces(); err != nil {
+		return nil, errors.Join(err, s.Close(context.Background()))
+	}
 	return s, nil
 }
 
@@ -73,6 +78,7 @@ func (s *Server) Addresses() []string { return s.addresses }
 // Close stops listening, ends streams and waits for requests that run, until ctx ends.
 func (s *Server) Close(ctx context.Context) error {
 	s.once.Do(func() { close(s.closing) })
+	s.responders.Close()
 	var errs []error
 	for _, h := range s.servers {
 		if err := h.Shutdown(ctx); err != nil {

@@ -22,7 +22,7 @@ func (s *Server) streamOperations(api huma.API) {
 	stream(s, api, get("events", "/v1/events", RoleViewer, "What happens to calls, as it happens (server-sent events)"), "text/event-stream", s.events)
 	stream(s, api, operation{
 		id: "logs", method: http.MethodPost, path: "/v1/logs", role: RoleOperator, action: "collect-logs",
-		summary: "One tar.gz with traces, status, configuration without secrets, exceptions and version",
+		summary: "One tar.gz with traces of all nodes, status, configuration without secrets, exceptions and version",
 	}, "application/gzip", s.logs)
 }
 
@@ -46,13 +46,13 @@ func stream[I any](s *Server, api huma.API, o operation, media string, h func(co
 }
 
 func (s *Server) svg(ctx context.Context, in *ladderInput, w http.ResponseWriter) error {
-	recs, err := s.callOf(ctx, in.Call)
+	l, err := s.drawn(ctx, in)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "image/svg+xml")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
-	_, err = w.Write(trace.NewLadder(recs, trace.LadderOptions{Engine: in.Engine}).SVG())
+	_, err = w.Write(l.SVG())
 	return ignoreBroken(err)
 }
 
@@ -171,6 +171,7 @@ func (s *Server) logs(ctx context.Context, _ *none, w http.ResponseWriter) error
 		a.Add("trace/recent.sdl.txt", sdl.Bytes())
 	}
 	a.AddTraces(ctx, s.cfg.Trace)
+	s.archiveOthers(ctx, a)
 	return ignoreBroken(a.Close())
 }
 

@@ -41,10 +41,10 @@ type ladderInput struct {
 }
 
 func (s *Server) traceOperations(api huma.API) {
-	add(s, api, get("calls", "/v1/calls", RoleViewer, "Calls that live or ended lately, the newest first"), s.calls)
-	add(s, api, get("call-ladder", "/v1/calls/{call}/ladder", RoleViewer, "A call as a ladder: columns, rows, and as text"), s.ladder)
-	add(s, api, get("call-records", "/v1/calls/{call}/records", RoleOperator, "Every record of a call, in order, of all services it went through"), s.callRecords)
-	add(s, api, get("records", "/v1/trace/records", RoleOperator, "The newest records that match, oldest first"), s.records)
+	add(s, api, get("calls", "/v1/calls", RoleViewer, "Calls of all nodes that live or ended lately, the newest first"), s.calls)
+	add(s, api, get("call-ladder", "/v1/calls/{call}/ladder", RoleViewer, "A call as a ladder over all nodes: columns, rows, and as text"), s.ladder)
+	add(s, api, get("call-records", "/v1/calls/{call}/records", RoleOperator, "Every record of a call, in order, of all services and nodes it went through"), s.callRecords)
+	add(s, api, get("records", "/v1/trace/records", RoleOperator, "The newest records of all nodes that match, oldest first"), s.records)
 	add(s, api, get("levels", "/v1/trace/levels", RoleViewer, "How much is recorded"), s.levels)
 	add(s, api, operation{
 		id: "set-level", method: http.MethodPut, path: "/v1/trace/levels", role: RoleOperator, action: "trace-level",
@@ -53,23 +53,19 @@ func (s *Server) traceOperations(api huma.API) {
 	s.streamOperations(api)
 }
 
-func (s *Server) calls(_ context.Context, in *struct {
+func (s *Server) calls(ctx context.Context, in *struct {
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 }) (*body[Rows[trace.CallInfo]], error) {
-	list := s.cfg.Trace.Calls(in.Limit)
+	lists := [][]trace.CallInfo{s.cfg.Trace.Calls(in.Limit)}
+	gone := fromOthers(ctx, s, verbTraceCalls, callsQuestion{in.Limit}, busWait, func(_ string, list []trace.CallInfo) { lists = append(lists, list) })
+	list := lists[0]
+	if len(lists) > 1 {
+		list = trace.MergeCalls(lists...)
+	}
 	if list == nil {
 		list = []trace.CallInfo{}
 	}
-	return &body[Rows[trace.CallInfo]]{Rows[trace.CallInfo]{Rows: list}}, nil
-}
-
-// callOf gathers a call's records; none is an error.
-func (s *Server) callOf(ctx context.Context, id string) ([]trace.Record, error) {
-	recs, err := s.cfg.Trace.Call(ctx, id)
-	if err == nil && len(recs) == 0 {
-		err = problem(bus.CodeNotFound, fmt.Sprintf("no call %q is in the traces; it may be older than they are kept, or recording is off", id))
-	}
-	return recs, err
+	return &body[Rows[trace.CallInfo]]{Rows[trace.CallInfo]{Rows: list[:min(len(list), in.Limit)], Problems: gone}}, nil
 }
 
 // LadderAnswer is a ladder as data and as text.
@@ -79,17 +75,27 @@ type LadderAnswer struct {
 }
 
 func (s *Server) ladder(ctx context.Context, in *ladderInput) (*body[LadderAnswer], error) {
-	recs, err := s.callOf(ctx, in.Call)
+	l, err := s.drawn(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return &body[LadderAnswer]{LadderAnswer{l, l.Text(in.Width)}}, nil
+}
+
+// drawn is the ladder of a call, of all nodes it went through.
+func (s *Server) drawn(ctx context.Context, in *ladderInput) (*trace.Ladder, error) {
+	recs, gone, err := s.callOf(ctx, in.Call)
 	if err != nil {
 		return nil, err
 	}
 	l := trace.NewLadder(recs, trace.LadderOptions{Engine: in.Engine})
-	return &body[LadderAnswer]{LadderAnswer{l, l.Text(in.Width)}}, nil
+	l.Notes = append(l.Notes, gone...)
+	return l, nil
 }
 
 func (s *Server) callRecords(ctx context.Context, in *CallPath) (*body[Rows[Record]], error) {
-	recs, err := s.callOf(ctx, in.Call)
-	return &body[Rows[Record]]{Rows[Record]{Rows: wrap(recs)}}, err
+	recs, gone, err := s.callOf(ctx, in.Call)
+	return &body[Rows[Record]]{Rows[Record]{Rows: wrap(recs), Problems: gone}}, err
 }
 
 func wrap(recs []trace.Record) []Record {
@@ -108,7 +114,7 @@ type FilterInput struct {
 	Call    string    `query:"call" maxLength:"512"`
 	Level   string    `query:"level" enum:"error,info,detail,debug" doc:"the most verbose level wanted"`
 	Since   time.Time `query:"since"`
-	After   uint64    `query:"after" doc:"only sequence numbers above this"`
+	After   uint64    `query:"after" doc:"only sequence numbers above this, of this node alone"`
 }
 
 func (f *FilterInput) filter() trace.Filter {
@@ -122,8 +128,9 @@ type recordsInput struct {
 	Limit int `query:"limit" minimum:"1" maximum:"10000" default:"200"`
 }
 
-func (s *Server) records(_ context.Context, in *recordsInput) (*body[Rows[Record]], error) {
-	return &body[Rows[Record]]{Rows[Record]{Rows: wrap(s.cfg.Trace.Recent(in.filter(), in.Limit))}}, nil
+func (s *Server) records(ctx context.Context, in *recordsInput) (*body[Rows[Record]], error) {
+	recs, gone := s.recent(ctx, in.filter(), in.Limit)
+	return &body[Rows[Record]]{Rows[Record]{Rows: wrap(recs), Problems: gone}}, nil
 }
 
 func (s *Server) levels(context.Context, *none) (*body[Rows[trace.LevelRule]], error) {
