@@ -106,6 +106,25 @@ func callManagers(c *config.Site) (out []string) {
 // clustered says whether the site has further nodes with a call manager.
 func (st *site) clustered() bool { return len(callManagers(st.config)) > 1 }
 
+// speaksFor says whether it is this node that tells operators of what is at no node: the first that lives, of the group before all others.
+func (s *Service) speaksFor(st *site, group string) bool {
+	var order []string
+	for _, g := range st.config.CallManagerGroups {
+		if g.Name == group {
+			order = append(order, g.Nodes...)
+		}
+	}
+	for _, node := range append(order, callManagers(st.config)...) {
+		if node == s.cfg.Node {
+			return true
+		}
+		if p, known := s.peers.get(node); known && p.alive {
+			return false
+		}
+	}
+	return true
+}
+
 // isNode says of a report whether the peer is the call manager of a node; the error says what was found instead.
 func isNode(r *pki.Report, node string) error {
 	if r.IsService(Name, node) {
