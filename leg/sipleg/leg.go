@@ -281,6 +281,10 @@ func (l *leg) response(tx *endpoint.ClientTx, m *sip.Message) {
 	if m.Status() == 503 && l.nextWay() {
 		return
 	}
+	if m.Status() == 481 && l.node != "" && l.state == legUp && l.profile.Dialect.Reborn() {
+		l.step(dialog.Failed{Method: m.Method(), Seq: m.CSeq().Seq, Status: 503}) // it has forgotten; the phones have not
+		return
+	}
 	if tx == l.tx && m.IsFinal() {
 		l.tx = nil // nothing is left to be cancelled, and it holds the INVITE
 	}

@@ -52,6 +52,12 @@ func (p *peers) get(node string) (peer, bool) {
 	return x, ok
 }
 
+// life is the one a node's call manager lives, as far as is known.
+func (p *peers) life(node string) string {
+	x, _ := p.get(node)
+	return x.Life
+}
+
 // said takes what a call manager says of itself.
 func (p *peers) said(node string, f nodeFact, profile *sipleg.Profile) {
 	p.mu.Lock()
@@ -166,7 +172,7 @@ func (s *Service) addressesOf(node string) []netip.Addr {
 
 // tieProfile is how we speak with the call manager of a node.
 func (s *Service) tieProfile(node, life string) *sipleg.Profile {
-	return tieleg.Profile(tieleg.Dialect{Node: s.cfg.Node, Peer: node, Life: s.life, PeerLife: life})
+	return tieleg.Profile(tieleg.Dialect{Node: s.cfg.Node, Peer: node, Life: s.life, PeerLife: life, Now: func() string { return s.peers.life(node) }})
 }
 
 // tieWays are the ways to what is at another node.
