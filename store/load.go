@@ -140,9 +140,9 @@ func (l *Loader) Rows() int { return l.e.rows }
 
 // Insert adds rows to a table. Values are those of Dump.Rows.
 func (l *Loader) Insert(ctx context.Context, t Table, rows [][]any) error {
-	if t.Name == "node_state" { // a mark of the record that was dumped is none of this one
+	if t.Name == "node_state" { // marks of the record that was dumped, and its name, by which copies know it, are none of this one
 		node, key := slices.Index(t.names(), "node"), slices.Index(t.names(), "key")
-		rows = slices.DeleteFunc(rows, func(r []any) bool { return r[node] == "" && r[key] == markKey })
+		rows = slices.DeleteFunc(rows, func(r []any) bool { return r[node] == "" && (r[key] == markKey || r[key] == recordKey) })
 	}
 	if len(rows) == 0 {
 		return nil
