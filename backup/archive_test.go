@@ -134,8 +134,8 @@ func TestArchiveStrict(t *testing.T) {
 		}
 	}
 	for text, b := range map[string][]byte{
-		"content of format 2":     replaced(0, frame(frameManifest, `{"format":2,"schema":1,"new":true}`)),
-		"this backup has schema":  replaced(0, frame(frameManifest, `{"format":1,"schema":999,"program":"9.9"}`)),
+		"content of format 2":                replaced(0, frame(frameManifest, `{"format":2,"schema":1,"new":true}`)),
+		"this backup has schema":             replaced(0, frame(frameManifest, `{"format":1,"schema":999,"program":"9.9"}`)),
 		"could not finish the backup: broke": replaced(3, frame(frameFailed, "broke")),
 	} {
 		if _, err := Read(bytes.NewReader(b), Sink{}); err == nil || !strings.Contains(err.Error(), text) {
