@@ -13,7 +13,7 @@ func (e *Engine) drop(l *Leg, cause Cause, release bool) {
 	}
 	if l.onWire() {
 		if release {
-			e.tell(l, Release{Leg: l.id, Cause: cause, Why: l.why})
+			e.tell(l, Release{Leg: l.id, Cause: cause, Why: l.why, ToNumber: l.sendTo()})
 		}
 		e.ground(l)
 		e.forget(l)
