@@ -43,7 +43,7 @@ type simNode struct {
 	nextLeg LegID
 	descs   []simDesc // by Desc.Ref
 	legs    map[LegID]*simLeg
-	facts   map[CallID][]Elsewhere
+	offers  Offers
 	records []Recorded
 }
 
@@ -107,7 +107,7 @@ func newCluster(t testing.TB, site Site, names ...string) *cluster {
 func (n *simNode) begin(c *cluster) {
 	n.life++
 	n.lost, n.k, n.nextLeg, n.descs, n.records = false, newChecker(true), LegID(1000*n.life-999), make([]simDesc, 1), nil
-	n.legs, n.facts = map[LegID]*simLeg{}, map[CallID][]Elsewhere{}
+	n.legs, n.offers = map[LegID]*simLeg{}, Offers{}
 	site := c.site
 	site.Node, site.Incarnation = n.name, fmt.Sprint(n.life)
 	c.step(n, Input{Config: site.must(c.t)})
@@ -124,11 +124,9 @@ func (c *cluster) announce(n *simNode) {
 		}
 		c.step(o, Input{Driver: "sip", Signal: NodeState{n.name, true}})
 		c.step(n, Input{Driver: "sip", Signal: NodeState{o.name, true}})
-		for _, call := range slices.Sorted(maps.Keys(o.facts)) {
-			for _, x := range o.facts[call] {
-				x.Node = o.name
-				c.step(n, Input{Driver: "sip", Signal: x})
-			}
+		for _, x := range o.offers.All() {
+			x.Node = o.name
+			c.step(n, Input{Driver: "sip", Signal: x})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.phones)) {
@@ -233,31 +231,19 @@ func (c *cluster) stepQuietly(n *simNode, in Input) {
 
 // publish tells the other nodes what has changed of what the calls offer.
 func (c *cluster) publish(n *simNode, events []Event) {
-	for _, ev := range events {
-		if ev.View == nil {
-			continue
-		}
-		now := Facts(ev.View)
-		was := n.facts[ev.Call]
-		if n.facts[ev.Call] = now; len(now) == 0 {
-			delete(n.facts, ev.Call)
-		}
-		for _, x := range was {
-			if !slices.ContainsFunc(now, func(y Elsewhere) bool { return y.Key() == x.Key() }) {
-				x.Gone = true
-				c.tell(n, x)
-			}
-		}
-		for _, x := range now {
-			if !slices.Contains(was, x) {
-				c.tell(n, x)
-			}
-		}
+	for _, x := range n.offers.Note(events) {
+		c.tell(n, x)
 	}
 }
 
 func (c *cluster) tell(n *simNode, x Elsewhere) {
-	c.say("%s offers %s", n.name, strings.TrimPrefix(Describe(x), "Elsewhere "))
+	if words := "offers"; x.Gone {
+		y := x
+		y.Gone = false
+		c.say("%s %s no more %s", n.name, words, strings.TrimPrefix(Describe(y), "Elsewhere "))
+	} else {
+		c.say("%s %s %s", n.name, words, strings.TrimPrefix(Describe(x), "Elsewhere "))
+	}
 	x.Node = n.name
 	for _, o := range c.nodes {
 		if life := n.life; o != n {
@@ -839,8 +825,8 @@ func (c *cluster) clear() (faults []string) {
 		if n.lost {
 			continue
 		}
-		if calls, legs := n.k.e.Load(); calls != 0 || legs != 0 || len(n.facts) != 0 {
-			faults = append(faults, fmt.Sprintf("15: everybody has hung up and %s has %d calls, %d legs, offers %v", n.name, calls, legs, n.facts))
+		if calls, legs := n.k.e.Load(); calls != 0 || legs != 0 || len(n.offers.All()) != 0 {
+			faults = append(faults, fmt.Sprintf("15: everybody has hung up and %s has %d calls, %d legs, offers %v", n.name, calls, legs, n.offers.All()))
 		}
 		if len(n.k.e.afar.lines)+len(n.k.e.afar.spots) != 0 {
 			faults = append(faults, fmt.Sprintf("15: %s believes that others have %v", n.name, n.k.e.afar))

@@ -3,6 +3,7 @@ package call
 import (
 	"cmp"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -84,6 +85,65 @@ func Facts(v *View) []Elsewhere {
 				out = append(out, Elsewhere{Thing: t, Number: p.Called, Line: p.Line, Device: l.Device, Leg: l.ID})
 			}
 		}
+	}
+	return out
+}
+
+// Offers are what the calls of an engine offer to other nodes. The zero value is ready.
+type Offers struct {
+	calls map[CallID][]Elsewhere
+	now   map[string]offer // by key
+}
+
+// offer is what is offered under a key, and by which call: a leg moves from call to call.
+type offer struct {
+	thing Elsewhere
+	call  CallID
+}
+
+// Note takes the events of a Step, in order, and returns what has changed by them: things that are new or other than before, and, with Gone
+// set, those that are no more. To be told to the other nodes in that order.
+func (o *Offers) Note(events []Event) (changes []Elsewhere) {
+	if o.calls == nil {
+		o.calls, o.now = map[CallID][]Elsewhere{}, map[string]offer{}
+	}
+	for i := range events {
+		if ev := &events[i]; ev.View != nil {
+			changes = o.note(ev.Call, Facts(ev.View), changes)
+		}
+	}
+	return changes
+}
+
+func (o *Offers) note(id CallID, things, changes []Elsewhere) []Elsewhere {
+	was := o.calls[id]
+	if len(was) == 0 && len(things) == 0 {
+		return changes
+	}
+	if o.calls[id] = things; len(things) == 0 {
+		delete(o.calls, id)
+	}
+	for _, x := range things {
+		if o.now[x.Key()].thing != x {
+			changes = append(changes, x)
+		}
+		o.now[x.Key()] = offer{x, id}
+	}
+	for _, x := range was {
+		if now, there := o.now[x.Key()]; there && now.call == id && !slices.ContainsFunc(things, func(y Elsewhere) bool { return y.Key() == x.Key() }) {
+			delete(o.now, x.Key())
+			x.Gone = true
+			changes = append(changes, x)
+		}
+	}
+	return changes
+}
+
+// All are the things offered now, in the order of their keys.
+func (o *Offers) All() []Elsewhere {
+	out := make([]Elsewhere, 0, len(o.now))
+	for _, key := range slices.Sorted(maps.Keys(o.now)) {
+		out = append(out, o.now[key].thing)
 	}
 	return out
 }

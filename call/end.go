@@ -66,7 +66,11 @@ func (e *Engine) dropParty(p *Party, cause Cause) {
 	}
 	for i := 0; i < len(c.parties); i++ {
 		if q := c.parties[i]; q.offering != nil && q.offering.caller == p {
-			e.dropParty(q, CallerCancelled)
+			why := CallerCancelled
+			if q.offering.exact {
+				why = cause // the other node knows: no answer, answered elsewhere
+			}
+			e.dropParty(q, why)
 			i = -1
 		}
 	}
