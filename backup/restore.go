@@ -172,18 +172,16 @@ func (r *restorer) wipe() error {
 	return nil
 }
 
-// undo leaves the folder as it was: empty. Once the record is there with its mark, both stay, for the next attempt to begin anew.
+// undo leaves the folder as it was: empty.
 func (r *restorer) undo() error {
+	var err error
 	if r.loader != nil {
-		_ = r.loader.Close() // what went wrong is known already
+		err = r.loader.Close()
 	}
-	if r.loader != nil && r.loader.Committed() {
-		return nil
+	if err = errors.Join(err, r.wipe()); err == nil {
+		err = r.root.Remove(markerName)
 	}
-	if err := r.wipe(); err != nil {
-		return err
-	}
-	return r.root.Remove(markerName)
+	return err
 }
 
 // write makes a file of mode 0600 in folders of mode 0700. It is on the disk when write returns.
@@ -362,11 +360,9 @@ func (r *restorer) finish(node config.NodeConfig) (Restored, error) {
 	if err := r.loader.Commit(r.ctx, audit); err != nil {
 		return Restored{}, err
 	}
-	r.t.Progress("finishing the home folder")
 	if err := errors.Join(r.root.Remove(markerName), r.syncFolder(".")); err != nil {
 		return Restored{}, fmt.Errorf("restore: %w", err)
 	}
-	r.t.Progress("finishing the record")
 	if err := r.loader.Finish(r.ctx); err != nil {
 		r.notes = append(r.notes, "the record is complete, but still marked as being restored, which its first start clears: "+err.Error())
 	}

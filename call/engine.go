@@ -44,8 +44,6 @@ type Engine struct {
 	slots   map[slot]*Party
 	turns   map[string]int // calls a group of a route list has had, by its name
 	rooms   map[string]*Call
-	nodes   map[string]bool // other nodes that live
-	afar    afar
 
 	lastCall  CallID
 	lastParty PartyID
@@ -70,16 +68,14 @@ type Engine struct {
 // deviceState is what the engine knows of a device that changes by itself.
 type deviceState struct {
 	up   bool
-	node string // where it is registered; empty: here
 	legs []*Leg
 	// What its user has set; privateSet says that private counts, else the configuration does.
 	dnd, huntOut, privateSet, private bool
 }
 
 type trunkState struct {
-	down bool     // here
-	at   []string // other nodes where it is in service
-	legs int      // here
+	down bool
+	legs int
 	// noEvents: its last answer had no telephone events.
 	noEvents bool
 }
@@ -98,8 +94,6 @@ func New() *Engine {
 		slots:   map[slot]*Party{},
 		turns:   map[string]int{},
 		rooms:   map[string]*Call{},
-		nodes:   map[string]bool{},
-		afar:    afar{lines: map[LineID][]heard{}, spots: map[Spot][]heard{}},
 	}
 }
 
@@ -174,26 +168,16 @@ func (e *Engine) LastEvent() uint64 { return e.lastEvent }
 func (e *Engine) signal(driver string, s Signal) {
 	switch s := s.(type) {
 	case DeviceState:
-		e.device(s.Device).moved(s)
+		e.device(s.Device).up = s.Up
 		return
 	case TrunkState:
-		e.trunkOf(s.Trunk).moved(s)
-		return
-	case NodeState:
-		e.nodeState(s)
-		return
-	case Elsewhere:
-		e.hear(s)
+		e.trunkOf(s.Trunk).down = !s.Up
 		return
 	case DriverLost:
 		e.driverLost(s.Driver)
 		return
 	case Setup:
-		if s.Node != "" {
-			s.meant()
-		} else {
-			e.config.globalise(&s)
-		}
+		e.config.globalise(&s)
 		if l := e.arrive(driver, s); l != nil {
 			e.dispatch(l, s)
 		}
@@ -275,10 +259,6 @@ func (e *Engine) tell(l *Leg, c Command) {
 	if space := e.config.callingSpace(l); space != "" {
 		c = e.config.retold(space, c)
 	}
-	if i, ok := c.(Identify); ok && l.tie != nil {
-		i.Inside = e.insideFor(l)
-		c = i
-	}
 	l.noted(c)
 	e.out.Commands = append(e.out.Commands, Order{l.driver, c})
 }
@@ -337,7 +317,7 @@ func (e *Engine) addLeg(p *Party, l *Leg) {
 		d := e.device(l.device)
 		d.legs = append(d.legs, l)
 	}
-	if l.trunk != "" && l.tie == nil {
+	if l.trunk != "" {
 		e.trunkOf(l.trunk).legs++
 	}
 	p.changed()
@@ -351,7 +331,7 @@ func (e *Engine) forget(l *Leg) {
 		d := e.device(l.device)
 		d.legs = slices.DeleteFunc(d.legs, func(x *Leg) bool { return x == l })
 	}
-	if l.trunk != "" && l.tie == nil {
+	if l.trunk != "" {
 		e.trunkOf(l.trunk).legs--
 	}
 }

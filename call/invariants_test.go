@@ -258,9 +258,7 @@ func (k *checker) books() {
 				if l.onWire() {
 					inCall[l.id]++
 					device[l.device]++
-					if l.tie == nil {
-						trunk[l.trunk]++
-					}
+					trunk[l.trunk]++
 				}
 			}
 		}

@@ -34,6 +34,7 @@ var (
 	ErrExpired = errors.New("the token has expired: make another one (locktone node token)")
 	ErrUsed    = errors.New("the token was used: each is good for one node; make another one (locktone node token)")
 	ErrName    = errors.New("the token is for another name")
+	errClaim   = errors.New("the claim of the new node is too short")
 )
 
 // Documents is where tokens are; *store.Documents is one (Collection).
@@ -167,7 +168,7 @@ func (t *Tokens) Redeem(ctx context.Context, r Request, name func(i Info, name s
 	case len(i.Claim) > 0:
 		return i, ErrUsed
 	case len(r.Claim) < secretSize:
-		return i, errors.New("the claim of the new node is too short")
+		return i, errClaim
 	}
 	if name != nil {
 		if err := name(i, r.Node); err != nil {

@@ -229,3 +229,32 @@ func TestFiveServers(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestWholeGroupInOrder: a phone of a pool is told every call manager of its group in the group's order, and of TVS and CAPF those of the
+// group first, then those of every other node.
+func TestWholeGroupInOrder(t *testing.T) {
+	w := newWorld()
+	w.site.CallManagerGroups[0].Nodes = []string{"n2", "n1"}
+	w.site.Nodes[1].Services = []config.NodeService{{Service: config.ServiceCallManager}, {Service: config.ServiceTVS, Port: 2446}, {Service: config.ServiceCAPF}}
+	d, ok := directory.Compile(1, w.site).Device("alice")
+	if !ok {
+		t.Fatal("no alice")
+	}
+	x, trouble, err := phoneFile(d, &surroundings{site: w.site, members: w.members, now: time.Unix(1.8e9, 0)})
+	if err != nil || len(trouble) > 0 {
+		t.Fatal(trouble, err)
+	}
+	var managers []string
+	for _, m := range x.Pool.Members {
+		managers = append(managers, m.Host)
+	}
+	if want := []string{"10.0.0.2", "10.0.0.1"}; !slices.Equal(managers, want) {
+		t.Errorf("call managers %v, want %v", managers, want)
+	}
+	if want := []phonexml.Server{{Host: "10.0.0.2", Port: 2446}, {Host: "10.0.0.1", Port: 2445}, {Host: "10.0.0.3", Port: 2445}}; !slices.Equal(x.TVS, want) {
+		t.Errorf("TVS %v, want %v", x.TVS, want)
+	}
+	if want := []phonexml.Server{{Host: "10.0.0.2", Port: 3804}, {Host: "10.0.0.1", Port: 3804}, {Host: "10.0.0.3", Port: 3804}}; !slices.Equal(x.CAPF, want) {
+		t.Errorf("CAPF %v, want %v", x.CAPF, want)
+	}
+}

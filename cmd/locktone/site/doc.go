@@ -5,7 +5,8 @@
 // # The home folder
 //
 //	locktone.db     system of record (unless node.yaml names PostgreSQL)
-//	pki/            keys of the certificate authority and of the services, mode 0600
+//	pki/            keys of the certificate authority and of the services, mode 0600; with PostgreSQL the authority's are in the record,
+//	                sealed, and the cluster key that opens them is here
 //	trust/          certificates of foreign authorities: trust/devices/*.pem, trust/peers/*.pem; their revocation lists: *.crl
 //	phones/NAME/    ready files for softphones of a new site: certificate, key, account lines
 //	trace/          trace segments

@@ -81,10 +81,10 @@ func openNewcomer(ctx context.Context, o JoinOptions) (own *pki.Dir, done string
 	if _, err := own.Load(ctx, "ca"); err == nil {
 		return nil, "", fmt.Errorf("%s holds the authority of another site (pki/ca.pem): give the new node an empty folder with --home", o.Home)
 	}
-	node, err := config.LoadNode(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return own, "", nil
 	}
+	node, err := config.LoadNode(path)
 	if err != nil {
 		return nil, "", err
 	}
