@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -82,6 +83,9 @@ func (s *Site) openPKI(ctx context.Context) error {
 // and what a home folder has of them from the time before is moved there.
 func (s *Site) custody(ctx context.Context) (pki.Custody, error) {
 	own, err := pki.OpenDir(filepath.Join(s.opt.Home, "pki"))
+	if err == nil && !s.shared {
+		err = s.keysHome(ctx, own)
+	}
 	if err != nil || !s.shared {
 		return own, err
 	}
@@ -101,6 +105,38 @@ func (s *Site) custody(ctx context.Context) (pki.Custody, error) {
 		s.opt.Progress("moved into the record, sealed: " + strings.Join(moved, ", "))
 	}
 	return split, err
+}
+
+// keysHome brings the keys a cluster had in common from the record into the home folder: of a record that was PostgreSQL's, and became
+// a file by a restore. The home folder has the cluster key then, which opens them.
+func (s *Site) keysHome(ctx context.Context, own *pki.Dir) error {
+	key, err := custody.LoadKey(ctx, own)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	record, err := custody.NewRecord(s.Store.Documents(custody.Collection), key)
+	if err != nil {
+		return err
+	}
+	names, err := record.List(ctx, "")
+	for _, name := range names {
+		if err != nil {
+			break
+		}
+		var secret pki.Secret
+		if secret, err = record.Load(ctx, name); err == nil {
+			if err = own.Create(ctx, name, secret); errors.Is(err, fs.ErrExist) { // by a start that ended before it took it out of the record
+				err = nil
+			}
+		}
+		if err == nil {
+			err = record.Delete(ctx, name)
+		}
+	}
+	return err
 }
 
 // whoRuns are the services of this node with the names their certificates bear, administration last.
