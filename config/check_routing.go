@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -131,6 +132,12 @@ func checkNode(n *NodeConfig, at func(path, problem, expected string)) {
 		if !staysPrivate(u) {
 			at(fmt.Sprintf("bus.urls[%d]", i), fmt.Sprintf("%q would cross the network in clear", u), "expected tls://host:4222; nats:// only on loopback")
 		}
+	}
+	if host, _, err := net.SplitHostPort(n.Bus.Listen); n.Bus.Listen != "" && (err != nil || host == "") {
+		at("bus.listen", fmt.Sprintf("%q is not an address and a port", n.Bus.Listen), "expected for instance 10.1.2.3:6222 or [2001:db8::1]:6222")
+	}
+	if n.Bus.Listen != "" && len(n.Bus.URLs) > 0 {
+		at("bus.listen", "is of no use with urls: then the bus is elsewhere", "remove one of them")
 	}
 	if (n.Bus.CertFile == "") != (n.Bus.KeyFile == "") {
 		at("bus.certFile", "certFile and keyFile belong together", "expected both or none")

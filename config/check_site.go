@@ -45,7 +45,7 @@ func (c *checker) servicePorts(path string, s NodeService) {
 	c.port(path+".port", s.Port)
 	c.port(path+".httpPort", s.HTTPPort)
 	c.port(path+".httpsPort", s.HTTPSPort)
-	if s.Port != 0 && s.Service != ServiceCAPF && s.Service != ServiceTVS && s.Service != ServiceProvisioning {
+	if s.Port != 0 && s.Service != ServiceCAPF && s.Service != ServiceTVS && s.Service != ServiceProvisioning && s.Service != ServiceBus {
 		c.at(path+".port", fmt.Sprintf("%s has no port of its own here", s.Service), "remove it; the call manager's ports are in the security profiles, admin's is in the node's configuration")
 	}
 	if (s.HTTPPort != 0 || s.HTTPSPort != 0) && s.Service != ServiceProvisioning {

@@ -328,11 +328,12 @@ const (
 	ServiceCallServer
 	ServiceVoiceBrowser
 	ServiceContactCenter
+	ServiceBus
 )
 
 // Values lists the spellings of ServiceName.
 func (ServiceName) Values() []string {
-	return []string{"none", "callmanager", "admin", "capf", "provisioning", "tvs", "ctimanager", "voicemail", "border", "callserver", "voicebrowser", "contactcenter"}
+	return []string{"none", "callmanager", "admin", "capf", "provisioning", "tvs", "ctimanager", "voicemail", "border", "callserver", "voicebrowser", "contactcenter", "bus"}
 }
 
 func (s ServiceName) String() string { return enumString(s, s.Values()) }

@@ -36,8 +36,12 @@ type StoreConfig struct {
 
 // BusConfig says how the node reaches the bus. Paths are relative to the home folder.
 type BusConfig struct {
-	// URLs of a NATS cluster (tls://host:4222). Left out: an embedded server without a port.
+	// URLs of a NATS cluster (tls://host:4222). Left out: the embedded servers of the nodes are the bus; a node whose record is a
+	// file is alone and opens no port for it.
 	URLs []string `yaml:"urls"`
+	// Address and port on which the buses of the other nodes are let in, when it differs from what the site says of this node.
+	// Default: the node's address, port 6222.
+	Listen string `yaml:"listen"`
 	// CA certificates (PEM) the servers must chain to. Left out: the cluster's CA.
 	CAFile string `yaml:"caFile"`
 	// Client certificate chain (PEM). Left out: the node's identity.

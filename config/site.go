@@ -161,15 +161,15 @@ type Node struct {
 
 // NodeService is one service enabled on a node.
 type NodeService struct {
-	// Which service: callmanager, admin, capf, provisioning, tvs, ctimanager, voicemail, border, callserver, voicebrowser or contactcenter.
-	// This version has callmanager, admin, capf, provisioning and tvs; the others take effect with the version that brings them.
+	// Which service: callmanager, admin, capf, provisioning, tvs, ctimanager, voicemail, border, callserver, voicebrowser, contactcenter or bus.
+	// This version has callmanager, admin, capf, provisioning, tvs and bus, which always runs; the others take effect with the version that brings them.
 	Service ServiceName `yaml:"service" json:"service"`
 	// Address the service binds, when it differs from the node's: services may have an address each. Left out: the node's, and
 	// loopback for admin, whose port is 8443 either way.
 	Address string `yaml:"address" json:"address,omitempty"`
 	// Further addresses the call manager answers on as well.
 	AlsoAddresses []string `yaml:"alsoAddresses" json:"alsoAddresses,omitempty"`
-	// Port of capf, tvs or, over TFTP, provisioning. Default: 3804, 2445, 69. Where port 69 may not be bound or is taken, and none
+	// Port of capf, tvs, the bus (for the buses of other nodes) or, over TFTP, provisioning. Default: 3804, 2445, 6222, 69. Where port 69 may not be bound or is taken, and none
 	// is given here, provisioning takes a free one and the status says which.
 	Port int `yaml:"port" json:"port,omitempty"`
 	// Port on which provisioning serves the same files over HTTP. Default: 6970.

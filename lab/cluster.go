@@ -28,6 +28,8 @@ import (
 // are in device pool default, whose group is n1, n2; pools n1, n2 ... have groups that begin with that node.
 type ClusterOptions struct {
 	Nodes int // how many; 0: 2
+	// OwnBus leaves out the NATS server beside the nodes: their embedded servers are the bus. Cut and Isolate do not touch it.
+	OwnBus bool
 	// Site changes the configuration of the first start.
 	Site func(*config.Site)
 	// Tune changes the call manager's configuration of a node, at every start.
@@ -189,7 +191,9 @@ func (c *Cluster) options(n *Node) site.Options {
 	o.Node.Node = n.Name
 	o.Node.Admin.Address = "127.0.0.1:0"
 	o.Node.Store.DSN = dsn.String()
-	o.Node.Bus.URLs = []string{"nats://" + n.bus.door.Addr().String()}
+	if !c.opt.OwnBus {
+		o.Node.Bus.URLs = []string{"nats://" + n.bus.door.Addr().String()}
+	}
 	o.Tune = func(cm *callmanager.Config) {
 		cm.Network = c.network.of(n.Name, n.Address)
 		if c.opt.Tune != nil {

@@ -97,6 +97,7 @@ type Site struct {
 	term       atomic.Pointer[context.Context] // of the lead; nil: never had it
 	failed     chan error                      // why the site ends by itself
 	admin      *admin.Server
+	neighbours neighbours // whose buses are let in
 	metrics    *prometheus.Registry
 	lock       *os.File
 	ctx        context.Context
@@ -117,7 +118,7 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}
-	for _, work := range []func(){s.renew, s.recheck, s.follow, s.observe, s.tellNode} {
+	for _, work := range []func(){s.renew, s.recheck, s.follow, s.followNodes, s.observe, s.tellNode} {
 		s.workers.Go(work)
 	}
 	return s, nil
@@ -177,6 +178,9 @@ func (s *Site) openBus(ctx context.Context) (err error) {
 		c.CredentialsFile = within(s.opt.Home, s.node.Bus.CredentialsFile)
 	}
 	if c.TLS, err = s.busTLS(); err != nil {
+		return err
+	}
+	if c.Routes, err = s.busRoutes(ctx); err != nil {
 		return err
 	}
 	s.Bus, err = bus.Open(ctx, c)
