@@ -1,37 +1,20 @@
 package bus
 
 import (
-	"cmp"
+	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/locktone/locktone/bus/board"
 )
 
 // A Fact is something a node says of itself: it holds as long as its owner says so and lives.
-type Fact struct {
-	// Owner is the node that says it.
-	Owner string `json:"owner"`
-	// Kind is what it is about (registration, trunk, call), Key which one of these.
-	Kind string `json:"kind"`
-	Key  string `json:"key"`
-	// Claim is a Lamport clock: of the facts of two owners under one kind and key the one with the higher claim is newer,
-	// of equal claims that of the owner whose name is higher. A fact put again gets a new claim.
-	Claim uint64 `json:"claim"`
-	// Exclusive facts have one owner: see Take.
-	Exclusive bool `json:"exclusive,omitempty"`
-	// Value is the JSON of what Put or Take was given; Value reads it. It is shared: nobody changes it.
-	Value json.RawMessage `json:"value,omitempty"`
-}
-
-// Newer reports whether the fact outranks another one under the same kind and key.
-func (f Fact) Newer(other Fact) bool { return newestFirst(f, other) < 0 }
-
-func newestFirst(a, b Fact) int {
-	return cmp.Or(cmp.Compare(b.Claim, a.Claim), cmp.Compare(b.Owner, a.Owner))
-}
+type Fact = board.Fact
 
 // Value is the value of a fact.
 func Value[T any](f Fact) (T, error) {
@@ -72,27 +55,56 @@ type Change struct {
 
 // Board is what the nodes of the cluster say of themselves: soft state with an owner and a lease. Each Bus has one. Reads
 // answer from memory, never from the network. It is safe for concurrent use; what it returns are copies.
+//
+// One goroutine of its own speaks and listens; the machine (package board) belongs to whoever holds the lock.
 type Board struct {
-	node string
+	node  string
+	start time.Time // its monotonic reading is the board's only clock
+	carry func(to string, data []byte) error
+	heard chan []byte
+	due   chan struct{} // something waits to be sent
+	stop  chan struct{}
+	ended chan struct{} // the goroutine is gone
 
 	mu      sync.RWMutex
-	clock   uint64
-	own     map[string]map[string]Fact // by kind and key
-	self    Member
+	m       *board.Machine
+	outbox  []board.Send
 	watches map[*BoardWatch]struct{}
 	closed  bool
+	counts  BoardStats // what the machine does not count
 }
 
-func newBoard(node string) *Board {
-	return &Board{node: node, own: map[string]map[string]Fact{}, watches: map[*BoardWatch]struct{}{},
-		self: Member{Name: node, Alive: true, Self: true, Since: time.Now(), Incarnation: 1}}
+// BoardStats is how the board does.
+type BoardStats struct {
+	board.Stats
+	Lagged    uint64 // times a reader was too slow
+	Malformed uint64 // messages that could not be read
+	Unsent    uint64 // messages the bus did not take
+}
+
+// maxHeard bounds the messages that wait to be heard. What is dropped beyond shows as a gap, and is asked for.
+const maxHeard = 2048
+
+// newBoard is a board that says what it says to carry; begin starts it.
+func newBoard(c board.Config, carry func(to string, data []byte) error) *Board {
+	return &Board{node: c.Self, start: time.Now(), carry: carry, heard: make(chan []byte, maxHeard), due: make(chan struct{}, 1),
+		stop: make(chan struct{}), ended: make(chan struct{}), m: board.New(c), watches: map[*BoardWatch]struct{}{}}
+}
+
+// process is the random mark of this process.
+func process() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // Board is the facts board of the bus.
 func (b *Bus) Board() *Board { return b.board }
 
 // Put says a fact of this node, or says it anew with another value. Several nodes may have a fact under one kind and key.
-// The claim is higher than any seen. It is 0, and nothing is said, when v cannot be encoded or is larger than MaxFact.
+// The claim is higher than any seen. It is 0, and nothing is said, when v cannot be encoded or is larger than MaxFact, or
+// the node says a million facts. A claim made before this node has heard of any other is raised when it does: it is newer
+// than what they have kept.
 func Put[T any](d *Board, kind, key string, v T) (claim uint64) { return put(d, kind, key, v, false) }
 
 // Take is Put for what only one node can have at a time: as soon as nodes hear of each other the fact with the highest
@@ -105,81 +117,192 @@ const MaxFact = 64 << 10
 func put[T any](d *Board, kind, key string, v T, exclusive bool) uint64 {
 	data, err := json.Marshal(v)
 	if err != nil || len(data) > MaxFact {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.counts.Refused++
 		return 0
 	}
-	return d.put(Fact{Owner: d.node, Kind: kind, Key: key, Exclusive: exclusive, Value: data})
+	return d.step(board.Put{Kind: kind, Key: key, Value: data, Exclusive: exclusive})
 }
 
-func (d *Board) put(f Fact) uint64 {
+// Drop ends a fact of this node; without it nothing happens.
+func (d *Board) Drop(kind, key string) { d.step(board.Drop{Kind: kind, Key: key}) }
+
+// step gives the machine one input; what it wants sent is left to the goroutine.
+func (d *Board) step(in board.Input) (claim uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		return 0
 	}
-	d.clock++
-	f.Claim = d.clock
-	if d.own[f.Kind] == nil {
-		d.own[f.Kind] = map[string]Fact{}
-	}
-	d.own[f.Kind][f.Key] = f
-	d.tell(Change{Fact: f})
-	return f.Claim
+	return d.stepLocked(in)
 }
 
-// Drop ends a fact of this node; without it nothing happens.
-func (d *Board) Drop(kind, key string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f, there := d.own[kind][key]
-	if !there || d.closed {
-		return
+func (d *Board) stepLocked(in board.Input) uint64 {
+	out := d.m.Step(d.now(), in)
+	d.outbox = append(d.outbox, out.Send...)
+	for _, c := range out.Changes {
+		d.tell(d.change(c))
 	}
-	delete(d.own[kind], key)
-	d.tell(Change{Fact: f, Gone: true})
+	if len(d.outbox) > 0 || d.m.Deadline() == 0 {
+		select {
+		case d.due <- struct{}{}:
+		default: // it knows
+		}
+	}
+	return out.Claim
+}
+
+// now is the time since the start on the monotonic clock: steps of the wall clock do not show.
+func (d *Board) now() time.Duration { return time.Since(d.start) }
+
+func (d *Board) change(c board.Change) Change {
+	if c.IsMember {
+		m := d.member(c.Member)
+		return Change{Member: &m}
+	}
+	return Change{Fact: c.Fact, Gone: c.Gone, TakenBy: c.TakenBy}
+}
+
+func (d *Board) member(m board.Member) Member {
+	return Member{Name: m.Name, Alive: m.Alive, Self: m.Self, Since: d.start.Add(m.Since), Incarnation: m.Incarnation, Facts: m.Facts}
 }
 
 // Of returns the facts under a kind and key of all live nodes, the newest claim first.
 func (d *Board) Of(kind, key string) []Fact {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if f, there := d.own[kind][key]; there {
-		return []Fact{f}
-	}
-	return nil
+	return d.m.Of(kind, key)
 }
 
 // All returns the facts of a kind of all live nodes, by key, the newest claim of each first.
 func (d *Board) All(kind string) []Fact {
 	d.mu.RLock()
-	out := slices.Collect(maps.Values(d.own[kind]))
-	d.mu.RUnlock()
-	slices.SortFunc(out, func(a, b Fact) int { return cmp.Or(cmp.Compare(a.Key, b.Key), newestFirst(a, b)) })
-	return out
+	defer d.mu.RUnlock()
+	return d.m.All(kind)
 }
 
 // Nodes returns this node and every other one it has heard of since it started, by name.
 func (d *Board) Nodes() []Member {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	self := d.self
-	for _, facts := range d.own {
-		self.Facts += len(facts)
+	var out []Member
+	for _, m := range d.m.Nodes() {
+		out = append(out, d.member(m))
 	}
-	return []Member{self}
+	return out
+}
+
+// Alive reports whether the facts of a node hold.
+func (d *Board) Alive(node string) bool {
+	return slices.ContainsFunc(d.Nodes(), func(m Member) bool { return m.Name == node && m.Alive })
+}
+
+// InStep reports whether this node has all that the others it hears have said, and has heard of others or waited for them.
+func (d *Board) InStep() bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.m.InStep()
+}
+
+// Count is the number of facts known by kind.
+func (d *Board) Count() map[string]int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.m.Count()
+}
+
+// Stats are the counters.
+func (d *Board) Stats() BoardStats {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	s := d.counts
+	refused := s.Refused
+	s.Stats = d.m.Stats(d.now())
+	s.Refused += refused
+	return s
 }
 
 // tell queues a change for everybody who watches. The lock is held.
 func (d *Board) tell(c Change) {
 	for w := range d.watches {
-		w.put(c)
+		if w.put(c) {
+			d.counts.Lagged++
+		}
 	}
 }
 
+// run speaks and listens until close.
+func (d *Board) run() {
+	defer close(d.ended)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wait := d.speak()
+		timer.Reset(wait)
+		select {
+		case <-d.due:
+		case <-timer.C:
+		case data := <-d.heard:
+			d.listen(data)
+			for n := len(d.heard); n > 0; n-- { // what has come together is answered together
+				d.listen(<-d.heard)
+			}
+		case <-d.stop:
+			return
+		}
+	}
+}
+
+// listen takes one message.
+func (d *Board) listen(data []byte) {
+	m, err := board.Parse(data)
+	if err != nil {
+		d.mu.Lock()
+		d.counts.Malformed++
+		d.mu.Unlock()
+		return
+	}
+	d.step(board.Heard{Message: m})
+}
+
+// speak does what is due, sends what there is to send and returns how long nothing is due.
+func (d *Board) speak() time.Duration {
+	d.mu.Lock()
+	if !d.closed {
+		d.stepLocked(board.Pass{})
+	}
+	wait, out := max(d.m.Deadline()-d.now(), 0), d.outbox
+	d.outbox = nil
+	d.mu.Unlock()
+	failed := uint64(0)
+	for _, s := range out {
+		if d.carry(s.To, s.Message.Append(nil)) != nil { // who misses it sees a gap, and asks
+			failed++
+		}
+	}
+	if failed > 0 {
+		d.mu.Lock()
+		d.counts.Unsent += failed
+		d.mu.Unlock()
+	}
+	return wait
+}
+
+// close says goodbye and ends the watches.
 func (d *Board) close() {
 	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return
+	}
+	d.stepLocked(board.End{})
 	d.closed = true
 	watches := slices.Collect(maps.Keys(d.watches))
 	d.mu.Unlock()
+	close(d.stop)
+	<-d.ended
+	d.speak()
 	for _, w := range watches {
 		w.Close()
 	}

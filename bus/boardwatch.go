@@ -61,21 +61,22 @@ func (w *BoardWatch) Close() {
 	})
 }
 
-// put queues a change that the watch is about.
-func (w *BoardWatch) put(c Change) {
+// put queues a change that the watch is about, and reports whether the reader was too slow.
+func (w *BoardWatch) put(c Change) (lagged bool) {
 	if c.Member == nil && len(w.kinds) > 0 && !slices.Contains(w.kinds, c.Fact.Kind) {
-		return
+		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
-		return
+		return false
 	}
-	if len(w.queue) >= maxWatched {
+	if lagged = len(w.queue) >= maxWatched; lagged {
 		w.queue = append(w.queue[:0:0], Change{Lagged: true})
 	}
 	w.queue = append(w.queue, c)
 	w.filled.Signal()
+	return lagged
 }
 
 // run hands the queue to the reader.

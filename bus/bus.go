@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
 
@@ -18,6 +17,8 @@ type Config struct {
 	URLs []string
 	// TLS is used with URLs of scheme tls. nil: the system's roots.
 	TLS *tls.Config
+	// Routes join the embedded server with those of other nodes. Zero: it is alone, without a port. Of no use with URLs.
+	Routes Routes
 	// CredentialsFile is a NATS credentials file.
 	CredentialsFile string
 	// Cluster and Node name this end, for subjects. Default: locktone, node1.
@@ -26,6 +27,8 @@ type Config struct {
 	MaxPayload int
 	// ConnectTimeout bounds the first connection. Default: 5 s.
 	ConnectTimeout time.Duration
+	// Beat is the time between two beats of the board, and Lease how long a node that is not heard is believed. Default: 1 s, 3 s.
+	Beat, Lease time.Duration
 	// Notice is told when the connection to the cluster is lost (err set) or
 	// back (err nil), from a goroutine of the client. nil: nobody is told.
 	Notice func(err error)
@@ -42,14 +45,14 @@ const (
 type Bus struct {
 	cluster, node string
 	conn          *nats.Conn
-	server        *server.Server // nil with a cluster
+	server        *embedded // nil with a cluster
 	board         *Board
 }
 
 // Open starts the embedded server or connects to the cluster.
 func Open(ctx context.Context, c Config) (*Bus, error) {
 	c = c.withDefaults()
-	b := &Bus{cluster: c.Cluster, node: c.Node, board: newBoard(c.Node)}
+	b := &Bus{cluster: c.Cluster, node: c.Node}
 	if err := b.open(ctx, c); err != nil {
 		b.Close()
 		return nil, err
@@ -81,6 +84,7 @@ func (b *Bus) open(ctx context.Context, c Config) (err error) {
 	opts := []nats.Option{
 		nats.Name("locktone " + c.Node), nats.Timeout(max(timeout, time.Millisecond)),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
+		nats.ReconnectBufSize(-1), // without a connection publishing fails at once: what is kept would come when nobody waits for it any more
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if c.Notice != nil && err != nil {
 				c.Notice(fmt.Errorf("bus: connection lost, trying again: %w", err))
@@ -94,17 +98,17 @@ func (b *Bus) open(ctx context.Context, c Config) (err error) {
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // overflow is seen by the subscriber
 	}
 	if len(c.URLs) == 0 {
-		if b.server, err = startEmbedded(c, timeout); err != nil {
+		if b.server, err = startEmbedded(ctx, c, timeout); err != nil {
 			return err
 		}
-		b.conn, err = nats.Connect("", append(opts, nats.InProcessServer(b.server))...)
+		b.conn, err = nats.Connect("", append(opts, nats.InProcessServer(b.server.Server))...)
 	} else {
 		b.conn, err = nats.Connect(strings.Join(c.URLs, ","), append(opts, remoteOptions(c)...)...)
 	}
 	if err != nil {
 		return fmt.Errorf("bus: connect to %s: %w; check that the servers run and that their certificates chain to the configured CA", place(c.URLs), err)
 	}
-	return nil
+	return b.openBoard(c)
 }
 
 func place(urls []string) string {
@@ -125,26 +129,12 @@ func remoteOptions(c Config) []nats.Option {
 	return opts
 }
 
-func startEmbedded(c Config, timeout time.Duration) (*server.Server, error) {
-	s, err := server.NewServer(&server.Options{
-		ServerName: c.Node, DontListen: true, NoLog: true, NoSigs: true,
-		MaxPayload: int32(c.MaxPayload), MaxPending: int64(c.MaxPayload) * 8,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("bus: embedded server: %w", err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(timeout) {
-		s.Shutdown()
-		return nil, fmt.Errorf("bus: embedded server not ready within %s", timeout)
-	}
-	return s, nil
-}
-
 // Close sends what is waiting, drops subscriptions and stops the embedded server.
 func (b *Bus) Close() error {
 	var err error
-	b.board.close()
+	if b.board != nil {
+		b.board.close()
+	}
 	if b.conn != nil && !b.conn.IsClosed() {
 		if err = b.conn.FlushTimeout(time.Second); errors.Is(err, nats.ErrConnectionClosed) {
 			err = nil

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -111,10 +112,23 @@ func publish[T any](t *testing.T, b *Bus, s Subject, v T) {
 	}
 }
 
+// settle waits until one end knows what the others serve and subscribe to: between servers that takes a moment, and comes
+// before anything said later.
+func settle(t *testing.T, a *Bus, others ...*Bus) {
+	t.Helper()
+	for _, b := range others {
+		claim := Put(b.Board(), "settled", b.Node(), 1)
+		eventually(t, b.Node()+" is heard", func() bool {
+			return slices.ContainsFunc(a.Board().Of("settled", b.Node()), func(f Fact) bool { return f.Owner == b.Node() && f.Claim >= claim })
+		})
+	}
+}
+
 func testPublish(t *testing.T, ends func(string) *Bus) {
 	a, b := ends("node1"), ends("node2")
 	one, all := subscribe[Registration](t, b, a.Subject("callmanager", "registered"), 0), subscribe[Registration](t, a, a.AllNodes("callmanager", ">"), 0)
 	other := subscribe[Registration](t, a, a.Subject("voicemail", "registered"), 0)
+	settle(t, a, b)
 	for i := range 100 {
 		publish(t, a, a.Subject("callmanager", "registered"), Registration{Device: fmt.Sprint(i), Since: time.Unix(int64(i), 0).UTC()})
 	}
@@ -211,6 +225,7 @@ func testAsk(t *testing.T, ends func(string) *Bus) {
 		}
 		return ResetResult{}, fmt.Errorf("wrapped: %w", &Error{CodeNotFound, "no device " + r.Name})
 	})
+	settle(t, a, b)
 	got, err := Ask[ResetRequest, ResetResult](t.Context(), a, s, ResetRequest{Object: ObjectDevice, Name: "alice", Action: ActionApply})
 	if err != nil || got != (ResetResult{Registrations: 1, Note: "apply"}) {
 		t.Errorf("%+v, %v", got, err)
@@ -247,6 +262,7 @@ func testAskAll(t *testing.T, ends func(string) *Bus) {
 		<-ctx.Done() // until the responder closes
 		return nil, ctx.Err()
 	})
+	settle(t, a, ends("node2"), hung)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	got, err := AskAll[Query, []Registration](ctx, a, a.AllNodes("callmanager", VerbRegistrations), Query{}, "node4", "node3", "node2", "node1", "node1")
