@@ -386,6 +386,9 @@ func (c *checker) lineHint(number string) string {
 func (c *checker) users() {
 	eachOf(c, "users", c.site.Users, func(u User) string { return u.Name }, func(path string, u User) {
 		c.refs(path+".devices", KindDevice, u.Devices, false)
+		if u.ReceiveSRTPKeys && len(u.Devices) == 0 {
+			c.at(path+".receiveSRTPKeys", "has no devices whose keys it could receive", "list them under devices, or remove receiveSRTPKeys")
+		}
 		for i, r := range u.Roles {
 			if r == RoleNone {
 				c.at(fmt.Sprintf("%s.roles[%d]", path, i), "none is not a role", "expected one of "+listOf(r.Values()[1:]))

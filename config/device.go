@@ -113,6 +113,9 @@ type User struct {
 	Roles []Role `yaml:"roles" json:"roles,omitempty"`
 	// Devices the user may control. Takes effect with CTI and self care.
 	Devices []string `yaml:"devices" json:"devices,omitempty"`
+	// The application is given the SRTP keys of these devices, so that it can record or monitor their calls. Listed by
+	// `locktone show exceptions`: who controls the application can listen.
+	ReceiveSRTPKeys bool `yaml:"receiveSRTPKeys" json:"receiveSRTPKeys,omitempty"`
 	// The user cannot log in and digest fails.
 	Disabled bool `yaml:"disabled" json:"disabled,omitempty"`
 }

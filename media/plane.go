@@ -130,6 +130,9 @@ type PlaneConfig struct {
 	// those of an anchored leg whose far side takes no telephone events (RFC 4733). All others go past us. It must neither block nor
 	// call the plane. Nil: nobody is told.
 	Digits func(id LegID, key byte, duration time.Duration)
+	// Agreed is told of a leg whose descriptions have just come into force, for who wants its Keys. It must neither block nor call the
+	// plane. Nil: nobody is told.
+	Agreed func(LegID)
 	// Watch is told within two seconds, from a goroutine of the plane, what the packets of a leg show, whenever that changes: of
 	// every leg whose media comes by here. It may call the plane. Nil watches nothing.
 	Watch func(Report)

@@ -185,6 +185,9 @@ func (p *Plane) agreed(l *leg, ours *sdp.Session, theirs *entry, how way, peer L
 	if how != waySourced {
 		p.releaseSource(l)
 	}
+	if p.cfg.Agreed != nil {
+		p.cfg.Agreed(l.id)
+	}
 }
 
 // abandon takes back what an offer of ours that failed has prepared.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/pki"
@@ -23,7 +24,13 @@ func (s *Service) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	s.remote, err = s.host.Connect(s.cfg.Bus, Name)
+	if s.remote, err = s.host.Connect(s.cfg.Bus, Name); err != nil {
+		return err
+	}
+	answers, err := bus.Serve(s.cfg.Bus, s.cfg.Bus.Subject(Name, live.VerbKeys), s.serveKeys)
+	if err == nil {
+		s.responders = append(s.responders, answers)
+	}
 	return err
 }
 
@@ -232,6 +239,11 @@ func exceptions(node string, st *site) []bus.Exception {
 		}
 		if p.DigestMD5 {
 			add("device", d.Name, "digestMD5", "true", "false", from, "digest credentials are hashed with MD5, which can be broken by who sees one answer")
+		}
+	}
+	for _, u := range st.Users() {
+		if u.ReceiveSRTPKeys {
+			add("user", u.Name, "receiveSRTPKeys", "true", "false", "", fmt.Sprintf("the application is given the SRTP keys of %d devices: who controls it can listen to their calls", len(u.Controls)))
 		}
 	}
 	for _, l := range st.Lines() {

@@ -1,0 +1,381 @@
+package callmanager
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/call/live"
+	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/media"
+	"github.com/locktone/locktone/media/sealed"
+	"github.com/locktone/locktone/pki"
+)
+
+const (
+	keyLease       = 15 * time.Second // a session that nobody keeps alive for so long is over
+	challengeLease = 10 * time.Second // how long a challenge can be answered
+	maxKeySessions = 64
+	maxChallenges  = 256
+	keyRoom        = 4096 // events a session may be behind the engine
+)
+
+// keyReceivers are the services that may ask for keys in the name of an application: those that authenticate applications.
+func keyReceivers() []string { return []string{"ctimanager"} }
+
+// keySessions are those who are given SRTP keys, each for the devices of one application, guarded by a lock.
+type keySessions struct {
+	some atomic.Int32 // how many there are: without any nobody is told of anything
+
+	mu         sync.Mutex
+	all        map[string]*keySession
+	challenges map[string]*challenge // by session
+	closed     bool
+	wg         sync.WaitGroup
+}
+
+// A challenge is a session that has not proved yet who it is for.
+type challenge struct {
+	request live.KeyRequest
+	text    []byte
+	until   time.Time
+}
+
+// agreed is the media plane saying that a leg has other descriptions: it only notes that. It implements media.PlaneConfig.Agreed.
+func (k *keySessions) agreed(id media.LegID) {
+	if k.some.Load() == 0 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, x := range k.all {
+		x.look(call.LegID(id))
+	}
+}
+
+func (k *keySessions) close() {
+	k.mu.Lock()
+	k.closed = true
+	for _, x := range k.all {
+		x.end("the call manager is stopping")
+	}
+	k.mu.Unlock()
+	k.wg.Wait()
+}
+
+// serveKeys begins, keeps alive and ends sessions.
+func (s *Service) serveKeys(_ context.Context, r live.KeyRequest) (live.KeyAnswer, error) {
+	k := &s.keys
+	k.mu.Lock()
+	x, closed := k.all[r.Session], k.closed
+	k.mu.Unlock()
+	switch {
+	case closed:
+		return live.KeyAnswer{}, &bus.Error{Code: bus.CodeUnavailable, Message: "the call manager is stopping"}
+	case r.Begin && len(r.Chain) == 0:
+		return s.challenge(r)
+	case r.Begin:
+		return s.beginKeys(r)
+	case x == nil && !r.End:
+		return live.KeyAnswer{}, &bus.Error{Code: bus.CodeNotFound, Message: "there is no such session: it was not kept alive, or the call manager has started anew"}
+	case x == nil:
+		return live.KeyAnswer{}, nil
+	case r.End:
+		x.end("")
+	default:
+		x.keep()
+	}
+	return live.KeyAnswer{Receiver: x.receiver, Lease: keyLease, N: x.sent.Load()}, nil
+}
+
+// challenge answers the first step: whether the application is entitled at all, and something to sign.
+func (s *Service) challenge(r live.KeyRequest) (live.KeyAnswer, error) {
+	if _, err := s.entitled(r.Application); err != nil {
+		return live.KeyAnswer{}, err
+	}
+	if len(r.Public) != sealed.KeySize || len(r.Session) < 16 || len(r.Session) > 64 || bus.Token(r.Session) != r.Session {
+		return live.KeyAnswer{}, &bus.Error{Code: bus.CodeInvalid, Message: "expected a session's name of 16 to 64 letters and digits, and a public key of X25519"}
+	}
+	k := &s.keys
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := s.now()
+	for name, c := range k.challenges {
+		if now.After(c.until) {
+			delete(k.challenges, name)
+		}
+	}
+	if len(k.challenges) >= maxChallenges || k.challenges[r.Session] != nil || k.all[r.Session] != nil {
+		return live.KeyAnswer{}, &bus.Error{Code: bus.CodeUnavailable, Message: "too many ask for keys at the same time, or by the same name; ask again"}
+	}
+	if k.challenges == nil {
+		k.challenges = map[string]*challenge{}
+	}
+	c := &challenge{request: r, text: make([]byte, 32), until: now.Add(challengeLease)}
+	rand.Read(c.text)
+	k.challenges[r.Session] = c
+	return live.KeyAnswer{Challenge: c.text}, nil
+}
+
+// entitled is the application, if the configuration gives it keys.
+func (s *Service) entitled(application string) (*directory.User, error) {
+	u, known := s.site.Load().User(application)
+	if !known || u.Disabled || !u.ReceiveSRTPKeys {
+		return nil, &bus.Error{Code: bus.CodeForbidden, Message: fmt.Sprintf("%q is not given SRTP keys: set receiveSRTPKeys of the user, if it should be", application)}
+	}
+	return u, nil
+}
+
+// beginKeys answers the second step.
+func (s *Service) beginKeys(r live.KeyRequest) (live.KeyAnswer, error) {
+	k := &s.keys
+	k.mu.Lock()
+	c := k.challenges[r.Session]
+	delete(k.challenges, r.Session) // it is answered once, well or not
+	k.mu.Unlock()
+	if c == nil || s.now().After(c.until) {
+		return live.KeyAnswer{}, &bus.Error{Code: bus.CodeForbidden, Message: "there is no challenge, or it is too old: begin anew"}
+	}
+	who, err := s.proved(c, pki.Proof{Chain: r.Chain, Signature: r.Signature})
+	if err != nil {
+		s.warn(fmt.Sprintf("somebody asked for the SRTP keys of %s and was refused: %v", c.request.Application, err))
+		return live.KeyAnswer{}, &bus.Error{Code: bus.CodeForbidden, Message: err.Error()}
+	}
+	if _, err := s.entitled(c.request.Application); err != nil {
+		return live.KeyAnswer{}, err
+	}
+	x := &keySession{s: s, name: c.request.Session, application: c.request.Application, public: c.request.Public, receiver: who + " for " + c.request.Application,
+		woken: make(chan struct{}, 1), kept: make(chan struct{}, 1), over: make(chan string, 1), legs: map[call.LegID]bool{}, given: map[call.LegID]givenKeys{}}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed || len(k.all) >= maxKeySessions {
+		return live.KeyAnswer{}, &bus.Error{Code: bus.CodeUnavailable, Message: fmt.Sprintf("%d receive keys already, or the call manager is stopping", len(k.all))}
+	}
+	if k.all == nil {
+		k.all = map[string]*keySession{}
+	}
+	k.all[x.name] = x
+	k.some.Add(1)
+	s.note("", fmt.Sprintf("%s is given the SRTP keys of its devices", x.receiver))
+	k.wg.Go(func() {
+		why := x.run()
+		k.mu.Lock()
+		delete(k.all, x.name)
+		k.some.Add(-1)
+		k.mu.Unlock()
+		s.note("", fmt.Sprintf("%s is given no more SRTP keys: %s", x.receiver, why))
+	})
+	return live.KeyAnswer{Receiver: x.receiver, Lease: keyLease}, nil
+}
+
+// proved is the service, and its node where the certificate says it, that has answered a challenge.
+func (s *Service) proved(c *challenge, p pki.Proof) (string, error) {
+	text := live.KeyProofText(s.cfg.Bus.Subject(Name, live.VerbKeys).Cluster, s.cfg.Node, Name, c.request, c.text)
+	r, err := s.identity.Check(p, pki.PeerPolicy{Peer: "the receiver of keys", Kinds: pki.KindsOf(pki.KindService)}, live.KeyProofPurpose, text)
+	if err != nil {
+		return "", err
+	}
+	if r.Entry == nil || !r.Registered() || !slices.Contains(keyReceivers(), r.Entry.Name) {
+		return "", fmt.Errorf("%s is none of the services that receive keys (%v)", r.Subject(), keyReceivers())
+	}
+	if r.Entry.Node != "" {
+		return r.Entry.Name + "@" + r.Entry.Node, nil
+	}
+	return r.Entry.Name, nil
+}
+
+// A keySession gives one receiver the keys of an application's devices: those in force, then those that come into force. Its goroutine
+// owns what has no lock.
+type keySession struct {
+	s                           *Service
+	name, application, receiver string
+	public                      []byte
+	sent                        atomic.Uint64
+
+	woken chan struct{} // capacity 1: there are legs to look at
+	kept  chan struct{} // capacity 1
+	over  chan string   // capacity 1: why it ends
+
+	mu   sync.Mutex
+	legs map[call.LegID]bool // that have other descriptions
+
+	picture live.Picture
+	given   map[call.LegID]givenKeys
+}
+
+// givenKeys are the keys that the receiver has of a leg.
+type givenKeys struct {
+	keys sealed.Keys
+	call call.CallID
+}
+
+// maxLooked bounds the legs that wait to be looked at; beyond it all are.
+const maxLooked = 4096
+
+// look notes that a leg has to be looked at.
+func (x *keySession) look(leg call.LegID) {
+	x.mu.Lock()
+	if len(x.legs) < maxLooked {
+		x.legs[leg] = true
+	}
+	x.mu.Unlock()
+	select {
+	case x.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (x *keySession) end(why string) {
+	select {
+	case x.over <- why:
+	default:
+	}
+}
+
+func (x *keySession) keep() {
+	select {
+	case x.kept <- struct{}{}:
+	default:
+	}
+}
+
+// run is the session; it returns why it is over.
+func (x *keySession) run() string {
+	w := x.s.host.Collect(keyRoom)
+	defer w.Close()
+	lease := time.NewTimer(keyLease)
+	defer lease.Stop()
+	for {
+		select {
+		case <-w.Ready():
+		case <-x.woken:
+		case <-x.kept:
+			lease.Reset(keyLease)
+		case <-lease.C:
+			return "it was not kept alive"
+		case why := <-x.over:
+			if why != "" {
+				x.publish(live.SealedKeys{Over: why})
+			}
+			return why
+		case <-w.Done():
+			return "the engine has stopped"
+		}
+		if why := x.turn(w.Take()); why != "" {
+			x.publish(live.SealedKeys{Over: why})
+			return why
+		}
+	}
+}
+
+// turn takes events in and gives keys that are other than those given.
+func (x *keySession) turn(notes []live.Note) (over string) {
+	u, err := x.s.entitled(x.application)
+	if err != nil {
+		return err.Error()
+	}
+	calls := x.apply(notes)
+	for _, id := range calls {
+		if v := x.picture.Call(id); v != nil {
+			x.review(u, v)
+		}
+	}
+	for leg, g := range x.given { // of calls that are over
+		if x.picture.Call(g.call) == nil {
+			delete(x.given, leg)
+		}
+	}
+	return ""
+}
+
+// apply takes events in and says which calls are to be looked at: those with events, and those of legs with other descriptions. A leg that
+// is in no call yet will be: its event comes.
+func (x *keySession) apply(notes []live.Note) (calls []call.CallID) {
+	changed := map[call.CallID]bool{}
+	for i := range notes {
+		n := &notes[i]
+		x.picture.Apply(live.RemoteNote{Snapshot: n.Snapshot, AsOf: n.AsOf, Calls: n.Calls, Settings: n.Settings, Event: n.Event})
+		if !n.Snapshot {
+			changed[n.Event.Call] = true
+			continue
+		}
+		for _, v := range n.Calls {
+			changed[v.ID] = true
+		}
+	}
+	x.mu.Lock()
+	legs := x.legs
+	x.legs = map[call.LegID]bool{}
+	x.mu.Unlock()
+	if len(legs) > 0 {
+		for _, v := range x.picture.Calls() {
+			if len(legs) >= maxLooked || hasLeg(v, legs) {
+				changed[v.ID] = true
+			}
+		}
+	}
+	for id := range changed {
+		calls = append(calls, id)
+	}
+	slices.Sort(calls)
+	return calls
+}
+
+// hasLeg says whether one of the legs is in the call.
+func hasLeg(v *call.View, legs map[call.LegID]bool) bool {
+	for _, p := range v.Parties {
+		for i := range p.Legs {
+			if legs[p.Legs[i].ID] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// review gives the keys of a call's legs to the application's devices that it does not have.
+func (x *keySession) review(u *directory.User, v *call.View) {
+	for _, p := range v.Parties {
+		for i := range p.Legs {
+			l := &p.Legs[i]
+			if !slices.ContainsFunc(u.Controls, func(d *directory.Device) bool { return d.Name == l.Device }) {
+				continue
+			}
+			k, known := x.s.plane.Keys(media.LegID(l.ID))
+			had, before := x.given[l.ID]
+			if !known || before && had.keys.Same(k) && had.call == v.ID || !before && k.IsZero() {
+				continue
+			}
+			x.given[l.ID] = givenKeys{k, v.ID}
+			x.give(v, l, k)
+		}
+	}
+}
+
+// give seals the keys of a leg and sends them.
+func (x *keySession) give(v *call.View, l *call.LegView, k sealed.Keys) {
+	subject := x.s.cfg.Bus.Subject(Name, live.VerbKeys)
+	n := x.sent.Load() + 1
+	text, err := sealed.Seal(x.public, sealed.Binding{Cluster: subject.Cluster, Node: x.s.cfg.Node, Service: Name, Call: uint64(v.ID), Leg: uint64(l.ID),
+		Receiver: x.receiver, Session: x.name, N: n}, k)
+	if err != nil {
+		x.end("keys cannot be sealed to this receiver: " + err.Error())
+		return
+	}
+	x.publish(live.SealedKeys{Call: v.ID, Global: x.s.globalID(v.GlobalID, v.ID), Leg: l.ID, Device: l.Device, Sealed: text})
+}
+
+// publish sends a message of the session; what is lost is a gap, which the receiver sees.
+func (x *keySession) publish(m live.SealedKeys) {
+	m.N = x.sent.Add(1)
+	if text, err := json.Marshal(m); err == nil {
+		_ = bus.PublishJSON(x.s.cfg.Bus, x.s.cfg.Bus.Subject(Name, live.VerbKeys+"."+x.name), text)
+	}
+}
