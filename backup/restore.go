@@ -172,16 +172,18 @@ func (r *restorer) wipe() error {
 	return nil
 }
 
-// undo leaves the folder as it was: empty.
+// undo leaves the folder as it was: empty. Once the record is there with its mark, both stay, for the next attempt to begin anew.
 func (r *restorer) undo() error {
-	var err error
 	if r.loader != nil {
-		err = r.loader.Close()
+		_ = r.loader.Close() // what went wrong is known already
 	}
-	if err = errors.Join(err, r.wipe()); err == nil {
-		err = r.root.Remove(markerName)
+	if r.loader != nil && r.loader.Committed() {
+		return nil
 	}
-	return err
+	if err := r.wipe(); err != nil {
+		return err
+	}
+	return r.root.Remove(markerName)
 }
 
 // write makes a file of mode 0600 in folders of mode 0700. It is on the disk when write returns.
@@ -360,9 +362,11 @@ func (r *restorer) finish(node config.NodeConfig) (Restored, error) {
 	if err := r.loader.Commit(r.ctx, audit); err != nil {
 		return Restored{}, err
 	}
+	r.t.Progress("finishing the home folder")
 	if err := errors.Join(r.root.Remove(markerName), r.syncFolder(".")); err != nil {
 		return Restored{}, fmt.Errorf("restore: %w", err)
 	}
+	r.t.Progress("finishing the record")
 	if err := r.loader.Finish(r.ctx); err != nil {
 		r.notes = append(r.notes, "the record is complete, but still marked as being restored, which its first start clears: "+err.Error())
 	}

@@ -25,6 +25,8 @@ func (e *Engine) Clone() *Engine {
 	n.trunks = values(e.trunks, (*trunkState).clone)
 	n.hunted, n.turns = maps.Clone(e.hunted), maps.Clone(e.turns)
 	n.timers = c.timers
+	n.nodes = maps.Clone(e.nodes)
+	n.afar = e.afar.clone()
 	n.touched, n.out, n.audit = nil, Output{}, nil
 	n.teller = e.teller.clone()
 	return n
@@ -109,6 +111,7 @@ func (c *cloner) leg(o *Leg) *Leg {
 	n.party = c.party(o.party)
 	n.replaces = c.leg(o.replaces)
 	n.retry = c.retry(o.retry)
+	n.tie = o.tie.clone()
 	n.silence = c.ownTimer(o.silence)
 	n.history.joined = slices.Clone(o.history.joined)
 	return n
@@ -205,6 +208,25 @@ func (r *room) clone() *room {
 		return nil
 	}
 	n := *r
+	return &n
+}
+
+func (a afar) clone() afar { return afar{lines: lists(a.lines), spots: lists(a.spots)} }
+
+// lists is a map with copies of the lists.
+func lists[K comparable, V any](from map[K][]V) map[K][]V {
+	to := make(map[K][]V, len(from))
+	for k, v := range from {
+		to[k] = slices.Clone(v)
+	}
+	return to
+}
+
+func (t *tie) clone() *tie {
+	if t == nil {
+		return nil
+	}
+	n := *t
 	return &n
 }
 

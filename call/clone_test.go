@@ -14,11 +14,11 @@ import (
 
 // sharedTypes are what pointers of an engine and its copy may both lead to: nobody changes one once it is made.
 var sharedTypes = []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[View](), reflect.TypeFor[PartyView](), reflect.TypeFor[Quality](),
-	reflect.TypeFor[Redirection](), reflect.TypeFor[Hunt](), reflect.TypeFor[MeetMe](), reflect.TypeFor[time.Location]()}
+	reflect.TypeFor[Redirection](), reflect.TypeFor[Hunt](), reflect.TypeFor[MeetMe](), reflect.TypeFor[Spot](), reflect.TypeFor[time.Location]()}
 
 // sharedFields are slices and pointers that both may have, since what they lead to is replaced as a whole.
 var sharedFields = []string{"Call.mix", "Call.mixNames", "Leg.gaveUp", "Leg.crossed", "dialling.spaces", "dialling.redirecting", "dialling.through",
-	"offering.outside", "offering.choices", "offering.causes", "hunt.queue"}
+	"offering.outside", "offering.choices", "offering.causes", "hunt.queue", "evidence.tie", "trunkState.at"}
 
 // ownFields are those of an engine that its copy does not get: scratch space, and who watches the original.
 var ownFields = []string{"Engine.touched", "Engine.out", "Engine.audit"}
@@ -182,6 +182,16 @@ func TestCloneIsACopy(t *testing.T) {
 				k.k.e.teller = &teller{reasons: []Reason{{"a", "b"}}, unsuited: []string{"c"}}
 				w.compare(k.k.e, k.k.e.Clone())
 				k.k.e.teller = nil
+			}
+		}
+	}
+	for seed := int64(1); seed <= 20 && !t.Failed(); seed++ {
+		c := newClusterWalk(t, seed)
+		for i := range 300 {
+			if c.one(); i%16 == 0 {
+				for _, n := range c.nodes {
+					w.compare(n.k.e, n.k.e.Clone())
+				}
 			}
 		}
 	}

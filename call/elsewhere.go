@@ -1,6 +1,13 @@
 package call
 
-import "strconv"
+import (
+	"cmp"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
 
 // Elsewhere: what a call at another node has that calls here may ask for (Target.Ask), or has no more (Gone). The service publishes what Facts
 // says of each call here as facts of kind "call", and tells the engine those of others. Nothing is decided by them that two nodes could
@@ -17,7 +24,8 @@ type Elsewhere struct {
 	Line   LineID `json:"line,omitzero"`
 	Device string `json:"device,omitempty"`
 	Leg    LegID  `json:"leg,omitempty"`
-	Gone   bool   `json:"gone,omitempty"`
+	// Gone takes back what was said last; all else is as it was then.
+	Gone bool `json:"gone,omitempty"`
 }
 
 // A Thing is a kind of what a call has.
@@ -81,6 +89,65 @@ func Facts(v *View) []Elsewhere {
 	return out
 }
 
+// Offers are what the calls of an engine offer to other nodes. The zero value is ready.
+type Offers struct {
+	calls map[CallID][]Elsewhere
+	now   map[string]offer // by key
+}
+
+// offer is what is offered under a key, and by which call: a leg moves from call to call.
+type offer struct {
+	thing Elsewhere
+	call  CallID
+}
+
+// Note takes the events of a Step, in order, and returns what has changed by them: things that are new or other than before, and, with Gone
+// set, those that are no more. To be told to the other nodes in that order.
+func (o *Offers) Note(events []Event) (changes []Elsewhere) {
+	if o.calls == nil {
+		o.calls, o.now = map[CallID][]Elsewhere{}, map[string]offer{}
+	}
+	for i := range events {
+		if ev := &events[i]; ev.View != nil {
+			changes = o.note(ev.Call, Facts(ev.View), changes)
+		}
+	}
+	return changes
+}
+
+func (o *Offers) note(id CallID, things, changes []Elsewhere) []Elsewhere {
+	was := o.calls[id]
+	if len(was) == 0 && len(things) == 0 {
+		return changes
+	}
+	if o.calls[id] = things; len(things) == 0 {
+		delete(o.calls, id)
+	}
+	for _, x := range things {
+		if o.now[x.Key()].thing != x {
+			changes = append(changes, x)
+		}
+		o.now[x.Key()] = offer{x, id}
+	}
+	for _, x := range was {
+		if now, there := o.now[x.Key()]; there && now.call == id && !slices.ContainsFunc(things, func(y Elsewhere) bool { return y.Key() == x.Key() }) {
+			delete(o.now, x.Key())
+			x.Gone = true
+			changes = append(changes, x)
+		}
+	}
+	return changes
+}
+
+// All are the things offered now, in the order of their keys.
+func (o *Offers) All() []Elsewhere {
+	out := make([]Elsewhere, 0, len(o.now))
+	for _, key := range slices.Sorted(maps.Keys(o.now)) {
+		out = append(out, o.now[key].thing)
+	}
+	return out
+}
+
 // thing is what a leg of a party is to other nodes.
 func (l *LegView) thing(p *PartyView) Thing {
 	switch {
@@ -96,4 +163,156 @@ func (l *LegView) thing(p *PartyView) Thing {
 		return ThingHeld
 	}
 	return ThingActive
+}
+
+// heard is a thing of another node, and when this engine heard of it first.
+type heard struct {
+	Elsewhere
+	at time.Time
+}
+
+// afar are the things of other nodes.
+type afar struct {
+	lines map[LineID][]heard // legs of devices
+	spots map[Spot][]heard   // who is parked, and conferences; the kind is looked at besides
+}
+
+// hear notes what another node says of a thing of its own.
+func (e *Engine) hear(x Elsewhere) {
+	now := heard{x, e.now}
+	if x.Thing == ThingParked || x.Thing == ThingRoom {
+		at := Spot{x.Range, x.Number}
+		keep(e.afar.spots, at, now)
+		return
+	}
+	was, known := keep(e.afar.lines, x.Line, now)
+	if known && x.Gone && (was.Thing == ThingActive || was.Thing == ThingHeld) && e.config.members[x.Line] {
+		e.line(x.Line).idle = e.now
+	}
+}
+
+// keep enters a thing under a key, in the place of what was said of it before, or takes that out.
+func keep[K comparable](all map[K][]heard, k K, x heard) (was heard, known bool) {
+	list := all[k]
+	i := slices.IndexFunc(list, func(o heard) bool { return o.Node == x.Node && o.Key() == x.Key() })
+	if known = i >= 0; known {
+		was = list[i]
+		list = slices.Delete(list, i, i+1)
+		if was.Thing == x.Thing {
+			x.at = was.at
+		}
+	}
+	if !x.Gone {
+		list = append(list, x)
+	}
+	if all[k] = list; len(list) == 0 {
+		delete(all, k)
+	}
+	return was, known
+}
+
+// forgetNode takes out what a node has said.
+func (e *Engine) forgetNode(node string) {
+	gone := func(x heard) bool { return x.Node == node }
+	for id, list := range e.afar.lines {
+		n := len(list)
+		if list = slices.DeleteFunc(list, gone); len(list) == 0 {
+			delete(e.afar.lines, id)
+		} else {
+			e.afar.lines[id] = list
+		}
+		if n != len(list) && e.config.members[id] {
+			e.line(id).idle = e.now
+		}
+	}
+	for at, list := range e.afar.spots {
+		if list = slices.DeleteFunc(list, gone); len(list) == 0 {
+			delete(e.afar.spots, at)
+		} else {
+			e.afar.spots[at] = list
+		}
+	}
+}
+
+// afarSpot is who is parked, or the conference, at a number of another node that lives; nil if there is none.
+func (e *Engine) afarSpot(t Thing, at Spot) *heard {
+	for i := range e.afar.spots[at] {
+		if x := &e.afar.spots[at][i]; x.Thing == t && e.nodes[x.Node] {
+			return x
+		}
+	}
+	return nil
+}
+
+// afarLeg is the leg of a line on another device, at another node that lives, that is one of the things: the newest that was heard of.
+func (e *Engine) afarLeg(line LineID, but string, things ...Thing) (found *heard) {
+	for i := range e.afar.lines[line] {
+		if x := &e.afar.lines[line][i]; x.Device != but && e.nodes[x.Node] && slices.Contains(things, x.Thing) {
+			found = x
+		}
+	}
+	return found
+}
+
+// afarOwned is a leg of another node by its id; nil if that node has not told of it.
+func (e *Engine) afarOwned(node string, id LegID) *heard {
+	for _, list := range e.afar.lines {
+		for i := range list {
+			if list[i].Node == node && list[i].Leg == id {
+				return &list[i]
+			}
+		}
+	}
+	return nil
+}
+
+// afarRinging is the leg of another node that has rung longest, as far as is known here, of those that fit.
+func (e *Engine) afarRinging(l *Leg, fits func(LineID, string) bool) (found *heard) {
+	for id, list := range e.afar.lines {
+		for i := range list {
+			x := &list[i]
+			if x.Thing == ThingRinging && x.Device != l.device && e.nodes[x.Node] && fits(id, x.Number) && (found == nil || x.before(found)) {
+				found = x
+			}
+		}
+	}
+	return found
+}
+
+// before orders things by when they were heard of, and those of one moment by whose they are: the same everywhere, whatever the map's order.
+func (x *heard) before(o *heard) bool {
+	if !x.at.Equal(o.at) {
+		return x.at.Before(o.at)
+	}
+	return cmp.Or(cmp.Compare(x.Node, o.Node), cmp.Compare(x.Leg, o.Leg)) < 0
+}
+
+// owner is the node that keeps the n-th of a list of spots: the configured nodes in turn. Free park numbers are taken by their owner alone,
+// so that no two nodes can take the same one, whatever they know of each other.
+func (c *Config) owner(n int) string {
+	if len(c.site.Nodes) == 0 {
+		return c.site.Node
+	}
+	return c.site.Nodes[n%len(c.site.Nodes)]
+}
+
+// slotOwner is the node that keeps a park number.
+func (c *Config) slotOwner(at slot) string {
+	if r := c.parks[at.park]; r != nil {
+		return c.owner(max(slices.Index(r.Slots, at.number), 0))
+	}
+	return c.site.Node
+}
+
+// roomOwner is the node that opens a meet-me conference: the configured nodes by a sum of its name, the next one that lives where that is lost.
+func (e *Engine) roomOwner(key string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key))
+	first := int(h.Sum32() >> 1)
+	for i := range max(len(e.config.site.Nodes), 1) {
+		if node := e.config.owner(first + i); node == e.config.site.Node || e.nodes[node] {
+			return node
+		}
+	}
+	return e.config.site.Node
 }

@@ -13,7 +13,7 @@ func (e *Engine) drop(l *Leg, cause Cause, release bool) {
 	}
 	if l.onWire() {
 		if release {
-			e.tell(l, Release{Leg: l.id, Cause: cause, Why: l.why})
+			e.tell(l, Release{Leg: l.id, Cause: cause, Why: l.why, ToNumber: l.sendTo()})
 		}
 		e.ground(l)
 		e.forget(l)
@@ -66,7 +66,11 @@ func (e *Engine) dropParty(p *Party, cause Cause) {
 	}
 	for i := 0; i < len(c.parties); i++ {
 		if q := c.parties[i]; q.offering != nil && q.offering.caller == p {
-			e.dropParty(q, CallerCancelled)
+			why := CallerCancelled
+			if q.offering.exact {
+				why = cause // the other node knows: no answer, answered elsewhere
+			}
+			e.dropParty(q, why)
 			i = -1
 		}
 	}

@@ -44,6 +44,8 @@ type Engine struct {
 	slots   map[slot]*Party
 	turns   map[string]int // calls a group of a route list has had, by its name
 	rooms   map[string]*Call
+	nodes   map[string]bool // other nodes that live
+	afar    afar
 
 	lastCall  CallID
 	lastParty PartyID
@@ -68,14 +70,16 @@ type Engine struct {
 // deviceState is what the engine knows of a device that changes by itself.
 type deviceState struct {
 	up   bool
+	node string // where it is registered; empty: here
 	legs []*Leg
 	// What its user has set; privateSet says that private counts, else the configuration does.
 	dnd, huntOut, privateSet, private bool
 }
 
 type trunkState struct {
-	down bool
-	legs int
+	down bool     // here
+	at   []string // other nodes where it is in service
+	legs int      // here
 	// noEvents: its last answer had no telephone events.
 	noEvents bool
 }
@@ -94,6 +98,8 @@ func New() *Engine {
 		slots:   map[slot]*Party{},
 		turns:   map[string]int{},
 		rooms:   map[string]*Call{},
+		nodes:   map[string]bool{},
+		afar:    afar{lines: map[LineID][]heard{}, spots: map[Spot][]heard{}},
 	}
 }
 
@@ -168,16 +174,26 @@ func (e *Engine) LastEvent() uint64 { return e.lastEvent }
 func (e *Engine) signal(driver string, s Signal) {
 	switch s := s.(type) {
 	case DeviceState:
-		e.device(s.Device).up = s.Up
+		e.device(s.Device).moved(s)
 		return
 	case TrunkState:
-		e.trunkOf(s.Trunk).down = !s.Up
+		e.trunkOf(s.Trunk).moved(s)
+		return
+	case NodeState:
+		e.nodeState(s)
+		return
+	case Elsewhere:
+		e.hear(s)
 		return
 	case DriverLost:
 		e.driverLost(s.Driver)
 		return
 	case Setup:
-		e.config.globalise(&s)
+		if s.Node != "" {
+			s.meant()
+		} else {
+			e.config.globalise(&s)
+		}
 		if l := e.arrive(driver, s); l != nil {
 			e.dispatch(l, s)
 		}
@@ -259,6 +275,10 @@ func (e *Engine) tell(l *Leg, c Command) {
 	if space := e.config.callingSpace(l); space != "" {
 		c = e.config.retold(space, c)
 	}
+	if i, ok := c.(Identify); ok && l.tie != nil {
+		i.Inside = e.insideFor(l)
+		c = i
+	}
 	l.noted(c)
 	e.out.Commands = append(e.out.Commands, Order{l.driver, c})
 }
@@ -317,7 +337,7 @@ func (e *Engine) addLeg(p *Party, l *Leg) {
 		d := e.device(l.device)
 		d.legs = append(d.legs, l)
 	}
-	if l.trunk != "" {
+	if l.trunk != "" && l.tie == nil {
 		e.trunkOf(l.trunk).legs++
 	}
 	p.changed()
@@ -331,7 +351,7 @@ func (e *Engine) forget(l *Leg) {
 		d := e.device(l.device)
 		d.legs = slices.DeleteFunc(d.legs, func(x *Leg) bool { return x == l })
 	}
-	if l.trunk != "" {
+	if l.trunk != "" && l.tie == nil {
 		e.trunkOf(l.trunk).legs--
 	}
 }

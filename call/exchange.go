@@ -379,6 +379,9 @@ func (e *Engine) answerCaller(l *Leg, m Media) {
 	if l.shown = LockUnknown; l.lock() != LockUnknown {
 		l.shown, _ = l.party.call.weakest(l)
 	}
+	if l.tie != nil {
+		l.shown, _ = l.party.call.weakestBut(l, nil)
+	}
 	e.tell(l, Answer{Leg: l.id, Connected: e.connected(l), Media: m, Lock: l.shown})
 	e.activate(l)
 }

@@ -10,6 +10,9 @@ type barge struct{ abstain }
 // bargeCode joins the call that another phone has on the line that was dialled from.
 func bargeCode(e *Engine, l *Leg, _ string) (Done, Cause) {
 	target, cause, why := e.bargeTarget(l.device, l.party.line)
+	if x := e.afarLeg(l.party.line, l.device, ThingActive, ThingHeld); cause == NoSuchCall && x != nil {
+		return e.askFor(l, x, Ask{Join: x.Leg})
+	}
 	if cause == CauseNone {
 		cause, why = e.mayBarge(l, target.party.call)
 	}
@@ -37,7 +40,7 @@ func (e *Engine) bargeTarget(device string, id LineID) (*Leg, Cause, string) {
 		}
 		for _, o := range e.device(a.Device).legs {
 			switch {
-			case o.party.line != id || !o.active() || o.party.stay != nil || o.replaces != nil:
+			case o.party.line != id || !o.active() || o.party.stay != nil || o.replaces != nil || o.left():
 			case e.isPrivate(a.Device):
 				private = a.Device
 			default:
@@ -53,7 +56,7 @@ func (e *Engine) bargeTarget(device string, id LineID) (*Leg, Cause, string) {
 
 // mayBarge says whether a leg may come into a call, and if not, why.
 func (e *Engine) mayBarge(l *Leg, c *Call) (Cause, string) {
-	if c.room != nil {
+	if c.meets() {
 		return FacilityRejected, "a meet-me conference is entered by its number"
 	}
 	if most := e.config.site.Policy.maxParties(); len(c.parties) >= most {
@@ -103,6 +106,10 @@ func (l *Leg) joining() bool { return l.ringing() && l.party.offering != nil && 
 
 // setup is an INVITE with Join.
 func (barge) setup(e *Engine, l *Leg, setup Setup) bool {
+	if setup.Owner != "" {
+		e.askOwner(l, setup, Ask{Join: setup.Join})
+		return true
+	}
 	o, cause, why := e.joins(setup, l.party.line)
 	if cause == CauseNone {
 		cause, why = e.mayBarge(l, o.party.call)
@@ -133,11 +140,15 @@ func (barge) request(e *Engine, r Request, reply *Reply) bool {
 	case d == nil || line == nil:
 		reply.Cause, reply.Why = InvalidNumberFormat, "device "+b.Device+" does not exist or does not have that line"
 		return true
-	case !e.device(b.Device).up:
-		reply.Cause, reply.Why = SubscriberAbsent, "device "+b.Device+" is not registered"
+	case !e.device(b.Device).here():
+		reply.Cause, reply.Why = SubscriberAbsent, e.whyAbsent(b.Device)
 		return true
 	}
 	target, cause, why := e.bargeTarget(b.Device, line.ID)
+	if cause == NoSuchCall && e.afarLeg(line.ID, d.Name, ThingActive, ThingHeld) != nil {
+		e.ringFirst(d.Name, line.ID, wish{called: "barge", then: b, auto: true}, reply) // it asks for the call when it has answered
+		return true
+	}
 	l := &Leg{driver: d.Driver, device: d.Name, policy: d.Media}
 	if cause == CauseNone {
 		cause, why = e.mayBarge(l, target.party.call)

@@ -9,6 +9,9 @@ func (e *Engine) arrive(driver string, s Setup) *Leg {
 		return nil
 	}
 	l := &Leg{id: s.Leg, driver: driver, device: s.Device, trunk: s.Trunk, incoming: true, state: LegWaiting, desc: s.Desc, oa: theyOffered, trust: s.Trust}
+	if s.Node != "" {
+		l.tie = &tie{node: s.Node, behind: s.Lock}
+	}
 	if s.Desc.Kind != KindOffer {
 		l.oa, l.desc = theyAsked, Desc{}
 	}
@@ -22,9 +25,15 @@ func (e *Engine) arrive(driver string, s Setup) *Leg {
 	if line := e.config.lineOf(s.Device, s.Line); line != nil {
 		p.line, p.identity = line.ID, Identity{Number: line.ID.Number, Display: line.Display, Restricted: s.Calling.Restricted}
 	}
+	if l.tie != nil {
+		e.tied(p, l, s)
+	}
 	c := e.callFor(s)
 	e.addParty(c, p)
 	e.addLeg(p, l)
+	if l.tie != nil {
+		l.sameCall(s.GlobalID)
+	}
 	l.history.called, l.history.dialled = s.Called, s.Called
 	if n := len(s.Redirecting); n > 0 {
 		l.history.redirecting = &s.Redirecting[n-1]
@@ -35,7 +44,7 @@ func (e *Engine) arrive(driver string, s Setup) *Leg {
 
 // callFor is the call a Setup belongs to: a new one, or that of the leg it replaces.
 func (e *Engine) callFor(s Setup) *Call {
-	if old := e.legs[s.Replaces]; old != nil && old.active() {
+	if old := e.legs[s.Replaces]; old != nil && old.active() && s.Owner == "" {
 		return old.party.call
 	}
 	return e.newCall(s.GlobalID)
@@ -78,22 +87,32 @@ func (basic) described(e *Engine, l *Leg, d Desc) {
 
 // setup routes a call that came in.
 func (basic) setup(e *Engine, l *Leg, s Setup) {
+	if l.tie != nil {
+		if cause := e.tieAsks(l, s); cause != CauseNone {
+			e.leave(l.party, cause)
+		}
+		return
+	}
 	if l.party.line.IsZero() && e.config.trunks[l.trunk] == nil && !e.config.emergency(e.clock(), s) {
 		e.leave(l.party, CallRejected) // a device may only call from a line it has, and a trunk must be known
 		return
 	}
-	hops := s.Hops
-	switch {
-	case s.NoHops:
-		hops = 1 // an emergency call, see hopLimit: it goes out with none left
-	case hops == 0:
-		hops = e.config.site.Policy.maxHops()
-	}
 	cause := e.route(l.party.call, dialling{caller: l.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk),
-		called: s.Called, calling: l.party.identity, redirecting: s.Redirecting, hops: hops})
+		called: s.Called, calling: l.party.identity, redirecting: s.Redirecting, hops: e.hopsOf(s)})
 	if cause != CauseNone {
 		e.leave(l.party, cause)
 	}
+}
+
+// hopsOf is how many systems a call that came in may still go through.
+func (e *Engine) hopsOf(s Setup) int {
+	switch {
+	case s.NoHops:
+		return 1 // an emergency call, see hopLimit: it goes out with none left
+	case s.Hops == 0:
+		return e.config.site.Policy.maxHops()
+	}
+	return s.Hops
 }
 
 func (basic) alerting(e *Engine, l *Leg, s Alerting) {
@@ -101,7 +120,9 @@ func (basic) alerting(e *Engine, l *Leg, s Alerting) {
 		return
 	}
 	l.state, l.history.alerted = LegIsRinging, e.lapse(l)
-	e.learn(l.party, s.Connected)
+	if l.party.line.IsZero() {
+		e.learn(l, s.Connected)
+	}
 	l.party.changed()
 	e.emit(LegAlerted, l.party.call, l.party, l, CauseNone)
 	if from := waitingCaller(l); from != nil && !from.alerted {
@@ -122,9 +143,14 @@ func (e *Engine) alertingIdentity(p *Party) Identity {
 	return id
 }
 
-// learn takes over what a trunk says about who is there.
-func (e *Engine) learn(p *Party, id Identity) {
-	if p.trunk != "" && id != (Identity{}) {
+// learn takes over what a trunk, or another node, says about who is there.
+func (e *Engine) learn(l *Leg, id Identity) {
+	p := l.party
+	switch {
+	case id == Identity{}:
+	case l.tie != nil: // in numbers of this site
+		p.identity = id
+	case p.trunk != "":
 		if t := e.config.trunks[p.trunk]; t != nil {
 			id.Number = e.config.incomingCalling(t, id.Number)
 		}
@@ -204,7 +230,7 @@ func (b basic) answered(e *Engine, l *Leg, s Answered) {
 		return
 	}
 	from := waitingCaller(l)
-	e.learn(l.party, s.Connected)
+	e.learn(l, s.Connected)
 	if l.trunk != "" && s.Desc.Kind == KindAnswer {
 		e.trunkOf(l.trunk).noEvents = s.Desc.NoEvents
 	}

@@ -19,6 +19,7 @@ type room struct {
 	key    string
 	number string // what was dialled
 	meet   *MeetMe
+	spot   *Spot // for pictures
 }
 
 // A ConferenceEnd says whose leaving ends a conference.
@@ -136,7 +137,7 @@ func (e *Engine) ends(c *Call, gone *Party) bool {
 	if end == EndWithController && gone.id == c.controller {
 		return true
 	}
-	return end != EndWithNobody && gone.trunk == "" && !slices.ContainsFunc(c.parties, func(p *Party) bool { return p.trunk == "" && p.alive() })
+	return end != EndWithNobody && !gone.outside() && !slices.ContainsFunc(c.parties, func(p *Party) bool { return !p.outside() && p.alive() })
 }
 
 func (conference) request(e *Engine, r Request, reply *Reply) bool {
@@ -203,7 +204,7 @@ func (e *Engine) mayConfer(home *Call, keep *Leg, with []*Leg) (Cause, string) {
 	legs := []*Leg{keep}
 	for i, o := range with {
 		c := o.party.call
-		if c.room != nil || home.room != nil {
+		if c.meets() || home.meets() {
 			return FacilityRejected, "a meet-me conference is not joined with other calls: the others may dial its number"
 		}
 		if slices.ContainsFunc(with[:i], func(b *Leg) bool { return b.party.call == c }) {
@@ -247,22 +248,41 @@ func (e *Engine) confer(home *Call, keep *Leg, with []*Leg) {
 	}
 }
 
-// enterRoom brings a caller into the meet-me conference it has dialled; the first one opens it.
+// enterRoom brings a caller into the meet-me conference it has dialled: here, or at the node that keeps it.
 func (e *Engine) enterRoom(d dialling, res dialplan.Result) Cause {
-	p, m := d.caller, e.config.meets[res.Pattern.To]
+	m := e.config.meets[res.Pattern.To]
+	key := roomKey(m, res.Called)
+	node := e.roomOwner(key)
+	if x := e.afarSpot(ThingRoom, Spot{m.Name, res.Called}); x != nil {
+		node = x.Node // it is open
+	}
+	if e.rooms[key] == nil && node != e.config.site.Node {
+		e.explainFeature("meet-me", "conference %s (%s) is kept at node %s, which is asked to let the caller in", res.Called, m.Name, node)
+		d.calling = d.caller.identity
+		called := Identity{Number: res.Called, Display: orDefault(m.Display, "Conference")}
+		return e.askNode(d, node, called, Ask{Thing: ThingRoom, Range: m.Name})
+	}
+	return e.enter(d, m, res.Called)
+}
+
+// roomKey is the key of a meet-me conference in the engine's books.
+func roomKey(m *MeetMe, number string) string { return m.Name + "/" + number }
+
+// enter brings a caller into a meet-me conference that is here; the first one opens it.
+func (e *Engine) enter(d dialling, m *MeetMe, number string) Cause {
+	p, key := d.caller, roomKey(m, number)
 	l := p.wire()
-	key := m.Name + "/" + res.Called
 	c := e.rooms[key]
-	if cause, why := e.mayEnter(l, m, c, res.Called); cause != CauseNone {
+	if cause, why := e.mayEnter(l, m, c, number); cause != CauseNone {
 		if d.transferor != nil {
 			return e.refused(d.transferor, cause, why)
 		}
 		return e.refused(l, cause, why)
 	}
 	if c == nil {
-		e.explainFeature("meet-me", "nobody is in conference %s (%s): the caller opens it", res.Called, m.Name)
+		e.explainFeature("meet-me", "nobody is in conference %s (%s): the caller opens it", number, m.Name)
 	} else {
-		e.explainFeature("meet-me", "the caller enters conference %s (%s), with %d in it", res.Called, m.Name, len(c.parties))
+		e.explainFeature("meet-me", "the caller enters conference %s (%s), with %d in it", number, m.Name, len(c.parties))
 	}
 	old, by := p.call, d.transferor
 	if c == nil && len(old.parties) > 1 {
@@ -271,7 +291,7 @@ func (e *Engine) enterRoom(d dialling, res dialplan.Result) Cause {
 		c = old
 	}
 	if c.room == nil {
-		c.room = &room{key: key, number: res.Called, meet: m}
+		c.room = &room{key: key, number: number, meet: m, spot: &Spot{m.Name, number}}
 		e.rooms[key], c.view = c, nil
 	}
 	if c == old {

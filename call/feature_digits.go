@@ -17,7 +17,7 @@ func (digits) signal(e *Engine, l *Leg, s Signal) bool {
 		return true
 	}
 	for _, o := range e.heard(l) {
-		if !o.party.held && (o.device == "" || !c.focus) {
+		if !o.party.held && (!c.focus || o.device == "" && (o.tie == nil || o.party.outside())) {
 			e.tell(o, SendDigit{o.id, d.Digit, d.Millis})
 		}
 	}

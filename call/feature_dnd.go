@@ -11,6 +11,8 @@ type readiness struct {
 	device *Device
 	quiet  bool // shows the call without ringing aloud
 	auto   bool // answers by itself
+	// node is where the device is, empty for here: what it may be rung for is decided there.
+	node string
 }
 
 // readyFor are the phones of a line that can ring for a call of caller. When there are none the cause says why: UserBusy if
@@ -25,18 +27,30 @@ func (e *Engine) readyFor(caller *Party, line *Line) ([]readiness, Cause) {
 			e.explainSilent(line, a, state)
 			continue
 		}
-		d, carries := e.config.devices[a.Device], e.carries(a.Device, line.ID)
-		if carries >= orDefault(a.BusyTrigger, 2) || state.dnd && d.DoNotDisturb == DNDReject {
-			cause = UserBusy
-			e.explainBusy(line, a, state, carries)
+		if state.node != "" {
+			ready = append(ready, readiness{device: e.config.devices[a.Device], node: state.node})
 			continue
 		}
-		ready = append(ready, readiness{device: d, quiet: state.talks() || state.dnd, auto: e.autoAnswers(caller, line, a, state)})
+		if r, ok := e.readyAt(caller, line, a); ok {
+			ready = append(ready, r)
+		} else {
+			cause = UserBusy
+		}
 	}
 	if len(ready) > 0 {
 		cause = CauseNone
 	}
 	return ready, cause
+}
+
+// readyAt says how an appearance on a device that is here may ring; false when it counts as busy.
+func (e *Engine) readyAt(caller *Party, line *Line, a *Appearance) (readiness, bool) {
+	state, d, carries := e.device(a.Device), e.config.devices[a.Device], e.carries(a.Device, line.ID)
+	if carries >= orDefault(a.BusyTrigger, 2) || state.dnd && d.DoNotDisturb == DNDReject {
+		e.explainBusy(line, a, state, carries)
+		return readiness{}, false
+	}
+	return readiness{device: d, quiet: state.talks() || state.dnd, auto: e.autoAnswers(caller, line, a, state)}, true
 }
 
 // talks says whether the device has a call that was answered.
@@ -46,14 +60,14 @@ func (d *deviceState) talks() bool { return slices.ContainsFunc(d.legs, (*Leg).a
 // where the line says so), and never into another call or a wish for rest.
 func (e *Engine) autoAnswers(caller *Party, line *Line, a *Appearance, state *deviceState) bool {
 	wanted := line.AutoAnswer || a.AutoAnswer
-	inside := !caller.line.IsZero() || line.AutoAnswerOutside
+	inside := !caller.line.IsZero() || caller.tied() && !caller.far || line.AutoAnswerOutside
 	return wanted && inside && len(state.legs) == 0 && !state.dnd
 }
 
 // calls says whether the device is the one that calls: its own appearance of the line does not ring.
 func calls(caller *Party, device string) bool {
 	for _, l := range caller.legs {
-		if l.device == device && l.onWire() {
+		if l.device == device && l.onWire() && !l.left() {
 			return true
 		}
 	}

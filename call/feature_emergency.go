@@ -60,7 +60,7 @@ func (e *Engine) callEmergency(c *Call, d dialling, q dialplan.Query) Cause {
 // be used: by a relay, which has SRTP with the caller.
 func (e *Engine) againPlain(p *Party) bool {
 	o, t := p.offering, e.config.trunks[p.trunk]
-	if !o.emergency || o.plain || t == nil || len(p.legs) == 0 {
+	if !o.emergency || o.plain || o.exact || t == nil || len(p.legs) == 0 {
 		return false
 	}
 	last := p.legs[len(p.legs)-1]
@@ -77,9 +77,9 @@ func (e *Engine) inServiceFirst(members []RouteMember) []RouteMember {
 	out := slices.Clone(members)
 	worse := func(m RouteMember) int {
 		switch t := e.config.trunks[m.Trunk]; {
-		case t == nil || e.trunkOf(m.Trunk).down:
+		case t == nil || e.trunkOf(m.Trunk).down && len(e.trunkOf(m.Trunk).at) == 0:
 			return 2
-		case e.full(t):
+		case !e.inService(t):
 			return 1
 		}
 		return 0
@@ -97,6 +97,9 @@ func (c *Config) Emergency(at time.Time, s Setup) bool {
 
 // emergency is the same for numbers that have been made global already.
 func (c *Config) emergency(at time.Time, s Setup) bool {
+	if s.Node != "" {
+		return s.At != nil && s.At.Emergency // the other node has found that it is
+	}
 	if c.devices[s.Device] == nil && c.trunks[s.Trunk] == nil || len(s.Redirecting) > 0 {
 		return false
 	}

@@ -98,12 +98,12 @@ func (e *Engine) huntOrder(g *HuntGroup) []LineID {
 func (e *Engine) inCall(id LineID) int {
 	if l := e.config.lines[id]; l != nil {
 		for _, a := range l.Appearances {
-			if e.carries(a.Device, id) > 0 {
+			if slices.ContainsFunc(e.device(a.Device).legs, func(l *Leg) bool { return l.party.line == id && !l.left() }) {
 				return 1
 			}
 		}
 	}
-	return 0
+	return min(len(e.afar.lines[id]), 1)
 }
 
 // idleSince is when the line's last call ended; the zero time for one that had none.
@@ -166,7 +166,7 @@ func (e *Engine) readyToHunt(caller *Party, line *Line) ([]readiness, Cause) {
 	}
 	ready = slices.DeleteFunc(ready, func(r readiness) bool {
 		d := e.device(r.device.Name)
-		return d.huntOut || d.dnd
+		return r.node == "" && (d.huntOut || d.dnd)
 	})
 	if len(ready) == 0 {
 		return nil, UserBusy
@@ -195,10 +195,15 @@ func (e *Engine) huntFinal(h *hunt, f Forward, cause Cause) dialling {
 
 // display is the name under which a called party is rung.
 func (o *offering) display(p *Party) string {
+	return orDefault(o.pilot(), p.identity.Display)
+}
+
+// pilot is the name of the hunt pilot for whose group a party is rung, empty for none.
+func (o *offering) pilot() string {
 	if o.hunt != nil {
 		return o.hunt.identity.Display
 	}
-	return p.identity.Display
+	return o.hunter
 }
 
 // hunters are the parties of a hunt that are being reached, without but.

@@ -38,7 +38,7 @@ type callLimit struct{ abstain }
 
 func (callLimit) signal(e *Engine, l *Leg, s Signal) bool {
 	setup, ok := s.(Setup)
-	if !ok || setup.Replaces != 0 { // whoever takes a call over adds none
+	if !ok || setup.Replaces != 0 || l.tie != nil { // whoever takes a call over adds none; a tie's limits are those of what it leads to
 		return false
 	}
 	cause := CauseNone

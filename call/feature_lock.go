@@ -1,6 +1,9 @@
 package call
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // lockState keeps what is known about the protection of each leg, and says so when it has changed: to observers, and to the phones, whose
 // users look at a lock icon. A leg is as well protected as was verified: its signalling by the certificate of its connection, its media
@@ -12,6 +15,7 @@ type weakness struct {
 	trust    Trust
 	security Security
 	proof    Proof
+	behind   Lock
 	stale    bool
 }
 
@@ -94,6 +98,15 @@ func (l *Leg) trouble() bool {
 
 // lock is how well a leg alone is protected.
 func (l *Leg) lock() Lock {
+	k := l.own()
+	if l.tie != nil && l.tie.behind != LockUnknown && k != LockUnknown {
+		k = min(k, l.tie.behind)
+	}
+	return k
+}
+
+// own is how well a leg is protected up to its own far end: of a tie, the other node.
+func (l *Leg) own() Lock {
 	switch {
 	case l.applet != "":
 		return LockEncrypted // it ends in this program
@@ -114,6 +127,8 @@ func (l *Leg) potential() Lock {
 	switch {
 	case l.applet != "":
 		return LockEncrypted
+	case l.tie != nil && l.tie.behind != LockUnknown && l.tie.behind < LockEncrypted:
+		return l.tie.behind
 	case l.trust < TrustMutual:
 		return LockNonSecure
 	case l.takes() == RTP || l.desc.Kind == KindOffer && l.desc.Security == RTP:
@@ -133,6 +148,10 @@ func (l *Leg) couldBe(k Lock) string {
 // name is what people call a leg.
 func (l *Leg) name() string {
 	switch {
+	case l.tie != nil && !l.tie.left:
+		return strings.TrimSpace(l.device + l.trunk + " at node " + l.tie.node)
+	case l.tie != nil:
+		return "node " + l.tie.node
 	case l.device != "":
 		return "device " + l.device
 	case l.trunk != "":
@@ -148,6 +167,8 @@ func (l *Leg) lockWhy() string {
 	switch k := l.lock(); {
 	case k == LockEncrypted:
 		return ""
+	case l.tie != nil && l.tie.behind == k && l.own() != k:
+		return "node " + l.tie.node + ": " + orDefault(l.tie.why, "what lies behind it is only "+k.String())
 	case k == LockUnknown && l.potential() < LockEncrypted:
 		return l.couldBe(l.potential())
 	case k == LockUnknown:
@@ -180,11 +201,14 @@ func because(why string) string {
 
 // weakest is the protection of a call's active legs, and of one that is about to be active: LockUnknown while the media of one that may be
 // protected or not is not agreed.
-func (c *Call) weakest(also *Leg) (Lock, *Leg) {
+func (c *Call) weakest(also *Leg) (Lock, *Leg) { return c.weakestBut(nil, also) }
+
+// weakestBut is the same without one leg: what a tie tells of the call at this end of it.
+func (c *Call) weakestBut(but, also *Leg) (Lock, *Leg) {
 	lock, leg := LockUnknown, (*Leg)(nil)
 	for _, p := range c.parties {
 		for _, l := range p.legs {
-			if l.state != LegIsActive && l != also {
+			if l.state != LegIsActive && l != also || l == but {
 				continue
 			}
 			k := l.lock()
@@ -217,6 +241,9 @@ func (e *Engine) noteProtection(c *Call) bool {
 	var w weakness
 	if l != nil && k != LockEncrypted {
 		now.Leg, w = l.id, weakness{trust: l.trust, security: l.security, proof: l.proof}
+		if l.tie != nil {
+			w.behind = l.tie.behind
+		}
 	}
 	if w == c.weakness && now.Lock == c.protection.Lock && now.Leg == c.protection.Leg {
 		return false
@@ -241,6 +268,10 @@ func (e *Engine) showLocks(c *Call) {
 	}
 	for _, p := range c.parties {
 		l := p.activeLeg()
+		if l != nil && l.tie != nil {
+			e.showBehind(l)
+			continue
+		}
 		if l != nil && l.device != "" && l.shown != k && l.oa == stable && l.security != SecurityUnknown {
 			l.shown = k
 			if !e.identifyWith(l, k) {
@@ -248,6 +279,31 @@ func (e *Engine) showLocks(c *Call) {
 			}
 		}
 	}
+}
+
+// showBehind tells the other node how well the call is protected at this end of a tie, where that has changed.
+func (e *Engine) showBehind(l *Leg) {
+	k, weak := l.party.call.weakestBut(l, nil)
+	if k == LockUnknown || l.shown == k || l.oa != stable || l.security == SecurityUnknown {
+		return
+	}
+	l.shown = k
+	p := Protection{Lock: k, Leg: weak.id}
+	if p.Why = weak.lockWhy(); p.Why == "" {
+		p.Leg = 0
+	}
+	e.tell(l, ShowLock{l.id, p})
+}
+
+// behind is how well the call of whoever calls is protected, as far as is known before the answer: what a tie is told with its Ring.
+func behind(from *Leg) Lock {
+	switch {
+	case from == nil:
+		return LockUnknown
+	case from.active():
+		return from.lock()
+	}
+	return from.potential()
 }
 
 // identifyWith puts a lock state into the Identify that the Step has for the leg already: one message tells both.

@@ -33,9 +33,47 @@ func (e *Engine) park(l *Leg, wanted string) (at slot, cause Cause, why string) 
 		return slot{}, cause, why
 	}
 	e.explainFeature("park", "the call with %s is parked at %s (range %s)", e.explainTalkers(l), at.number, at.park)
+	if node := e.config.slotOwner(at); node != e.config.site.Node {
+		cause, why = e.parkAway(q, at, l, node)
+		return at, cause, why
+	}
 	e.parkAt(q, at, l)
 	e.dropParty(l.party, NormalClearing)
 	return at, CauseNone, ""
+}
+
+// parkAway has the node that keeps a park number leave a party there; whoever parks it is released when that is done.
+func (e *Engine) parkAway(q *Party, at slot, by *Leg, node string) (Cause, string) {
+	if (transfer{}).busy(by) {
+		return FacilityRejected, "another transfer of this call is under way"
+	}
+	d := dialling{caller: q, called: at.number, calling: q.identity, transferor: by}
+	cause := e.askNode(d, node, Identity{Number: at.number, Display: "Parked"}, Ask{Device: by.device, Line: by.party.line, Thing: ThingParked, Range: at.park, Park: true})
+	why := ""
+	if w := q.wire(); cause != CauseNone && w != nil {
+		why, w.why = w.why, ""
+	}
+	return cause, why
+}
+
+// parkAsked leaves a party that another node sends here at a park number.
+func (e *Engine) parkAsked(l *Leg, a *Ask, at slot) Cause {
+	switch {
+	case !e.config.hasSlot(at) || e.config.slotOwner(at) != e.config.site.Node:
+		return e.refused(l, UnallocatedNumber, "this node does not keep park number "+at.number)
+	case e.slots[at] != nil:
+		return e.refused(l, UserBusy, "a call is parked at "+at.number+" already")
+	}
+	e.parkAt(l.party, at, &Leg{device: a.Device, party: &Party{line: a.Line}})
+	return CauseNone
+}
+
+// parkedText is what the display of a phone says that has parked a call.
+func (e *Engine) parkedText(at slot) string {
+	if e.config.slotOwner(at) != e.config.site.Node {
+		return "Parking at " + at.number // its node has been asked
+	}
+	return "Parked at " + at.number
 }
 
 // parkable is the one party that l talks to.
@@ -45,7 +83,7 @@ func (e *Engine) parkable(l *Leg) (*Party, Cause, string) {
 	switch {
 	case !l.active() || len(others) == 0:
 		return nil, NoSuchCall, "there is nobody at the other end to be parked"
-	case len(c.parties) > 2 || c.room != nil:
+	case len(c.parties) > 2 || c.meets():
 		return nil, FacilityRejected, "a call can be parked when it has one other party and nobody else is being called"
 	case c.emergency:
 		return nil, FacilityRejected, "an emergency call cannot be parked"
@@ -61,7 +99,7 @@ func (e *Engine) parkAt(q *Party, at slot, by *Leg) {
 	e.touch(q.call)
 	e.emit(Parked, q.call, q, nil, CauseNone)
 	e.out.Events[len(e.out.Events)-1].Slot = at.number
-	if l := q.activeLeg(); l != nil && l.device != "" { // park numbers mean nothing to the outside
+	if l := q.activeLeg(); l != nil && !q.outside() { // park numbers mean nothing to the outside
 		e.tell(l, Identify{Leg: l.id, Connected: shows})
 	}
 }
@@ -81,7 +119,7 @@ func (e *Engine) freeSlot(l *Leg, wanted string) (at slot, cause Cause, why stri
 		switch {
 		case !ok:
 			return slot{}, UnallocatedNumber, wanted + " is no park number that can be dialled here"
-		case e.slots[at] != nil:
+		case e.taken(at):
 			return slot{}, UserBusy, "a call is parked at " + wanted + " already"
 		}
 		return at, CauseNone, ""
@@ -92,12 +130,12 @@ func (e *Engine) freeSlot(l *Leg, wanted string) (at slot, cause Cause, why stri
 		if r.Directed {
 			continue
 		}
-		for _, n := range r.Slots {
-			if reached && e.slots[slot{r.Name, n}] != nil {
+		for i, n := range r.Slots {
+			if reached && e.taken(slot{r.Name, n}) || e.config.owner(i) != e.config.site.Node {
 				continue
 			}
 			if at, ok := e.reaches(l, n); ok && at.park == r.Name {
-				if reached = true; e.slots[at] == nil {
+				if reached = true; !e.taken(at) {
 					return at, CauseNone, ""
 				}
 			}
@@ -107,6 +145,11 @@ func (e *Engine) freeSlot(l *Leg, wanted string) (at slot, cause Cause, why stri
 		return slot{}, UserBusy, "every park number is taken"
 	}
 	return slot{}, UnallocatedNumber, "there is no park number that can be dialled here"
+}
+
+// taken says whether somebody is parked at a number.
+func (e *Engine) taken(at slot) bool {
+	return e.slots[at] != nil || e.afarSpot(ThingParked, Spot{at.park, at.number}) != nil
 }
 
 // reaches looks a park number up for a leg.
@@ -131,7 +174,7 @@ func parkCode(e *Engine, l *Leg, arg string) (Done, Cause) {
 		return Done{Why: "this phone has no call on hold that could be parked"}, NoSuchCall
 	}
 	at, cause, why := e.park(held, arg)
-	return Done{Display: "Parked at " + at.number, Why: why}, cause
+	return Done{Display: e.parkedText(at), Why: why}, cause
 }
 
 // heldBy is the newest call the device of l has besides l: one on hold before one that is not.
@@ -159,6 +202,13 @@ func (e *Engine) parkTransferred(d dialling, wanted string) Cause {
 	if cause != CauseNone {
 		return e.refused(by, cause, why)
 	}
+	if node := e.config.slotOwner(at); node != e.config.site.Node {
+		e.tell(by, TransferResult{Leg: by.id, Status: 100})
+		if cause, why = e.parkAway(d.caller, at, by, node); cause != CauseNone {
+			return e.refused(by, cause, why)
+		}
+		return CauseNone
+	}
 	e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true, Why: "Parked at " + at.number})
 	e.transferred(d.caller.call, by.party, nil)
 	e.parkAt(d.caller, at, by)
@@ -182,13 +232,19 @@ func (e *Engine) dialledPark(d dialling, at slot) Cause {
 	}
 	r := e.config.parks[at.park]
 	held := e.heldBy(l)
+	node := e.config.slotOwner(at)
+	if node != e.config.site.Node && (held == nil || !r.Directed || e.taken(at)) {
+		e.explainFeature("park", "park number %s is kept at node %s, which is asked for who waits there", at.number, node)
+		return e.askNode(dialling{caller: d.caller, calling: d.calling, called: at.number, hops: d.hops}, node, Identity{Number: at.number, Display: "Parked"},
+			Ask{Thing: ThingParked, Range: at.park})
+	}
 	if r == nil || !r.Directed || held == nil {
 		return e.refused(l, UnallocatedNumber, "nobody is parked at "+at.number)
 	}
 	if _, cause, why := e.park(held, d.called); cause != CauseNone {
 		return e.refused(l, cause, why)
 	}
-	e.confirm(l, Identity{Number: d.called, Display: "Parked at " + at.number})
+	e.confirm(l, Identity{Number: d.called, Display: e.parkedText(at)})
 	return CauseNone
 }
 

@@ -14,21 +14,22 @@ func (e *Engine) pickup(l *Leg, r Pickup) (Done, Cause) {
 		return Done{Why: why}, cause
 	}
 	for i, g := range groups {
-		p := e.longestRinging(l, func(p *Party) bool {
-			return e.groupOf(p.line) == g && (r.Ringing == "" || p.line.Number == r.Ringing || p.called == r.Ringing)
+		done, cause, found := e.answerRinging(l, g, func(line LineID, called string) bool {
+			return e.groupOf(line) == g && (r.Ringing == "" || line.Number == r.Ringing || called == r.Ringing)
 		})
-		if p != nil {
-			e.explainFeature("pickup", "of what rings in pickup group %s the call that has rung longest is answered", g)
-			return e.takeRinging(l, p)
+		if found {
+			return done, cause
 		}
 		if i+1 < len(groups) {
 			e.explainFeature("pickup", "nothing rings in pickup group %s: %s is next", g, groups[i+1])
 		}
 	}
 	if r.Ringing != "" {
-		known := func(p *Party) bool { return (p.line.Number == r.Ringing || p.called == r.Ringing) && e.mayPick(l, p) }
-		if p := e.longestRinging(l, known); p != nil && r.Group == "" {
-			return e.takeRinging(l, p)
+		known := func(line LineID, called string) bool {
+			return r.Group == "" && (line.Number == r.Ringing || called == r.Ringing) && e.mayAnswer(l, line, called)
+		}
+		if done, cause, found := e.answerRinging(l, "", known); found {
+			return done, cause
 		}
 		return Done{Why: "nothing rings at " + r.Ringing + " that this phone may answer"}, UnallocatedNumber
 	}
@@ -36,6 +37,25 @@ func (e *Engine) pickup(l *Leg, r Pickup) (Done, Cause) {
 		return Done{Why: "line " + l.party.line.Number + " is in no pickup group"}, UserNotInGroup
 	}
 	return Done{Why: "nothing rings in pickup group " + groups[0]}, UnallocatedNumber
+}
+
+// answerRinging has a leg answer the call that has rung longest, here or at another node, of those that fit by the line that rings and the
+// number it was called by; group is the pickup group that is looked at, if one is.
+func (e *Engine) answerRinging(l *Leg, group string, fits func(line LineID, called string) bool) (Done, Cause, bool) {
+	p := e.longestRinging(l, func(p *Party) bool { return fits(p.line, p.called) })
+	x := e.afarRinging(l, fits)
+	if p == nil && x == nil {
+		return Done{}, CauseNone, false
+	}
+	if group != "" {
+		e.explainFeature("pickup", "of what rings in pickup group %s the call that has rung longest is answered", group)
+	}
+	if p == nil || x != nil && x.at.Before(p.legs[0].history.setup) {
+		done, cause := e.askFor(l, x, Ask{Replaces: x.Leg})
+		return done, cause, true
+	}
+	done, cause := e.takeRinging(l, p)
+	return done, cause, true
 }
 
 // groupPickupCode answers a call of the group whose number is the argument.
@@ -101,19 +121,20 @@ func (e *Engine) pickupLeg(l, ringing *Leg) (Done, Cause) {
 	switch {
 	case !e.canPick(l, p):
 		return Done{Why: "that call cannot be picked up"}, NoSuchCall
-	case !e.mayPick(l, p):
+	case l.tie == nil && !e.mayAnswer(l, p.line, p.called): // another node has decided that for its own phones
 		return Done{Why: "this phone may not answer for " + p.line.Number}, UserNotInGroup
 	}
 	return e.takeRinging(l, p)
 }
 
-// mayPick says whether a leg may answer for a party: one of its groups, of its own line, or one that a busy lamp of its device is for.
-func (e *Engine) mayPick(l *Leg, p *Party) bool {
-	if g := e.groupOf(p.line); g != "" && slices.Contains(e.ownGroups(l), g) || e.config.lineOf(l.device, p.line) != nil {
+// mayAnswer says whether a leg may answer for a line that was called by a number: one of its groups, its own line, or one that a busy lamp of
+// its device is for.
+func (e *Engine) mayAnswer(l *Leg, line LineID, called string) bool {
+	if g := e.groupOf(line); g != "" && slices.Contains(e.ownGroups(l), g) || e.config.lineOf(l.device, line) != nil {
 		return true
 	}
 	d := e.config.devices[l.device]
-	return d != nil && slices.ContainsFunc(d.Pickups, func(n string) bool { return n == p.line.Number || n == p.called })
+	return d != nil && slices.ContainsFunc(d.Pickups, func(n string) bool { return n == line.Number || n == called })
 }
 
 // takeRinging puts a leg in the place of a party that rings.

@@ -33,6 +33,10 @@ func (redirection) request(e *Engine, r Request, reply *Reply) bool {
 // redirect gives up a called party and calls the number in its place, with what the called line may reach.
 func (e *Engine) redirect(p *Party, to string) Cause {
 	c, d := p.call, p.offering.dialling
+	if p.offering.exact {
+		e.handBack(p, to)
+		return CauseNone
+	}
 	if !p.line.IsZero() {
 		d.spaces = e.config.SearchSpaces("", p.line, "")
 	}

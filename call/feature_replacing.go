@@ -10,6 +10,10 @@ func (replacing) signal(e *Engine, l *Leg, s Signal) bool {
 	if !ok || setup.Replaces == 0 {
 		return false
 	}
+	if setup.Owner != "" {
+		e.askOwner(l, setup, Ask{Replaces: setup.Replaces})
+		return true
+	}
 	old := e.legs[setup.Replaces]
 	if old != nil && old.ringing() {
 		done, cause := e.pickupLeg(l, old)
@@ -36,6 +40,26 @@ func (replacing) signal(e *Engine, l *Leg, s Signal) bool {
 	}
 	l.replaces = old
 	return true
+}
+
+// askOwner asks the node that has the leg of a Replaces or Join. Whether a ringing call may be answered is decided here, where it is known who
+// the phone's user is; the rest is the owner's to decide.
+func (e *Engine) askOwner(l *Leg, s Setup, a Ask) {
+	x := e.afarOwned(s.Owner, s.Replaces+s.Join)
+	cause, why := CauseNone, ""
+	switch {
+	case x == nil || x.Device == l.device:
+		cause, why = NoSuchCall, "node "+s.Owner+" has no such call"
+	case x.Thing == ThingRinging && !e.mayAnswer(l, x.Line, x.Number):
+		cause, why = UserNotInGroup, "this phone may not answer for "+x.Line.Number
+	default:
+		var done Done
+		done, cause = e.askFor(l, x, a)
+		why = done.Why
+	}
+	if e.refused(l, cause, why) != CauseNone {
+		e.leave(l.party, cause)
+	}
 }
 
 // hidden says whether the user of a leg keeps it from those who share the line, of whom l is one.

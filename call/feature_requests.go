@@ -16,7 +16,7 @@ func (makeCall) request(e *Engine, r Request, reply *Reply) bool {
 // A wish is what is to be done once a device that was rung for it has answered: a number to be called, or a request.
 type wish struct {
 	called string
-	then   Request // TakeOver or Pickup; nil calls the number
+	then   Request // TakeOver, Pickup or Barge; nil calls the number
 	auto   bool    // the device is asked to answer by itself
 }
 
@@ -27,8 +27,8 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 	case d == nil || line == nil:
 		reply.Cause, reply.Why = InvalidNumberFormat, "device "+device+" does not exist or does not have that line"
 		return
-	case !e.device(device).up:
-		reply.Cause, reply.Why = SubscriberAbsent, "device "+device+" is not registered"
+	case !e.device(device).here():
+		reply.Cause, reply.Why = SubscriberAbsent, e.whyAbsent(device)
 		return
 	}
 	c := e.newCall("")
@@ -44,6 +44,14 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 	e.emit(LegRinging, c, p, l, CauseNone)
 	e.start(&p.offering.ring, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer()))
 	reply.Call, reply.Leg = c.id, l.id
+}
+
+// whyAbsent says why nothing can be asked of a device here.
+func (e *Engine) whyAbsent(device string) string {
+	if node := e.device(device).node; node != "" {
+		return "device " + device + " is registered at node " + node + ", which is to be asked"
+	}
+	return "device " + device + " is not registered"
 }
 
 func (makeCall) signal(e *Engine, l *Leg, s Signal) bool {
@@ -72,6 +80,9 @@ func (e *Engine) fulfil(l *Leg, w wish) Cause {
 		return e.refused(l, cause, done.Why)
 	case TakeOver:
 		done, cause := e.takeOver(l)
+		return e.refused(l, cause, done.Why)
+	case Barge:
+		done, cause := bargeCode(e, l, "")
 		return e.refused(l, cause, done.Why)
 	}
 	return e.route(l.party.call, dialling{caller: l.party, spaces: e.config.SearchSpaces(l.device, l.party.line, ""), called: w.called,

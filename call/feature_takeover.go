@@ -7,6 +7,9 @@ type takeOvers struct{ abstain }
 // takeOver has a leg take the place of the newest call that another appearance of its line holds.
 func (e *Engine) takeOver(l *Leg) (Done, Cause) {
 	old, private := e.heldElsewhere(l)
+	if x := e.afarLeg(l.party.line, l.device, ThingHeld); old == nil && x != nil {
+		return e.askFor(l, x, Ask{Replaces: x.Leg})
+	}
 	switch {
 	case old == nil && private:
 		return Done{Why: "the call that is on hold is private"}, CallRejected
@@ -38,7 +41,7 @@ func (e *Engine) heldElsewhere(l *Leg) (found *Leg, private bool) {
 		}
 		for _, o := range e.device(a.Device).legs {
 			switch {
-			case o.party.line != line.ID || !o.active() || !o.party.held || len(o.party.call.talkers(o.party)) == 0 || e.beingReplaced(o):
+			case o.party.line != line.ID || !o.active() || !o.party.held || o.left() || len(o.party.call.talkers(o.party)) == 0 || e.beingReplaced(o):
 			case e.isPrivate(a.Device):
 				private = true
 			case found == nil || o.party.id > found.party.id:

@@ -1,6 +1,10 @@
 package call
 
-import "github.com/locktone/locktone/dialplan"
+import (
+	"slices"
+
+	"github.com/locktone/locktone/dialplan"
+)
 
 // transfer sends the party at the other end of a leg elsewhere (REFER, RFC 3515 and RFC 5589): to a number (blind), or into
 // another call the same user has (attended, with Replaces).
@@ -49,6 +53,8 @@ func (t transfer) begin(e *Engine, l *Leg, to string, with LegID) (cause Cause, 
 		return NoSuchCall, "there is nobody at the other end to be transferred"
 	case t.busy(l):
 		return FacilityRejected, "another transfer of this call is under way"
+	case slices.ContainsFunc(others, func(o *Leg) bool { return o.party.inRoom() }):
+		return FacilityRejected, "a meet-me conference is not transferred: the others may dial its number"
 	case with != 0:
 		return t.consulted(e, l, others, e.legs[with])
 	case len(others) > 1:
@@ -77,7 +83,7 @@ func (transfer) blind(e *Engine, l, other *Leg, to string) Cause {
 	d := dialling{caller: other.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk), called: to,
 		calling: other.party.identity, redirecting: []Redirection{{From: l.party.identity, Reason: RedirectTransferred, Line: l.party.line}},
 		hops: e.config.site.Policy.maxHops(), transferor: l}
-	if other.party.trunk != "" && e.config.site.Policy.BlockOffnetToOffnet && e.leadsOut(d) {
+	if other.party.outside() && e.config.site.Policy.BlockOffnetToOffnet && e.leadsOut(d) {
 		return e.refused(l, CallRejected, offnet)
 	}
 	e.tell(l, TransferResult{Leg: l.id, Status: 100})
@@ -126,7 +132,7 @@ func (e *Engine) connectable(a, b *Leg) (Cause, string) {
 	switch {
 	case e.suits(a, b) != CauseNone:
 		return SecurityMismatch, unsuited
-	case e.config.site.Policy.BlockOffnetToOffnet && a.trunk != "" && b.trunk != "":
+	case e.config.site.Policy.BlockOffnetToOffnet && a.party.outside() && b.party.outside():
 		return CallRejected, offnet
 	}
 	return CauseNone, ""
@@ -234,6 +240,9 @@ func (e *Engine) move(p *Party, to *Call) {
 	}
 	from.view = nil
 	p.joinedFrom(from)
+	if p.tied() && to.globalID == "" {
+		to.globalID = from.globalID // the other node knows the call by it
+	}
 	p.call = to
 	to.parties = append(to.parties, p)
 	p.changed()

@@ -20,12 +20,13 @@ type feature interface {
 //   - who joins a call by barge or conference code is no called party: neither hunts nor forwards see it;
 //   - the hunt before the forwards: members of a group are asked for the group, their own forwards do not act;
 //   - forwards before the transfer: who is transferred to a line that cannot take the call is forwarded like every caller;
+//   - what a tie says of its far end comes before whoever acts on it;
 //   - the lock state sees every leg that comes or answers before anybody acts on it;
 //   - transfer before hold and basic: a transferor that leaves is not the end of a call;
 //   - failover before redirection: a trunk that fails is no answer of the called line;
 //   - the shared line before basic: the other devices are set aside before the answer goes to the caller.
 var features = [...]feature{
-	hopLimit{}, callLimit{}, durationLimit{}, lockState{}, settings{}, parks{}, pickups{}, takeOvers{}, codes{}, conference{}, barge{}, hunting{}, forwarding{},
+	hopLimit{}, callLimit{}, durationLimit{}, lockState{}, settings{}, ties{}, parks{}, pickups{}, takeOvers{}, codes{}, conference{}, barge{}, hunting{}, forwarding{},
 	transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{}, retries{}, makeCall{}, dropping{}, measuring{}, reminders{}, basic{},
 }
 

@@ -258,7 +258,9 @@ func (k *checker) books() {
 				if l.onWire() {
 					inCall[l.id]++
 					device[l.device]++
-					trunk[l.trunk]++
+					if l.tie == nil {
+						trunk[l.trunk]++
+					}
 				}
 			}
 		}

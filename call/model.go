@@ -43,6 +43,7 @@ type Party struct {
 	identity Identity
 	called   string // what was dialled to reach it
 	held     bool   // its user has put everybody else on hold
+	far      bool   // it is behind a tie, and of no line or trunk of this site: not one of us
 	legs     []*Leg
 	offering *offering // how it is being reached; nil for a party that came in, and once it has answered
 	dial     string    // MakeCall: what to dial when the device has answered
@@ -59,6 +60,7 @@ type Leg struct {
 	device   string
 	trunk    string
 	applet   string
+	tie      *tie // what makes it a tie to another node; nil for all others
 	policy   MediaPolicy
 	state    LegState
 	incoming bool
@@ -200,7 +202,7 @@ func (c *Call) picture() *View {
 		Emergency: c.emergency, Ended: c.ended}}
 	v := &block.View
 	if c.room != nil {
-		v.Room = &Spot{c.room.meet.Name, c.room.number}
+		v.Room = c.room.spot
 	}
 	if len(c.parties) > 0 {
 		v.Parties = block.few[:0:len(block.few)]
@@ -240,6 +242,6 @@ func (p *Party) picture() *PartyView {
 }
 
 func (l *Leg) view() LegView {
-	return LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet,
+	return LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet, Node: l.node(),
 		Security: l.security, Anchored: l.anchored, Trust: l.trust, Proof: l.proof, Lock: l.lock(), Quality: l.quality}
 }

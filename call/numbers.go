@@ -51,6 +51,9 @@ func (c *Config) outgoing(t *Trunk, m RouteMember, id Identity) Identity {
 
 // callingSpace is the transformation search space of the numbers that a leg's device or trunk is shown.
 func (c *Config) callingSpace(l *Leg) string {
+	if l.tie != nil {
+		return "" // the other node sees to that
+	}
 	if d := c.devices[l.device]; d != nil {
 		return d.CallingSpace
 	}

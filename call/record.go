@@ -330,12 +330,13 @@ type evidence struct {
 	security Security
 	proof    Proof
 	proofWhy string
+	tie      *tie // as it was
 }
 
-func (l *Leg) evidence() evidence { return evidence{l.trust, l.security, l.proof, l.proofWhy} }
+func (l *Leg) evidence() evidence { return evidence{l.trust, l.security, l.proof, l.proofWhy, l.tie} }
 
 func (l *Leg) assume(x evidence) {
-	l.trust, l.security, l.proof, l.proofWhy = x.trust, x.security, x.proof, x.proofWhy
+	l.trust, l.security, l.proof, l.proofWhy, l.tie = x.trust, x.security, x.proof, x.proofWhy, x.tie
 }
 
 // locked notes how well an active leg is protected now, and which way its media goes; its record says the weakest, and why. A description that says nothing about
@@ -345,6 +346,7 @@ func (l *Leg) locked() {
 	l.security = orDefault(l.security, h.security)
 	if k := l.lock(); k != LockUnknown && (h.lock == LockUnknown || k < h.lock) {
 		h.lock, h.weakest = k, l.evidence()
+		h.weakest.tie = l.tie.clone()
 	}
 	l.assume(now)
 	l.took(l.anchored)

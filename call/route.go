@@ -38,6 +38,8 @@ type offering struct {
 	rang     bool          // a phone has said that it rings
 	timedOut bool          // it has rung long enough
 	joins    bool          // it is to join the call, not to be called by somebody
+	exact    bool          // another node has it rung, and decides what comes next if that fails
+	hunter   string        // the hunt pilot of another node for whose group it is rung
 }
 
 // route looks the number up and starts to ring what it leads to. The cause is CauseNone when a party was added that is being
@@ -184,8 +186,13 @@ func (e *Engine) ringLine(c *Call, p *Party, line *Line, ready []readiness, long
 	p.offering.ring.kind = timerNoAnswer
 	e.start(&p.offering.ring, longest)
 	for _, r := range ready {
-		e.ring(p, &Leg{driver: r.device.Driver, device: r.device.Name, policy: r.device.Media, quiet: r.quiet, auto: r.auto},
-			Target{Device: r.device.Name, Line: line.ID, Called: p.called})
+		l, to := &Leg{driver: r.device.Driver, device: r.device.Name, policy: r.device.Media, quiet: r.quiet, auto: r.auto},
+			Target{Device: r.device.Name, Line: line.ID, Called: p.called}
+		if r.node != "" {
+			to.Hunt = p.offering.pilot()
+			l.tieTo(r.node, &to)
+		}
+		e.ring(p, l, to)
 	}
 	return e.rung(p)
 }
@@ -200,10 +207,10 @@ func (e *Engine) rung(p *Party) Cause {
 	return cause
 }
 
-// carries is how many calls a device has on a line.
+// carries is how many calls a device that is here has on a line.
 func (e *Engine) carries(device string, line LineID) (n int) {
 	for _, l := range e.device(device).legs {
-		if l.party.line == line {
+		if l.party.line == line && l.tie == nil {
 			n++
 		}
 	}
@@ -227,7 +234,7 @@ func (e *Engine) reachTrunk(c *Call, p *Party) Cause {
 		m := o.choices[0]
 		o.choices = o.choices[1:]
 		t := e.config.trunks[m.Trunk]
-		if t == nil || !o.emergency && (e.trunkOf(t.Name).down || e.full(t)) {
+		if t == nil || !o.emergency && !e.inService(t) {
 			e.explainSkipped(t, m)
 			continue
 		}
@@ -262,7 +269,12 @@ func (e *Engine) ringTrunk(c *Call, p *Party, t *Trunk, m RouteMember) {
 	if o.plain {
 		policy.SRTP = RTP
 	}
-	e.ringAs(p, &Leg{driver: t.Driver, trunk: t.Name, policy: policy}, Target{Trunk: t.Name, Called: called}, calling)
+	l, to := &Leg{driver: t.Driver, trunk: t.Name, policy: policy}, Target{Trunk: t.Name, Called: called}
+	if node := e.trunkNode(t); node != "" {
+		to.Emergency = o.emergency
+		l.tieTo(node, &to)
+	}
+	e.ringAs(p, l, to, calling)
 }
 
 // diversionsOutside has the trunk's peer told who sent the call on as it is told the caller: our lines by the numbers they have outside,
@@ -318,7 +330,11 @@ func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
 		l.oa = weAsked
 	}
 	p.changed()
-	if l.device != "" {
+	switch {
+	case l.tie != nil:
+		e.makeGlobal(p.call)
+		l.shown = behind(o.caller.wire())
+	case l.device != "":
 		l.shown = e.promise(o.caller.wire(), m)
 	}
 	redirecting := o.redirecting
@@ -326,7 +342,8 @@ func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
 		redirecting = o.outside
 	}
 	e.tell(l, Ring{Leg: l.id, Call: p.call.id, Target: to, Calling: calling, Called: Identity{Number: to.Called, Display: o.display(p)}, Lock: l.shown,
-		Redirecting: redirecting, Hops: o.hops, Media: m, GlobalID: p.call.globalID, AutoAnswer: l.auto, Quiet: l.quiet})
+		Redirecting: redirecting, Hops: o.hops, Media: m, GlobalID: p.call.globalID, AutoAnswer: l.auto, Quiet: l.quiet,
+		Inside: l.tie != nil && !o.caller.outside()})
 	e.emit(LegRinging, p.call, p, l, CauseNone)
 }
 

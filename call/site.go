@@ -62,6 +62,19 @@ type Line struct {
 	AutoAnswerOutside bool `json:"auto_answer_outside,omitempty"`
 }
 
+// identity is the line as others see it.
+func (l *Line) identity() Identity { return Identity{Number: l.ID.Number, Display: l.Display} }
+
+// appearance is the line's on a device, nil if it has none there.
+func (l *Line) appearance(device string) *Appearance {
+	for i := range l.Appearances {
+		if l.Appearances[i].Device == device {
+			return &l.Appearances[i]
+		}
+	}
+	return nil
+}
+
 // A ForwardKind says which calls a forward is for.
 type ForwardKind uint8
 

@@ -83,7 +83,9 @@ func (e *Engine) wouldSuit(w, l *Leg, d Desc) bool {
 }
 
 // insists says whether a leg has SRTP or nothing.
-func (l *Leg) insists() bool { return l.policy.security() == SRTP }
+func (l *Leg) insists() bool {
+	return l.policy.security() == SRTP || l.tie != nil && l.takes() == SRTP // of what is behind a tie its offers are all that is known
+}
 
 // converts says whether two legs that take these need a conversion between them.
 func converts(a, b Security) bool {

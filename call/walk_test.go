@@ -61,6 +61,15 @@ var phones = []string{"alice", "bob", "carol", "plain", "mixed", "desk1", "desk2
 
 func newWalker(t testing.TB, seed int64, legal bool) *walker {
 	w := &walker{k: newChecker(legal), rnd: rand.New(rand.NewSource(seed)), now: start, legal: legal, nextIn: 1, nextRef: 1000}
+	w.apply(move{in: Input{Config: walkSite(seed).must(t)}})
+	for _, p := range phones {
+		w.apply(move{in: Input{Driver: "sip", Signal: DeviceState{Device: p, Up: true}}})
+	}
+	return w
+}
+
+// walkSite is the site of a walk: an office, with more or less of everything.
+func walkSite(seed int64) Site {
 	site := office()
 	if seed%3 > 0 {
 		forwards(&site)
@@ -78,11 +87,7 @@ func newWalker(t testing.TB, seed int64, legal bool) *walker {
 		list.Members[0].Turns, list.Members[1].Turns, list.Causes = "turns", "turns", []Cause{TemporaryFailure, NoCircuit, RecoveryOnTimerExpiry}
 	}
 	site.Policy.MaxDuration = 10 * time.Minute
-	w.apply(move{in: Input{Config: site.must(t)}})
-	for _, p := range phones {
-		w.apply(move{in: Input{Driver: "sip", Signal: DeviceState{Device: p, Up: true}}})
-	}
-	return w
+	return site
 }
 
 // apply makes one move, and the ticks that fall due on the way.

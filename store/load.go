@@ -24,6 +24,7 @@ type Loader struct {
 	schema int64
 	tables []Table
 	mark   string
+	there  bool // the record may have the rows
 }
 
 // markKey is the node state that says which load filled the record and has not finished. It belongs to no node.
@@ -140,9 +141,9 @@ func (l *Loader) Rows() int { return l.e.rows }
 
 // Insert adds rows to a table. Values are those of Dump.Rows.
 func (l *Loader) Insert(ctx context.Context, t Table, rows [][]any) error {
-	if t.Name == "node_state" { // a mark of the record that was dumped is none of this one
+	if t.Name == "node_state" { // marks of the record that was dumped, and its name, by which copies know it, are none of this one
 		node, key := slices.Index(t.names(), "node"), slices.Index(t.names(), "key")
-		rows = slices.DeleteFunc(rows, func(r []any) bool { return r[node] == "" && r[key] == markKey })
+		rows = slices.DeleteFunc(rows, func(r []any) bool { return r[node] == "" && (r[key] == markKey || r[key] == recordKey) })
 	}
 	if len(rows) == 0 {
 		return nil
@@ -188,6 +189,7 @@ func (l *Loader) Commit(ctx context.Context, audit AuditEntry) error {
 		return fmt.Errorf("store: load: %w", err)
 	}
 	removeSQLite(l.path)
+	l.there = true
 	if err := os.Rename(l.path+besides, l.path); err != nil {
 		return fmt.Errorf("store: load: %w", err)
 	}
@@ -206,6 +208,7 @@ func (l *Loader) commit(ctx context.Context, schema int64, audit AuditEntry) err
 	if err := l.sequences(ctx); err != nil {
 		return l.e.failure("load", err)
 	}
+	l.there = l.path == "" // also when the answer to the commit is lost
 	if err := l.tx.Commit(); err != nil {
 		return l.e.failure("load", err)
 	}
@@ -231,6 +234,9 @@ func (l *Loader) sequences(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Committed says whether the record may have the rows, with the mark.
+func (l *Loader) Committed() bool { return l.there }
 
 // Finish removes the mark: the record is in use from now on. Call it once everything beside the record is in its place.
 func (l *Loader) Finish(ctx context.Context) error {

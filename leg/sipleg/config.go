@@ -94,6 +94,9 @@ type Dialect interface {
 	Setup(m *sip.Message, s *call.Setup) *Refusal
 	// Heard is what a message of the peer says; ok is false where it says nothing.
 	Heard(m *sip.Message) (s Said, ok bool)
+	// Reborn says that the peer lives another life than when the Dialect was made. That it does not know a dialog any more then says nothing
+	// of the phones, which talk to each other.
+	Reborn() bool
 }
 
 // Said is what a call manager says of its side of a call: whether whoever is connected is of this site, how well the call is protected but

@@ -3,6 +3,7 @@ package sipleg
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"sync"
 
@@ -21,6 +22,7 @@ type Driver struct {
 	mu       sync.RWMutex
 	byLeg    map[call.LegID]*leg
 	byDialog map[dialogKey]*leg
+	ties     map[string]int // legs to other call managers of the cluster, by node
 }
 
 // dialogKey finds a leg by what a request of the peer carries. Our tag is random: no remote tag is needed to tell the
@@ -177,6 +179,23 @@ func (d *Driver) Legs() int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return len(d.byLeg)
+}
+
+// Ties is the number of legs to each other call manager of the cluster, by node.
+func (d *Driver) Ties() map[string]int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return maps.Clone(d.ties)
+}
+
+// tied counts a leg to a node that begins (1) or is over (-1).
+func (d *Driver) tied(node string, n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ties == nil {
+		d.ties = map[string]int{}
+	}
+	d.ties[node] += n
 }
 
 // Request implements endpoint.User.

@@ -28,6 +28,7 @@ type leg struct {
 	peer    string          // verified identity of the peer's connection; "" = none
 	domain  string          // host of the addresses of ours the peer is told
 	node    string          // of the call manager at the other end; "" = it is none of this cluster
+	counted bool            // among the driver's ties
 	said    Said            // what it knows of our side
 	beyond  Said            // what we know of its side
 	named   call.Identity   // who it said is connected
@@ -197,6 +198,10 @@ func (l *leg) released(c call.Cause, toNumber string) {
 }
 
 func (l *leg) freeMedia() {
+	if l.counted {
+		l.counted = false
+		l.drv.tied(l.node, -1)
+	}
 	if l.state != legOver {
 		l.state = legOver
 		m, _ := l.drv.cfg.Plane.Show(media.LegID(l.id))
@@ -274,6 +279,10 @@ func (l *leg) response(tx *endpoint.ClientTx, m *sip.Message) {
 		l.ring, l.ways = nil, nil
 	}
 	if m.Status() == 503 && l.nextWay() {
+		return
+	}
+	if m.Status() == 481 && l.node != "" && l.state == legUp && l.profile.Dialect.Reborn() {
+		l.step(dialog.Failed{Method: m.Method(), Seq: m.CSeq().Seq, Status: 503}) // it has forgotten; the phones have not
 		return
 	}
 	if tx == l.tx && m.IsFinal() {

@@ -100,6 +100,10 @@ func (l *leg) turnAway(_ call.Cause, status int, headers []dialog.Header) {
 }
 
 func (l *leg) observeOpened() {
+	if l.node != "" && !l.counted {
+		l.counted = true
+		l.drv.tied(l.node, 1)
+	}
 	if obs := l.drv.cfg.Observer; obs != nil {
 		obs.LegOpened(l.id, l.callID, l.globalID, l.target.Device, l.target.Trunk)
 	}

@@ -30,6 +30,8 @@ type Dialect struct {
 	Life string
 	// PeerLife is the life of the peer whose leg ids we know.
 	PeerLife string
+	// Now is the life it lives now, "" while that is not known. Nil: the same.
+	Now func() string
 }
 
 var _ sipleg.Dialect = Dialect{}
@@ -56,6 +58,15 @@ func (d Dialect) Tell(s sipleg.Said) dialog.Header {
 func (d Dialect) Heard(m *sip.Message) (sipleg.Said, bool) {
 	h, err := Parse(m.Header(Name))
 	return h.said(), err == nil
+}
+
+// Reborn implements sipleg.Dialect.
+func (d Dialect) Reborn() bool {
+	if d.Now == nil || d.PeerLife == "" {
+		return false
+	}
+	now := d.Now()
+	return now != "" && now != d.PeerLife
 }
 
 // Setup implements sipleg.Dialect.

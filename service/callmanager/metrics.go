@@ -32,6 +32,8 @@ type figures struct {
 	engine                                                  live.Stats
 	registrations                                           map[string]int // by protection
 	trunks                                                  map[string]int // destinations by state
+	ties                                                    map[string]int // legs by node
+	peers                                                   map[string]bool
 }
 
 func newGauge(name, help string, kind prometheus.ValueType, read func(*figures) float64) gauge {
@@ -73,6 +75,8 @@ var gauges = []gauge{
 
 var (
 	registrationsDesc = prometheus.NewDesc(metricPrefix+"registrations", "Contacts registered now, by the protection of the device's profile.", []string{"protection"}, nil)
+	tiesDesc          = prometheus.NewDesc(metricPrefix+"tie_legs", "Legs of calls to the call managers of other nodes now, by node.", []string{"node"}, nil)
+	peersDesc         = prometheus.NewDesc(metricPrefix+"peers", "1 while the call manager of another node lives, as this one sees it, by node.", []string{"node"}, nil)
 	trunksDesc        = prometheus.NewDesc(metricPrefix+"trunk_destinations", "Destinations of trunks, by state.", []string{"state"}, nil)
 )
 
@@ -240,6 +244,8 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 	ch <- registrationsDesc
 	ch <- trunksDesc
+	ch <- tiesDesc
+	ch <- peersDesc
 	for _, m := range c.meters {
 		m.Describe(ch)
 	}
@@ -260,6 +266,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for protection, n := range f.registrations {
 		ch <- prometheus.MustNewConstMetric(registrationsDesc, prometheus.GaugeValue, float64(n), protection)
 	}
+	for node, alive := range f.peers {
+		ch <- prometheus.MustNewConstMetric(tiesDesc, prometheus.GaugeValue, float64(f.ties[node]), node)
+		ch <- prometheus.MustNewConstMetric(peersDesc, prometheus.GaugeValue, truth(alive), node)
+	}
 	for state, n := range f.trunks {
 		ch <- prometheus.MustNewConstMetric(trunksDesc, prometheus.GaugeValue, float64(n), state)
 	}
@@ -274,6 +284,12 @@ func (s *Service) figures() *figures {
 	for _, b := range s.bindings.all() {
 		if d := st.device(b.device); d != nil {
 			f.registrations[d.Security.DeviceSecurityMode.String()]++
+		}
+	}
+	f.ties, f.peers = s.sip.Ties(), map[string]bool{}
+	for _, node := range callManagers(st.config) {
+		if p, _ := s.peers.get(node); node != s.cfg.Node {
+			f.peers[node] = p.alive
 		}
 	}
 	e := s.ep.Stats()

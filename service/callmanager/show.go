@@ -62,7 +62,7 @@ func (s *Service) showRegistrations(context.Context) ([]bus.Registration, error)
 		}
 	}
 	for _, d := range st.Devices() {
-		if !seen[d.Name] {
+		if !seen[d.Name] && s.registeredAt(d.Name) == "" && s.speaksFor(st, d.Pool.CallManagerGroup) {
 			rows = append(rows, bus.Registration{Node: s.cfg.Node, Device: d.Name, Model: d.Model, Lines: numbers(d), Protocol: "SIP",
 				Mode: d.Security.DeviceSecurityMode.String(), State: "unregistered"})
 		}

@@ -52,6 +52,12 @@ func (p *peers) get(node string) (peer, bool) {
 	return x, ok
 }
 
+// life is the one a node's call manager lives, as far as is known.
+func (p *peers) life(node string) string {
+	x, _ := p.get(node)
+	return x.Life
+}
+
 // said takes what a call manager says of itself.
 func (p *peers) said(node string, f nodeFact, profile *sipleg.Profile) {
 	p.mu.Lock()
@@ -106,6 +112,25 @@ func callManagers(c *config.Site) (out []string) {
 // clustered says whether the site has further nodes with a call manager.
 func (st *site) clustered() bool { return len(callManagers(st.config)) > 1 }
 
+// speaksFor says whether it is this node that tells operators of what is at no node: the first that lives, of the group before all others.
+func (s *Service) speaksFor(st *site, group string) bool {
+	var order []string
+	for _, g := range st.config.CallManagerGroups {
+		if g.Name == group {
+			order = append(order, g.Nodes...)
+		}
+	}
+	for _, node := range append(order, callManagers(st.config)...) {
+		if node == s.cfg.Node {
+			return true
+		}
+		if p, known := s.peers.get(node); known && p.alive {
+			return false
+		}
+	}
+	return true
+}
+
 // isNode says of a report whether the peer is the call manager of a node; the error says what was found instead.
 func isNode(r *pki.Report, node string) error {
 	if r.IsService(Name, node) {
@@ -147,7 +172,7 @@ func (s *Service) addressesOf(node string) []netip.Addr {
 
 // tieProfile is how we speak with the call manager of a node.
 func (s *Service) tieProfile(node, life string) *sipleg.Profile {
-	return tieleg.Profile(tieleg.Dialect{Node: s.cfg.Node, Peer: node, Life: s.life, PeerLife: life})
+	return tieleg.Profile(tieleg.Dialect{Node: s.cfg.Node, Peer: node, Life: s.life, PeerLife: life, Now: func() string { return s.peers.life(node) }})
 }
 
 // tieWays are the ways to what is at another node.

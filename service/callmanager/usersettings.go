@@ -88,10 +88,38 @@ func (s *Service) restoreSettings(ctx context.Context) error {
 				return err
 			}
 		default:
-			k.byID[doc.Key] = keptSetting{value: value, text: doc.Value, revision: doc.Revision}
+			k.set(doc.Key, keptSetting{value: value, text: doc.Value, revision: doc.Revision})
 		}
 	}
 	k.docs = docs
+	return nil
+}
+
+// takeSettings gives the engine what users have set at other nodes since.
+func (s *Service) takeSettings(ctx context.Context) error {
+	list, err := s.userSettings.docs.List(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, doc := range list {
+		have := s.userSettings.get(doc.Key)
+		ev, ok := keptEvent(doc.Key)
+		var value call.Settings
+		if doc.Revision <= have.revision || !ok || json.Unmarshal(doc.Value, &value) != nil {
+			continue
+		}
+		text, err := json.Marshal(value) // as we would write it: PostgreSQL has its own way with spaces
+		if err != nil {
+			return err
+		}
+		s.userSettings.set(doc.Key, keptSetting{value: value, text: text, revision: doc.Revision})
+		if bytes.Equal(text, have.text) {
+			continue
+		}
+		if _, err := s.giveBack(ctx, ev, value); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -111,10 +139,19 @@ func (s *Service) giveBack(ctx context.Context, ev call.Event, value call.Settin
 func (s *Service) keepSettings() {
 	w := s.host.Collect(keptBacklog, call.LineChanged, call.DeviceChanged)
 	defer w.Close()
+	changes := s.userSettings.docs.Watch(s.ctx)
 	for {
 		select {
 		case <-w.Ready():
 			s.keepAll(w.Take())
+		case _, open := <-changes:
+			if !open {
+				changes = nil
+				continue
+			}
+			if err := s.takeSettings(s.ctx); err != nil && s.ctx.Err() == nil {
+				s.warn("what users have set at phones of other nodes is not known here yet: " + err.Error())
+			}
 		case <-w.Done():
 			s.keepAll(w.Take()) // what was changed last
 			return
@@ -181,9 +218,7 @@ func (k *userSettings) write(ctx context.Context, key string, value call.Setting
 	for {
 		revision, err := k.docs.Put(ctx, key, value, have.revision)
 		if err == nil {
-			k.mu.Lock()
-			k.byID[key] = keptSetting{value: value, text: text, revision: revision}
-			k.mu.Unlock()
+			k.set(key, keptSetting{value: value, text: text, revision: revision})
 			return nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
@@ -201,6 +236,12 @@ func (k *userSettings) get(key string) keptSetting {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.byID[key]
+}
+
+func (k *userSettings) set(key string, x keptSetting) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.byID[key] = x
 }
 
 func (k *userSettings) keys() (out []string) {
@@ -224,6 +265,9 @@ func (s *Service) showLines(ctx context.Context) ([]bus.LineState, error) {
 		set[keptKey(ev)] = *ev.Settings
 	}
 	st, rows := s.site.Load(), []bus.LineState{}
+	if !s.speaksFor(st, "") {
+		return rows, nil // another node does: what users have set is the same everywhere
+	}
 	for _, l := range st.Lines() {
 		rows = append(rows, lineRow(s.cfg.Node, line(st.config, l), l, set))
 	}
