@@ -11,7 +11,7 @@ type barge struct{ abstain }
 func bargeCode(e *Engine, l *Leg, _ string) (Done, Cause) {
 	target, cause, why := e.bargeTarget(l.device, l.party.line)
 	if x := e.afarLeg(l.party.line, l.device, ThingActive, ThingHeld); cause == NoSuchCall && x != nil {
-		return e.askFor(l, x, Ask{Join: x.Leg})
+		return e.askFor(l, x, Ask{Thing: ThingActive, Join: x.Leg})
 	}
 	if cause == CauseNone {
 		cause, why = e.mayBarge(l, target.party.call)
@@ -107,7 +107,7 @@ func (l *Leg) joining() bool { return l.ringing() && l.party.offering != nil && 
 // setup is an INVITE with Join.
 func (barge) setup(e *Engine, l *Leg, setup Setup) bool {
 	if setup.Owner != "" {
-		e.askOwner(l, setup, Ask{Join: setup.Join})
+		e.askOwner(l, setup, Ask{Thing: ThingActive, Join: setup.Join})
 		return true
 	}
 	o, cause, why := e.joins(setup, l.party.line)

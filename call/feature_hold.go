@@ -11,7 +11,8 @@ func (h hold) signal(e *Engine, l *Leg, s Signal) bool {
 		h.reoffered(e, l, s.Desc)
 		return true
 	case Confirmed:
-		if l.active() && l.oa == awaitConfirm && s.Desc.Kind == KindAnswer {
+		// What another node answers with is no wish of a user: it says by an offer who holds.
+		if l.active() && l.oa == awaitConfirm && s.Desc.Kind == KindAnswer && l.tie == nil {
 			e.setHeld(l, !s.Desc.Dir.Receives() && l.told.Dir.Sends())
 		}
 	}

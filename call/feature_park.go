@@ -203,7 +203,6 @@ func (e *Engine) parkTransferred(d dialling, wanted string) Cause {
 		return e.refused(by, cause, why)
 	}
 	if node := e.config.slotOwner(at); node != e.config.site.Node {
-		e.tell(by, TransferResult{Leg: by.id, Status: 100})
 		if cause, why = e.parkAway(d.caller, at, by, node); cause != CauseNone {
 			return e.refused(by, cause, why)
 		}

@@ -51,7 +51,7 @@ func (e *Engine) answerRinging(l *Leg, group string, fits func(line LineID, call
 		e.explainFeature("pickup", "of what rings in pickup group %s the call that has rung longest is answered", group)
 	}
 	if p == nil || x != nil && x.at.Before(p.legs[0].history.setup) {
-		done, cause := e.askFor(l, x, Ask{Replaces: x.Leg})
+		done, cause := e.askFor(l, x, Ask{Thing: ThingRinging, Replaces: x.Leg})
 		return done, cause, true
 	}
 	done, cause := e.takeRinging(l, p)

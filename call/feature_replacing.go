@@ -11,10 +11,13 @@ func (replacing) signal(e *Engine, l *Leg, s Signal) bool {
 		return false
 	}
 	if setup.Owner != "" {
-		e.askOwner(l, setup, Ask{Replaces: setup.Replaces})
+		e.askOwner(l, setup, Ask{Thing: ThingActive, Replaces: setup.Replaces})
 		return true
 	}
 	old := e.legs[setup.Replaces]
+	if old != nil && l.tie != nil && !old.is(setup.At.Ask.Thing) {
+		old = nil // it was, when the other node heard of it
+	}
 	if old != nil && old.ringing() {
 		done, cause := e.pickupLeg(l, old)
 		if e.refused(l, cause, done.Why) != CauseNone {
@@ -47,6 +50,9 @@ func (replacing) signal(e *Engine, l *Leg, s Signal) bool {
 func (e *Engine) askOwner(l *Leg, s Setup, a Ask) {
 	x := e.afarOwned(s.Owner, s.Replaces+s.Join)
 	cause, why := CauseNone, ""
+	if x != nil && x.Thing == ThingRinging {
+		a.Thing = ThingRinging
+	}
 	switch {
 	case x == nil || x.Device == l.device:
 		cause, why = NoSuchCall, "node "+s.Owner+" has no such call"

@@ -8,7 +8,7 @@ type takeOvers struct{ abstain }
 func (e *Engine) takeOver(l *Leg) (Done, Cause) {
 	old, private := e.heldElsewhere(l)
 	if x := e.afarLeg(l.party.line, l.device, ThingHeld); old == nil && x != nil {
-		return e.askFor(l, x, Ask{Replaces: x.Leg})
+		return e.askFor(l, x, Ask{Thing: ThingHeld, Replaces: x.Leg})
 	}
 	switch {
 	case old == nil && private:

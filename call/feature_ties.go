@@ -280,6 +280,17 @@ func (ties) signal(e *Engine, l *Leg, s Signal) bool {
 	return false
 }
 
+// is says whether a leg still is what another node asks for.
+func (l *Leg) is(t Thing) bool {
+	switch t {
+	case ThingRinging:
+		return l.ringing()
+	case ThingHeld:
+		return l.active() && l.party.held
+	}
+	return l.active()
+}
+
 // asker is the leg that wants what the tie asks for.
 func (l *Leg) asker() *Leg {
 	if by := transferor(l.party); by != nil {

@@ -101,14 +101,15 @@ type Target struct {
 }
 
 // An Ask is what one node asks of another on behalf of a caller of its own. It has decided that the caller may; the other one decides
-// whether it can be done. Exactly one of Thing, Replaces and Join is set.
+// whether it can be done.
 type Ask struct {
 	// Device with its Line, or Trunk: who asks. All are empty for a caller without any.
 	Device string `json:"device,omitempty"`
 	Line   LineID `json:"line,omitzero"`
 	Trunk  string `json:"trunk,omitempty"`
-	// Thing is ThingParked, to fetch who waits at the park number Called of range Range, or ThingRoom, to enter the meet-me conference
-	// Called of Range.
+	// Thing is what is asked for: ThingParked, who waits at the park number Called of range Range; ThingRoom, the meet-me conference Called
+	// of Range; else the leg Replaces or Join, which must be ThingRinging (pickup), ThingHeld (take over) or ThingActive, on hold or not,
+	// when the asking arrives.
 	Thing Thing  `json:"thing,omitempty"`
 	Range string `json:"range,omitempty"`
 	// Park says that the caller is not to fetch but to be left at the park number, parked by Device.

@@ -14,6 +14,7 @@ import (
 //
 //	site NAME NODE...          a cluster (sites: see variants), all nodes alive
 //	up NODE PHONE...           phones register at a node
+//	believe NODE PHONE OTHER   a node has heard that a phone is at another one
 //	serve NODE TRUNK...        trunks are in service at a node
 //	PHONE calls NUMBER         a trunk may call too
 //	PHONE answers | holds | resumes | hangs up | refuses CAUSE | sends on to NUMBER (302)
@@ -24,6 +25,7 @@ import (
 //	lose NODE | start NODE     the node is killed, or started again
 //	cut | heal                 the nodes do not hear each other, and do again
 //	ties wait | ties go        what is on its way between nodes stays there, and arrives
+//	heard PHONE PROOF          what the last packets of a phone have shown
 //	expire                     session timers find ties without another end
 //	wait DURATION
 //
@@ -156,6 +158,15 @@ func (s *nodesScript) input(line string) {
 		}
 	case "ties":
 		s.wait = f[1] == "wait"
+	case "believe":
+		c.step(c.node(f[1]), Input{Driver: "sip", Signal: DeviceState{Device: f[2], Up: true, Node: f[3]}})
+	case "heard":
+		var proof Proof
+		if err := proof.UnmarshalText([]byte(f[2])); err != nil {
+			s.t.Fatal(err)
+		}
+		l := s.leg(s.phone(f[1]), func(l *simLeg) bool { return l.active })
+		c.step(l.node, Input{Driver: "sip", Signal: Heard{Leg: l.id, Proof: proof}})
 	case "expire":
 		c.expire()
 	case "wait":
