@@ -113,6 +113,7 @@ type restorer struct {
 	contents Contents
 	root     *os.Root // the home folder: nothing it opens is outside, whatever links there are
 	mark     string
+	dsn      string // of the record
 	loader   *store.Loader
 	rows     [][]any // of the present table, not inserted yet
 	table    store.Table
@@ -286,6 +287,7 @@ func (r *restorer) place() (config.NodeConfig, error) {
 			return node, fmt.Errorf("restore: %w: the file of the record, %s, is in the backup as something else", ErrDamaged, dsn)
 		}
 	}
+	r.dsn = dsn
 	r.loader, err = store.OpenLoader(r.ctx, dsn, r.contents.Schema, r.mark)
 	return node, err
 }
@@ -375,6 +377,9 @@ func (r *restorer) finish(node config.NodeConfig) (Restored, error) {
 	}
 	for _, p := range c.Outside {
 		r.notes = append(r.notes, p+" is named by the configuration and lies outside the home folder: it was not in the backup, put it there yourself")
+	}
+	if _, err := r.root.Stat("outbox.db"); err == nil && !strings.Contains(r.dsn, "://") {
+		r.notes = append(r.notes, "outbox.db may hold records that waited for PostgreSQL when the node stopped: nothing writes them into the file that is the record now")
 	}
 	if _, err := r.root.Stat(nodeFile); err != nil && c.Node != node.WithDefaults().Node {
 		r.notes = append(r.notes, fmt.Sprintf("the backup is of node %s, whose configuration file lay outside its home folder: start with --node FILE", c.Node))

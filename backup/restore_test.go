@@ -30,7 +30,7 @@ func ok(t testing.TB, err error) {
 // files of a node, with what a backup must not take.
 var homeFiles = map[string]string{
 	"pki/ca.pem": "the key", "pki/service/cm.pem": "another", "trust/peers/x.pem": "anchor", "music/hold.wav": strings.Repeat("la", 700_000), "admin.tokens": "secret",
-	"node.yaml": "node: node1\ntrace:\n  folder: traces\n",
+	"outbox.db": "waiting", "node.yaml": "node: node1\ntrace:\n  folder: traces\n",
 }
 
 // node makes a home folder with a record, and returns a source of it.
@@ -44,8 +44,12 @@ func node(t *testing.T, dsn string) (Source, *store.Store) {
 	for name, text := range homeFiles {
 		write(name, text)
 	}
-	for _, name := range []string{"traces/t.jsonl", "lock", "pki/.new-123", "locktone.db-journal", "old.backup"} {
-		write(name, Magic+"not taken")
+	for _, name := range []string{"traces/t.jsonl", "lock", "pki/.new-123", "locktone.db-journal", "copy.db", "copy.db-wal", "old.backup"} {
+		text := "not taken"
+		if name == "old.backup" {
+			text = Magic + text
+		}
+		write(name, text)
 	}
 	ok(t, syscall.Mkfifo(filepath.Join(home, "admin.sock"), 0o600))
 	if dsn == "" {
@@ -63,7 +67,7 @@ func node(t *testing.T, dsn string) (Source, *store.Store) {
 	}
 	n, err := config.LoadNode(filepath.Join(home, "node.yaml"))
 	ok(t, err)
-	return Source{Home: home, Node: *n, Program: "test", Dump: s.Dump}, s
+	return Source{Home: home, Node: *n, Program: "test", Skip: []string{"copy.db"}, Dump: s.Dump}, s
 }
 
 // plain is the content of a backup.

@@ -259,13 +259,16 @@ func (s *Site) adminConfig() admin.Config {
 
 // backup writes the plain content of a backup of this node.
 func (s *Site) backup(ctx context.Context, w io.Writer) error {
-	_, err := BackupSource(s.opt.Home, s.node, s.opt.Version, s.Store.Dump).Write(ctx, w)
+	source := BackupSource(s.opt.Home, s.node, s.opt.Version, s.Store.Dump)
+	source.Skip = append(source.Skip, "outbox.db") // it is written into the record while that can be read
+	_, err := source.Write(ctx, w)
 	return err
 }
 
-// BackupSource is a node as something to take a backup of.
+// BackupSource is a node as something to take a backup of. The copy of the record is made again by whoever needs it; what waits in the
+// outbox of a node that does not run is taken.
 func BackupSource(home string, node config.NodeConfig, version string, dump func(context.Context) (*store.Dump, error)) backup.Source {
-	skip := []string{admin.SocketName}
+	skip := []string{admin.SocketName, "copy.db"}
 	if dsn, err := node.DSN(home); err == nil && !strings.Contains(dsn, "://") {
 		skip = append(skip, dsn)
 	}
