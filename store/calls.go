@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // CallRecord is a finished call as a whole. The names of its JSON members are the columns of the table call_record, of exports, and of
@@ -129,35 +130,42 @@ func Columns[T any]() iter.Seq2[string, int] {
 	}
 }
 
-// insert adds records, all or none: some rows with every run of one statement.
-func insert[T any](ctx context.Context, e *engine, t table, doing string, records []T) error {
+// insert adds records, all or none.
+func insert[T any](ctx context.Context, s *Store, t table, doing string, records []T) error {
 	if len(records) == 0 {
 		return nil
 	}
-	return e.inTx(ctx, doing, func(tx *sql.Tx) error {
-		args := make([]any, 0, min(len(records), e.rows)*len(t.names))
-		if whole := len(records) / e.rows; whole > 1 {
-			st, err := tx.PrepareContext(ctx, t.insertion(e.rows, e.numbered))
-			if err != nil {
+	write := func(tx *sql.Tx) error { return insertRows(ctx, s.e, tx, t, records) }
+	if s.outbox != nil {
+		return s.outbox.records(ctx, t, records, write)
+	}
+	return s.e.inTx(ctx, doing, write)
+}
+
+// insertRows adds records: some rows with every run of one statement.
+func insertRows[T any](ctx context.Context, e *engine, tx *sql.Tx, t table, records []T) error {
+	args := make([]any, 0, min(len(records), e.rows)*len(t.names))
+	if whole := len(records) / e.rows; whole > 1 {
+		st, err := tx.PrepareContext(ctx, t.insertion(e.rows, e.numbered))
+		if err != nil {
+			return err
+		}
+		defer st.Close()
+		for range whole {
+			if _, err := st.ExecContext(ctx, appendRows(args, records[:e.rows])...); err != nil {
 				return err
 			}
-			defer st.Close()
-			for range whole {
-				if _, err := st.ExecContext(ctx, appendRows(args, records[:e.rows])...); err != nil {
-					return err
-				}
-				records = records[e.rows:]
-			}
+			records = records[e.rows:]
 		}
-		for len(records) > 0 {
-			n := min(len(records), e.rows)
-			if _, err := tx.ExecContext(ctx, t.insertion(n, e.numbered), appendRows(args, records[:n])...); err != nil {
-				return err
-			}
-			records = records[n:]
+	}
+	for len(records) > 0 {
+		n := min(len(records), e.rows)
+		if _, err := tx.ExecContext(ctx, t.insertion(n, e.numbered), appendRows(args, records[:n])...); err != nil {
+			return err
 		}
-		return nil
-	})
+		records = records[n:]
+	}
+	return nil
 }
 
 // appendRows appends the values of records, in the order of their columns.
@@ -196,7 +204,7 @@ func appendValues(args []any, v reflect.Value) []any {
 	for i := 1; i < v.NumField(); i++ {
 		switch f := v.Field(i); f.Kind() {
 		case reflect.String: // not Interface: that takes memory for an empty one too, and most are
-			args = append(args, f.String())
+			args = append(args, plain(f.String()))
 		case reflect.Int, reflect.Int64:
 			args = append(args, f.Int())
 		default:
@@ -208,6 +216,14 @@ func appendValues(args []any, v reflect.Value) []any {
 		}
 	}
 	return args
+}
+
+// plain is a text as PostgreSQL takes it: UTF-8 without NUL. What a peer sends into a record must not keep the record from being written.
+func plain(s string) string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
 }
 
 // scan reads a row into a record.
@@ -247,14 +263,15 @@ func query[T any](ctx context.Context, e *engine, t table, doing string, q CallQ
 	return out, e.failure(doing, err)
 }
 
-// AppendCalls adds call records, all or none.
+// AppendCalls adds call records, all or none. With an outbox they wait in it while PostgreSQL is away or full, and are written later, once;
+// ErrNoSpace says that the outbox is full too.
 func (s *Store) AppendCalls(ctx context.Context, records ...CallRecord) error {
-	return insert(ctx, s.e, callTable, "write call records", records)
+	return insert(ctx, s, callTable, "write call records", records)
 }
 
-// AppendLegs adds records of legs, all or none.
+// AppendLegs adds records of legs, all or none, as AppendCalls does.
 func (s *Store) AppendLegs(ctx context.Context, records ...LegRecord) error {
-	return insert(ctx, s.e, legTable, "write records of legs", records)
+	return insert(ctx, s, legTable, "write records of legs", records)
 }
 
 // Calls lists call records.

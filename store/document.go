@@ -5,7 +5,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 )
 
@@ -53,6 +55,13 @@ func (d *Documents) Get(ctx context.Context, key string) (doc Document, err erro
 		}
 		return err
 	})
+	if d.s.outbox == nil {
+		return doc, err
+	}
+	waiting, waits := d.s.outbox.document(d.collection, key)
+	if waits && (err == nil && doc.Revision < waiting.Revision || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrUnavailable)) {
+		return waiting, nil
+	}
 	return doc, err
 }
 
@@ -73,6 +82,9 @@ func (d *Documents) List(ctx context.Context, prefix string) (out []Document, er
 		out, err = all(rows, err, func(r *sql.Rows) (Document, error) { return scanDocument(r) })
 		return err
 	})
+	if d.s.outbox != nil && err == nil {
+		out = d.s.outbox.over(out, d.collection, prefix)
+	}
 	return out, err
 }
 
@@ -97,10 +109,21 @@ func (d *Documents) PutAll(ctx context.Context, writes []Write) (revisions []int
 			return nil, err
 		}
 	}
+	keys := make([]string, len(writes))
+	for i, w := range writes {
+		keys[i] = w.Key
+	}
+	if err := d.deliver(ctx, keys...); err != nil {
+		return nil, err
+	}
+	return d.putAll(ctx, writes, values, keys)
+}
+
+// putAll writes documents whose values are encoded, under their keys.
+func (d *Documents) putAll(ctx context.Context, writes []Write, values, keys []string) (revisions []int64, err error) {
 	err = d.s.e.inTx(ctx, "write "+d.collection+" "+writes[0].Key, func(tx *sql.Tx) error {
-		keys := make([]string, len(writes))
+		revisions = revisions[:0]
 		for i, w := range writes {
-			keys[i] = w.Key
 			at, err := d.put(ctx, tx, w, values[i])
 			if err != nil {
 				return err
@@ -163,6 +186,9 @@ func changed(key string) error {
 // Delete removes a document if its revision is ifRevision; removing nothing
 // with AnyRevision is no error.
 func (d *Documents) Delete(ctx context.Context, key string, ifRevision int64) error {
+	if err := d.deliver(ctx, key); err != nil {
+		return err
+	}
 	err := d.s.e.inTx(ctx, "remove "+d.collection+" "+key, func(tx *sql.Tx) error {
 		query, args := removeDocument, []any{d.collection, key}
 		if ifRevision != AnyRevision {

@@ -23,6 +23,7 @@ type Store struct {
 	certs    Certificates
 	signals  feeds[struct{}] // by notice
 	copy     *replica        // of PostgreSQL; nil: none
+	outbox   *outbox         // nil: none
 	follow   follower
 	life     context.Context // ends with Close
 	stop     context.CancelFunc
@@ -48,7 +49,10 @@ func Open(ctx context.Context, dsn string, opt Options) (*Store, error) {
 	}
 	if s.e.link != nil {
 		s.work(func() { s.follow.run(s.life) })
-		s.work(func() { s.e.link.run(s.life, s.migrateOver, s.follow.told) })
+		if s.outbox != nil {
+			s.work(func() { s.outbox.run(s.life) })
+		}
+		s.work(func() { s.e.link.run(s.life, s.migrateOver, s.told) })
 	}
 	return s, nil
 }
@@ -77,6 +81,11 @@ func (s *Store) openLinked(ctx context.Context, dsn string, opt Options) (err er
 	}
 	if opt.Copy != "" {
 		if s.copy, err = openCopy(ctx, opt.Copy); err != nil {
+			return err
+		}
+	}
+	if opt.Outbox != "" {
+		if s.outbox, err = openOutbox(ctx, s, opt); err != nil {
 			return err
 		}
 	}
@@ -118,8 +127,19 @@ func (s *Store) Close() (err error) {
 		if s.copy != nil {
 			err = errors.Join(err, s.copy.e.close())
 		}
+		if s.outbox != nil {
+			err = errors.Join(err, s.outbox.e.close())
+		}
 	})
 	return err
+}
+
+// told takes a notice of the link.
+func (s *Store) told(payload string) {
+	s.follow.told(payload)
+	if payload == noticeAll && s.outbox != nil {
+		s.outbox.poke()
+	}
 }
 
 // work runs a worker that Close waits for; false when the store is closed.
@@ -131,27 +151,6 @@ func (s *Store) work(f func()) bool {
 	}
 	s.running.Go(f)
 	return true
-}
-
-// lowSpace is the free space under which Health warns, in bytes: a small write
-// may still succeed in space the file already has, the next large one will not.
-const lowSpace = 16 << 20
-
-// Health asks the engine whether it can be written, by writing, and looks at
-// the space that is left.
-func (s *Store) Health(ctx context.Context) Health {
-	h := Health{Engine: s.e.name, Location: s.e.location, Revision: s.current.Load().Revision.Number}
-	err := s.PutState(ctx, "", "health", []byte(s.now().UTC().Format(time.RFC3339)))
-	if err == nil {
-		err = s.e.failure("ask for the size", s.e.read.QueryRowContext(ctx, s.e.size).Scan(&h.Bytes))
-	}
-	if free, known := s.e.free(); err == nil && known && free < lowSpace {
-		err = fmt.Errorf("store: %w: %d MiB left for %s; free some before changes and call records are refused", ErrNoSpace, free>>20, s.e.location)
-	}
-	if h.OK = err == nil; !h.OK {
-		h.Problem = err.Error()
-	}
-	return h
 }
 
 // micros is how times are stored; the zero time is 0.

@@ -24,6 +24,11 @@ type Options struct {
 	// history, the certificates and the documents. While PostgreSQL is away they are read from there, also by a node that starts then. It
 	// does not count for a record in SQLite. Empty: no copy.
 	Copy string
+	// Outbox is the path of a file in which call records, and what users set (Documents.Keep), wait while PostgreSQL is away or full. Like
+	// Copy it is for PostgreSQL. Empty: they fail instead.
+	Outbox string
+	// OutboxBytes bounds what waits there. 0: 1 GiB, the records of about 600,000 calls.
+	OutboxBytes int64
 	// MaxPages bounds an SQLite file, in pages of 4096 bytes. 0: no bound.
 	MaxPages int
 	// Now is the clock for revisions and audit entries. nil: time.Now.
@@ -89,14 +94,4 @@ type AuditQuery struct {
 	Actor        string
 	Action       string
 	Limit        int // 0: 100
-}
-
-// Health is what the store says about itself.
-type Health struct {
-	Engine   string `json:"engine"`   // sqlite or postgresql
-	Location string `json:"location"` // file, or host and database, without credentials
-	OK       bool   `json:"ok"`
-	Problem  string `json:"problem,omitempty"` // one sentence with what to do
-	Revision int64  `json:"revision"`
-	Bytes    int64  `json:"bytes,omitempty"` // size of the database where known
 }

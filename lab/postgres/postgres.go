@@ -4,7 +4,8 @@
 //
 //	dsn := postgres.Need(t).Database(t)
 //
-// Stop is a crash (SIGQUIT: immediate shutdown), Start brings the same data back.
+// Stop is a crash (SIGQUIT: immediate shutdown), Start brings the same data back. Hang and Resume stop and continue the server's processes.
+// Standby makes a second server that follows the first by streaming replication; Promote makes it the primary.
 package postgres
 
 import (
@@ -176,7 +177,7 @@ func readyOrEnded(log *bufio.Scanner, ready chan<- error) {
 	for log.Scan() {
 		switch {
 		case told:
-		case strings.Contains(log.Text(), "ready to accept connections"):
+		case strings.Contains(log.Text(), "ready to accept connections"), strings.Contains(log.Text(), "ready to accept read-only connections"):
 			told = true
 			ready <- nil
 		default:
@@ -199,10 +200,146 @@ func (s *Server) Stop() {
 	}
 }
 
+// Kill ends the server and everything it runs with SIGKILL, as the loss of its machine would.
+func (s *Server) Kill() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return nil
+	}
+	err := s.signal(syscall.SIGKILL)
+	_ = s.cmd.Wait()
+	s.cmd = nil
+	return err
+}
+
+// Hang stops all processes of the server: connections stay open, and nothing answers, until Resume.
+func (s *Server) Hang() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.signal(syscall.SIGSTOP)
+}
+
+// Resume lets a server go on that hangs.
+func (s *Server) Resume() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.signal(syscall.SIGCONT)
+}
+
+// signal goes to the server and the processes it has started, the server first, so that it starts no more.
+func (s *Server) signal(sig syscall.Signal) error {
+	if s.cmd == nil {
+		return errors.New("postgres is not running")
+	}
+	parent := s.cmd.Process.Pid
+	children, err := childrenOf(parent)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(parent, sig); err != nil {
+		return err
+	}
+	for _, pid := range children {
+		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
+func childrenOf(parent int) (pids []int, err error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, ok := strings.Cut(string(text), ") ") // the name may hold anything
+		fields := strings.Fields(rest)
+		if !ok || len(fields) < 2 || fields[1] != strconv.Itoa(parent) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, err
+}
+
+// Standby makes and starts a server that follows this one. A commit on this one waits for the standby from now on
+// (synchronous_commit=on with the standby in synchronous_standby_names).
+func (s *Server) Standby() (*Server, error) {
+	dir, err := os.MkdirTemp("", "locktone-pg")
+	if err != nil {
+		return nil, err
+	}
+	b := &Server{bin: s.bin, dir: dir, as: s.as}
+	if c := s.as.Credential; c != nil {
+		err = os.Chown(dir, int(c.Uid), int(c.Gid))
+	}
+	if err == nil {
+		err = b.run("pg_basebackup", "-h", s.dir, "-U", "locktone", "-D", b.data(), "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	}
+	if err == nil {
+		err = b.Start()
+	}
+	if err == nil {
+		err = s.exec("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+	}
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// Promote makes a standby the primary; it waits for nobody's standby.
+func (s *Server) Promote() error {
+	if err := s.run("pg_ctl", "promote", "-w", "-D", s.data()); err != nil {
+		return err
+	}
+	return s.exec("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+}
+
+// run runs one of the server's programs.
+func (s *Server) run(name string, args ...string) error {
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd.SysProcAttr, cmd.Dir = s.as, s.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
+}
+
+func (s *Server) exec(statements ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	return nil
+}
+
 // Close ends the server and removes its data.
 func (s *Server) Close() error {
 	s.Stop()
 	return os.RemoveAll(s.dir)
+}
+
+// URLs is the DSN of a database that is on this server or, after a fail-over, on another.
+func (s *Server) URLs(database string, others ...*Server) string {
+	hosts := s.dir
+	for _, o := range others {
+		hosts += "," + o.dir
+	}
+	return fmt.Sprintf("postgres:///%s?host=%s&user=locktone&password=secret&target_session_attrs=read-write", database, hosts)
 }
 
 // URL is the DSN of a database.
