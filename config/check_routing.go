@@ -142,6 +142,7 @@ func checkNode(n *NodeConfig, at func(path, problem, expected string)) {
 	if (n.Bus.CertFile == "") != (n.Bus.KeyFile == "") {
 		at("bus.certFile", "certFile and keyFile belong together", "expected both or none")
 	}
+	c.within("store.outboxMiB", n.Store.OutboxMiB, 1, 1<<20)
 	c.within("trace.maxMiB", n.Trace.MaxMiB, 1, 1<<20)
 }
 

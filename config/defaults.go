@@ -136,6 +136,7 @@ func (n NodeConfig) WithDefaults() NodeConfig {
 	n.Admin.Socket = cmp.Or(n.Admin.Socket, "admin.sock")
 	n.Admin.Address = cmp.Or(n.Admin.Address, "127.0.0.1:8443")
 	n.Trace.Folder = cmp.Or(n.Trace.Folder, "trace")
+	n.Store.OutboxMiB = cmp.Or(n.Store.OutboxMiB, 1024)
 	n.Trace.MaxMiB = cmp.Or(n.Trace.MaxMiB, 1024)
 	return n
 }

@@ -32,6 +32,9 @@ type StoreConfig struct {
 	DSN string `yaml:"dsn"`
 	// File whose first line is the DSN, so that it stays out of this file. Relative to the home folder.
 	DSNFile string `yaml:"dsnFile"`
+	// What may wait on this node for PostgreSQL while it is away: call records, and what users set at their phones. MiB of
+	// outbox.db; more records are refused and counted as lost. Default: 1024.
+	OutboxMiB int `yaml:"outboxMiB"`
 }
 
 // BusConfig says how the node reaches the bus. Paths are relative to the home folder.

@@ -27,7 +27,7 @@ var descText = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "((?:[^"\\]|\
 func registered(t *testing.T) map[string]metric {
 	t.Helper()
 	out := map[string]metric{}
-	for _, c := range []prometheus.Collector{callmanager.NoMetrics(), &admin.Server{}} {
+	for _, c := range []prometheus.Collector{callmanager.NoMetrics(), &admin.Server{}, &store.Store{}} {
 		ch := make(chan *prometheus.Desc)
 		go func() { c.Describe(ch); close(ch) }()
 		for d := range ch {

@@ -66,9 +66,20 @@ func printStatus(a *app, st admin.Status) {
 		}
 	}
 	a.table([]string{"SERVICE", "NODE", "STATE", "ADDRESS"}, rows, "no services")
-	fmt.Fprintf(a.out, "\nstore %s; trace %d records, %d lost to the disk, %s on disk\n",
-		strings.TrimSpace(st.Store.Engine+" "+st.Store.Location), st.Trace.Records, st.Trace.Lagged, bytesText(st.Trace.DiskBytes))
+	fmt.Fprintf(a.out, "\nstore %s; trace %d records, %d lost to the disk, %s on disk\n", storeText(st.Store), st.Trace.Records, st.Trace.Lagged, bytesText(st.Trace.DiskBytes))
 	for _, p := range st.Problems {
 		fmt.Fprintln(a.out, "problem:", p)
 	}
+}
+
+// storeText is a store in a word or, while it is away, in a few.
+func storeText(s admin.StoreStatus) string {
+	text := strings.TrimSpace(s.Engine + " " + s.Location)
+	if s.Stale {
+		text += " (AWAY since " + s.Since.Local().Format(time.TimeOnly) + ")"
+	}
+	if s.Waiting > 0 {
+		text += fmt.Sprintf(", outbox %d (%s)", s.Waiting, bytesText(s.WaitingBytes))
+	}
+	return text
 }

@@ -28,6 +28,11 @@ type StoreStatus struct {
 	Location string `json:"location,omitempty"`
 	OK       bool   `json:"ok"`
 	Problem  string `json:"problem,omitempty"`
+	// Of a record in PostgreSQL.
+	Stale        bool      `json:"stale,omitempty" doc:"PostgreSQL is away: what is shown is the last state this node knows"`
+	Since        time.Time `json:"since,omitzero" doc:"when PostgreSQL went away"`
+	Waiting      int64     `json:"waiting,omitempty" doc:"batches of call records and settings of users in the outbox"`
+	WaitingBytes int64     `json:"waitingBytes,omitempty" doc:"size of the outbox"`
 }
 
 // Rows is a list with what could not be asked.

@@ -162,7 +162,7 @@ func (s *Server) storeStatus(ctx context.Context, st *Status) {
 		return
 	}
 	h := s.cfg.Health(ctx)
-	st.Store = StoreStatus{Engine: h.Engine, Location: h.Location, OK: h.OK, Problem: h.Problem}
+	st.Store = StoreStatus{Engine: h.Engine, Location: h.Location, OK: h.OK, Problem: h.Problem, Stale: h.Stale, Since: h.Since, Waiting: h.Waiting, WaitingBytes: h.WaitingBytes}
 	if h.Problem != "" {
 		st.Problems = append(st.Problems, h.Problem)
 	}

@@ -176,6 +176,9 @@ func (t *mailboxes) write(ctx context.Context, now time.Time, n mailboxNews) (ap
 			}
 			continue
 		}
+		if errors.Is(err, store.ErrUnavailable) { // it waits; if another node writes it meanwhile, the newer of the two stays
+			next.revision, err = t.docs.Keep(ctx, mailboxKey(n.line), next)
+		}
 		if err != nil {
 			return false, err
 		}

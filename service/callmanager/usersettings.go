@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -84,7 +83,7 @@ func (s *Service) restoreSettings(ctx context.Context) error {
 		case err != nil:
 			return err
 		case gone:
-			if err := docs.Delete(ctx, doc.Key, doc.Revision); err != nil && !errors.Is(err, store.ErrConflict) {
+			if err := docs.Delete(ctx, doc.Key, doc.Revision); err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnavailable) {
 				return err
 			}
 		default:
@@ -211,25 +210,14 @@ func (k *userSettings) write(ctx context.Context, key string, value call.Setting
 	if err != nil {
 		return err
 	}
-	have := k.get(key)
-	if bytes.Equal(text, have.text) {
+	if bytes.Equal(text, k.get(key).text) {
 		return nil
 	}
-	for {
-		revision, err := k.docs.Put(ctx, key, value, have.revision)
-		if err == nil {
-			k.set(key, keptSetting{value: value, text: text, revision: revision})
-			return nil
-		}
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-		doc, err := k.docs.Get(ctx, key)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		have.revision = doc.Revision
+	revision, err := k.docs.Keep(ctx, key, value)
+	if err == nil {
+		k.set(key, keptSetting{value: value, text: text, revision: revision})
 	}
+	return err
 }
 
 func (k *userSettings) get(key string) keptSetting {

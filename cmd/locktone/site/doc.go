@@ -5,6 +5,8 @@
 // # The home folder
 //
 //	locktone.db     system of record (unless node.yaml names PostgreSQL)
+//	copy.db         this node's copy of the record in PostgreSQL; can be removed while the node is stopped and PostgreSQL is there
+//	outbox.db       call records and settings of users that wait for PostgreSQL; must not be removed
 //	pki/            keys of the certificate authority and of the services, mode 0600; with PostgreSQL the authority's are in the record,
 //	                sealed, and the cluster key that opens them is here
 //	trust/          certificates of foreign authorities: trust/devices/*.pem, trust/peers/*.pem; their revocation lists: *.crl

@@ -166,8 +166,17 @@ func (s *Site) openRecord(ctx context.Context) (err error) {
 		return err
 	}
 	s.shared = strings.Contains(dsn, "://")
-	if s.Store, err = store.Open(ctx, dsn, store.Options{}); err != nil {
+	s.Store, err = store.Open(ctx, dsn, store.Options{Copy: filepath.Join(s.opt.Home, "copy.db"), Outbox: filepath.Join(s.opt.Home, "outbox.db"),
+		OutboxBytes: int64(s.node.Store.OutboxMiB) << 20})
+	if err != nil {
 		return err
+	}
+	if err := s.metrics.Register(s.Store); err != nil {
+		return err
+	}
+	if known := s.Store.Known(); known.Stale {
+		s.opt.Progress(fmt.Sprintf("the record cannot be reached, this node starts with its copy of revision %d: %v", known.Revision.Number, known.Reason))
+		return nil
 	}
 	return s.Store.Restored(ctx)
 }
