@@ -195,6 +195,7 @@ func (s *Server) Stop() {
 	defer s.mu.Unlock()
 	if s.cmd != nil {
 		_ = s.cmd.Process.Signal(syscall.SIGQUIT)
+		_ = s.signal(syscall.SIGCONT) // where it hangs
 		_ = s.cmd.Wait()
 		s.cmd = nil
 	}
