@@ -65,6 +65,7 @@ type Node struct {
 	Address netip.Addr
 	Home    string
 	record  *relay
+	away    bool // Record said so
 	bus     *relay
 }
 
@@ -176,7 +177,7 @@ func (c *Cluster) Restart(name string) {
 	}
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
-	n.record.broke(false)
+	n.record.broke(n.away)
 	n.bus.broke(false)
 	s, err := site.Start(ctx, c.options(n))
 	if err != nil {
@@ -257,8 +258,12 @@ func (c *Cluster) Return(name string) {
 	c.Node(name).bus.broke(false)
 }
 
-// Record lets a node reach PostgreSQL, or not.
-func (c *Cluster) Record(name string, reachable bool) { c.Node(name).record.broke(!reachable) }
+// Record lets a node reach PostgreSQL, or not, also when it starts again.
+func (c *Cluster) Record(name string, reachable bool) {
+	n := c.Node(name)
+	n.away = !reachable
+	n.record.broke(n.away)
+}
 
 func (c *Cluster) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -18,6 +18,8 @@ type Health struct {
 	// Stale says that PostgreSQL is away, and reads are answered by the copy of this node where it has one, or from memory.
 	Stale bool      `json:"stale,omitempty"`
 	Since time.Time `json:"since,omitzero"` // when it went away
+	// Copied is when this node's copy was brought up to date last; zero: there is none.
+	Copied time.Time `json:"copied,omitzero"`
 	// Waiting counts what waits in the outbox: batches of call records, and settings of users.
 	Waiting      int64 `json:"waiting,omitempty"`
 	WaitingBytes int64 `json:"waitingBytes,omitempty"`
@@ -32,6 +34,10 @@ const lowSpace = 16 << 20
 func (s *Store) Health(ctx context.Context) Health {
 	st := s.waiting()
 	h := Health{Engine: s.e.name, Location: s.e.location, Revision: s.Known().Revision.Number, Waiting: st.records + st.documents, WaitingBytes: st.bytes}
+	if s.copy != nil {
+		mark, _ := s.copy.state()
+		h.Copied = mark.Time
+	}
 	if since, why := s.presence(); why != nil {
 		h.Stale, h.Since = true, since.UTC()
 	}
