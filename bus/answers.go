@@ -23,6 +23,7 @@ type Answers struct {
 	SetForward    Handler[ForwardRequest, SettingResult]
 	SetDevice     Handler[DeviceSettingRequest, SettingResult]
 	SetMessages   Handler[MessagesRequest, MessagesResult]
+	Drain         Handler[DrainRequest, DrainState]
 }
 
 // Levels changes how much a service traces while it runs; *trace.Recorder does.
@@ -59,6 +60,7 @@ func (b *Bus) Answer(service string, a Answers) (Responders, error) {
 		serveRows(b, b.Subject(service, VerbLines), a.Lines, func(r LineState) string { return r.Line }),
 		serveGiven(b, b.Subject(service, VerbSetMessages), a.SetMessages),
 		serveGiven(b, b.Subject(service, VerbDial), a.Dial),
+		serveGiven(b, b.Subject(service, VerbDrain), a.Drain),
 		serveGiven(b, b.Subject(service, VerbSetForward), a.SetForward),
 		serveGiven(b, b.Subject(service, VerbSetDevice), a.SetDevice),
 		func() (*Responder, error) {

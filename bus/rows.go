@@ -16,8 +16,11 @@ type Registration struct {
 	Mode     string    `json:"mode"`            // encrypted, authenticated, non-secure
 	State    string    `json:"state"`           // registered, unregistered, rejected
 	Since    time.Time `json:"since"`
-	Expires  time.Time `json:"expires,omitzero"`
-	Agent    string    `json:"agent,omitempty"` // User-Agent
+	// Group is the call-manager group of the device's pool; Rank what the node is in it: primary, "backup of n1", or nothing where it has one node.
+	Group   string    `json:"group,omitempty"`
+	Rank    string    `json:"rank,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
+	Agent   string    `json:"agent,omitempty"` // User-Agent
 	// Flow is the id of the connection, as in Connection.ID.
 	Flow string `json:"flow,omitempty"`
 	// Certificate the device showed.
@@ -109,7 +112,7 @@ type Exception struct {
 type ServiceStatus struct {
 	Node      string    `json:"node"`
 	Service   string    `json:"service"`
-	State     string    `json:"state"` // starting, ready, degraded, stopping, failed
+	State     string    `json:"state"` // starting, ready, degraded, draining, drained, stopping, failed
 	Addresses []string  `json:"addresses"`
 	Since     time.Time `json:"since"`
 	PID       int       `json:"pid"`

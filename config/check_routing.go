@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // patterns checks what is dialled: no two things may claim the same digits in
@@ -144,6 +145,7 @@ func checkNode(n *NodeConfig, at func(path, problem, expected string)) {
 	}
 	c.within("store.outboxMiB", n.Store.OutboxMiB, 1, 1<<20)
 	c.within("trace.maxMiB", n.Trace.MaxMiB, 1, 1<<20)
+	c.between("drainLimit", n.DrainLimit, time.Second, 24*time.Hour)
 }
 
 // staysPrivate reports whether a bus URL is protected or does not leave the machine.

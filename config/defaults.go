@@ -138,6 +138,7 @@ func (n NodeConfig) WithDefaults() NodeConfig {
 	n.Trace.Folder = cmp.Or(n.Trace.Folder, "trace")
 	n.Store.OutboxMiB = cmp.Or(n.Store.OutboxMiB, 1024)
 	n.Trace.MaxMiB = cmp.Or(n.Trace.MaxMiB, 1024)
+	n.DrainLimit = cmp.Or(n.DrainLimit, Duration(10*time.Second))
 	return n
 }
 

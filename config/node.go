@@ -23,6 +23,9 @@ type NodeConfig struct {
 	Admin AdminConfig `yaml:"admin"`
 	// Trace.
 	Trace TraceConfig `yaml:"trace"`
+	// How long the node, told to stop, waits for its calls to end while other nodes take its devices over. Where no other node runs it
+	// does not wait. Default: 10s.
+	DrainLimit Duration `yaml:"drainLimit"`
 }
 
 // StoreConfig says where the system of record is.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/cmd/locktone/site"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab/phone"
@@ -343,3 +344,20 @@ func (c *Cluster) Registered(nodes, device, number string, change func(*phone.Co
 
 // Server is where its phones register.
 func (n *Node) Server() string { return netip.AddrPortFrom(n.Address, 5061).String() }
+
+// Drain drains a node and stops it when it says that it ends.
+func (c *Cluster) Drain(name string, limit time.Duration) {
+	c.t.Helper()
+	n := c.running(name)
+	ctx, cancel := context.WithTimeout(context.Background(), limit+time.Minute)
+	defer cancel()
+	if _, err := n.Calls.Drain(ctx, bus.DrainRequest{On: true, Limit: limit, Actor: "test"}); err != nil {
+		c.t.Fatal(err)
+	}
+	select {
+	case <-n.Calls.Ended():
+	case <-ctx.Done():
+		c.t.Fatalf("node %s does not end: %+v", name, n.Calls.Draining())
+	}
+	c.Stop(name)
+}

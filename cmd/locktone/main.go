@@ -41,7 +41,7 @@ type commands struct {
 	Apply   applyCmd   `cmd:"" help:"Make a site file the configuration, in one piece or not at all."`
 	Config  configCmd  `cmd:"" help:"Print the configuration in force, without secrets."`
 	Show    showCmd    `cmd:"" help:"Lists of what is there now."`
-	Node    nodeCmd    `cmd:"" help:"Nodes of the cluster: a token for a new one, or take one out."`
+	Node    nodeCmd    `cmd:"" help:"Nodes of the cluster: a token for a new one, drain one, take one out."`
 	Line    lineCmd    `cmd:"" help:"What users set for their lines at the phone: forwards."`
 	Device  deviceCmd  `cmd:"" help:"What users set for their devices at the phone: do not disturb, privacy, hunt login."`
 	Reset   controlCmd `cmd:"" help:"Reset, restart, or apply configuration to a device or trunk."`

@@ -13,6 +13,8 @@ import (
 // nodeCmd is `locktone node`.
 type nodeCmd struct {
 	Token  nodeTokenCmd  `cmd:"" help:"Make a one-time token with which a new node joins: locktone up --join there."`
+	Drain  nodeDrainCmd  `cmd:"" help:"Take a node out of service without dropping calls: its devices go to the other nodes of their groups, then it ends."`
+	Resume nodeResumeCmd `cmd:"" help:"End the drain of a node."`
 	Remove nodeRemoveCmd `cmd:"" help:"Take a node out of the site: its certificates are revoked, groups and trust lists name it no longer."`
 }
 

@@ -24,6 +24,7 @@ type showCmd struct {
 	Lines         linesCmd         `cmd:"" help:"What becomes of the calls of every line: forwards, mailbox, do not disturb."`
 	Exceptions    exceptionsCmd    `cmd:"" help:"Everything that is weaker than the defaults."`
 	Certificates  certificatesCmd  `cmd:"" help:"Certificates the cluster issued."`
+	Servers       serversCmd       `cmd:"" help:"The call managers of every group in order, for phones, trunks, applications and DNS."`
 	CTL           ctlCmd           `cmd:"" name:"ctl" help:"The certificate trust list, record by record, with its digests."`
 	ITL           itlCmd           `cmd:"" name:"itl" help:"The initial trust list."`
 }
@@ -66,10 +67,18 @@ func rows[T any](a *app, path, name string, head []string, empty string, cells f
 
 // Run lists registrations.
 func (c *registrationsCmd) Run(a *app) error {
-	return rows(a, "/v1/registrations", c.Name, []string{"DEVICE", "LINES", "MODE", "STATE", "ADDRESS", "SINCE", "EXPIRES", "CERTIFICATE", "SUBJECT", "ENDS", "CTL", "ITL", "AGENT", "NOTE"}, "no device is registered",
+	return rows(a, "/v1/registrations", c.Name, []string{"DEVICE", "LINES", "MODE", "STATE", "NODE", "GROUP", "ADDRESS", "SINCE", "EXPIRES", "CERTIFICATE", "SUBJECT", "ENDS", "CTL", "ITL", "AGENT", "NOTE"}, "no device is registered",
 		func(r bus.Registration) []string {
-			return []string{r.Device, strings.Join(r.Lines, ","), r.Mode, r.State, r.Remote, clock(r.Since), clock(r.Expires), r.Certificate, r.Subject, day(r.CertificateEnds), number(r.CTL), number(r.ITL), r.Agent, r.Reason}
+			return []string{r.Device, strings.Join(r.Lines, ","), r.Mode, r.State, r.Node, groupText(r), r.Remote, clock(r.Since), clock(r.Expires), r.Certificate, r.Subject, day(r.CertificateEnds), number(r.CTL), number(r.ITL), r.Agent, r.Reason}
 		})
+}
+
+// groupText is "default (primary)", and the group alone where there is nothing to choose.
+func groupText(r bus.Registration) string {
+	if r.Rank == "" {
+		return r.Group
+	}
+	return r.Group + " (" + r.Rank + ")"
 }
 
 // Run lists trunks.

@@ -12,6 +12,8 @@ type Site interface {
 	Banner() string
 	// Wait returns when a service ends for good, with the reason.
 	Wait() error
+	// Leave hands what the node serves over to the other nodes, for as long as the node's configuration says or ctx allows.
+	Leave(ctx context.Context)
 	// Close stops every service cleanly, in the reverse order of their start.
 	Close(ctx context.Context) error
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 )
 
@@ -88,6 +90,9 @@ func (c *upCmd) Run(a *app) error {
 	case err = <-ended:
 	case <-a.ctx.Done():
 		fmt.Fprintln(a.err, "stopping")
+		again, stop := signal.NotifyContext(context.WithoutCancel(a.ctx), os.Interrupt, syscall.SIGTERM)
+		site.Leave(again) // a second signal ends it at once
+		stop()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), stopWait)
 	defer cancel()

@@ -254,6 +254,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.listOperations(api)
 	s.controlOperations(api)
 	s.lineOperations(api)
+	s.drainOperations(api)
 	s.certOperations(api)
 	s.capfOperations(api)
 	s.trustStoreOperations(api)

@@ -165,6 +165,9 @@ func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *si
 	default:
 		refused = s.trunkDigest(m, who.trunk)
 	}
+	if refused == nil {
+		refused = s.callTurnedAway(s.site.Load(), who)
+	}
 	if refused != nil {
 		return sipleg.Origin{}, refused.leg()
 	}

@@ -104,6 +104,9 @@ func (s *Service) publishTrunks(st *site) {
 }
 
 func (s *Service) publishTrunk(name string, up bool) {
+	if up && s.drain.on() { // calls go out at another node that has it, if there is one
+		up = !slices.ContainsFunc(s.cfg.Bus.Board().Of(factTrunk, name), func(f bus.Fact) bool { return f.Owner != s.cfg.Node })
+	}
 	if up {
 		bus.Put(s.cfg.Bus.Board(), factTrunk, name, trunkFact{Since: s.now().UTC()})
 	} else {

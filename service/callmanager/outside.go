@@ -162,6 +162,12 @@ func (s *Service) options(tx *endpoint.ServerTx, m *sip.Message) {
 			s.owners.set(f, t.Name) // by its certificate
 		}
 	}
+	if st := s.site.Load(); s.drain.on() {
+		if others := s.others(st, nil); len(others) > 0 {
+			s.answer(tx, m, s.unavailable("ask "+others[0]))
+			return
+		}
+	}
 	res := sip.NewResponse(m, 200, "")
 	res.Set("Allow", s.screen.Allow())
 	res.Set("Accept", "application/sdp")

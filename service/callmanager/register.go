@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
 )
@@ -26,6 +27,11 @@ func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
 		refused = s.digest(m, d)
 	}
 	if refused != nil {
+		s.refusedRegister(tx, m, aor, refused)
+		return
+	}
+	if refused = s.placed(d, m); refused != nil {
+		s.unreachable(s.bindings.drop(s.now(), func(b *binding) bool { return b.device == d.Name }))
 		s.refusedRegister(tx, m, aor, refused)
 		return
 	}
@@ -55,6 +61,18 @@ func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
 	if done.is {
 		s.reconcile(d.Name, aor, done.anew)
 	}
+}
+
+// placed refuses a device that shall be at another node. Who leaves may always do so.
+func (s *Service) placed(d *directory.Device, m *sip.Message) *refusal {
+	if seconds, given := m.Expires(); given && seconds == 0 {
+		return nil
+	}
+	st := s.site.Load()
+	if refused := s.belongs(st, d); refused != nil {
+		return refused
+	}
+	return s.turnedAway(st, d)
 }
 
 // refusedRegister answers and remembers why, for `show registrations`.

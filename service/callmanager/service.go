@@ -117,6 +117,7 @@ type Service struct {
 	pingSeq    atomic.Uint32
 	troubles   troubles // what the status shows
 	news       news
+	drain      drainage
 
 	life       string // another text for every start
 	peers      peers
@@ -130,7 +131,7 @@ type Service struct {
 
 // Start starts a call manager with the configuration that is in the store. It returns when it listens.
 func Start(ctx context.Context, cfg Config) (*Service, error) {
-	s := &Service{cfg: cfg, now: cfg.Now, identity: cfg.Identity, sweeper: make(chan struct{}, 1), meters: newMeters()}
+	s := &Service{cfg: cfg, now: cfg.Now, identity: cfg.Identity, sweeper: make(chan struct{}, 1), drain: drainage{ended: make(chan struct{})}, meters: newMeters()}
 	if s.now == nil {
 		s.now = time.Now
 	}

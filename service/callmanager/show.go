@@ -1,6 +1,7 @@
 package callmanager
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -20,7 +21,7 @@ import (
 func (s *Service) serve() (err error) {
 	s.responders, err = s.cfg.Bus.Answer(Name, bus.Answers{Status: s.Status, Registrations: s.showRegistrations, Trunks: s.showTrunks, Connections: s.showConnections,
 		Exceptions: s.showExceptions, Reset: s.reset, Dial: s.dial, Lines: s.showLines, SetForward: s.setForward, SetDevice: s.setDevice,
-		Levels: s.cfg.Trace, Messages: s.showMessages, Subscriptions: s.showSubscriptions, SetMessages: s.setMessages})
+		Levels: s.cfg.Trace, Messages: s.showMessages, Subscriptions: s.showSubscriptions, SetMessages: s.setMessages, Drain: s.Drain})
 	if err != nil {
 		return err
 	}
@@ -48,6 +49,14 @@ func (s *Service) Status(context.Context) bus.ServiceStatus {
 	if text := s.troubles.text(); text != "" {
 		st.State, st.Problem = "degraded", text
 	}
+	text := strings.Join(s.groupTroubles(s.site.Load()), "; ")
+	if d := s.drain.get(); d.State != "" {
+		st.State, text = d.State, drainText(d)
+	}
+	if text != "" && st.Problem != "" {
+		text = st.Problem + "; " + text
+	}
+	st.Problem = cmp.Or(text, st.Problem)
 	return st
 }
 
@@ -64,7 +73,7 @@ func (s *Service) showRegistrations(context.Context) ([]bus.Registration, error)
 	for _, d := range st.Devices() {
 		if !seen[d.Name] && s.registeredAt(d.Name) == "" && s.speaksFor(st, d.Pool.CallManagerGroup) {
 			rows = append(rows, bus.Registration{Node: s.cfg.Node, Device: d.Name, Model: d.Model, Lines: numbers(d), Protocol: "SIP",
-				Mode: d.Security.DeviceSecurityMode.String(), State: "unregistered"})
+				Mode: d.Security.DeviceSecurityMode.String(), State: "unregistered", Group: d.Pool.CallManagerGroup})
 		}
 	}
 	for _, x := range s.rejected.all() {
@@ -77,7 +86,8 @@ func (s *Service) showRegistrations(context.Context) ([]bus.Registration, error)
 func (s *Service) registrationRow(d *directory.Device, b *binding) bus.Registration {
 	row := bus.Registration{Node: s.cfg.Node, Device: d.Name, Model: d.Model, Lines: numbers(d), Contact: b.contact.URI.String(), Remote: b.remote.String(),
 		Local: b.flow.Local().String(), Protocol: "SIP", Mode: d.Security.DeviceSecurityMode.String(), State: "registered",
-		Since: b.since.UTC(), Expires: b.expires.UTC(), Agent: b.agent, Flow: flowName(b.flow.ID())}
+		Since: b.since.UTC(), Expires: b.expires.UTC(), Agent: b.agent, Flow: flowName(b.flow.ID()),
+		Group: d.Pool.CallManagerGroup, Rank: s.rank(d)}
 	if r := reportOf(b.flow); r != nil {
 		leaf := r.Leaf()
 		row.Subject, row.Issuer, row.Serial, row.CertificateEnds = leaf.Subject.String(), leaf.Issuer.String(), pki.RefOf(leaf).Serial, leaf.NotAfter.UTC()

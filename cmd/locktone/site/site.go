@@ -121,6 +121,9 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 	for _, work := range []func(){s.renew, s.recheck, s.follow, s.followNodes, s.observe, s.tellNode} {
 		s.workers.Go(work)
 	}
+	if s.Calls != nil {
+		s.workers.Go(s.ends)
+	}
 	return s, nil
 }
 
@@ -296,6 +299,32 @@ func (s *Site) Home() string { return s.opt.Home }
 
 // CallManager is the address its call manager listens on.
 func (s *Site) CallManager() netip.Addr { return s.opt.CallManager }
+
+// Leave hands the devices of the node over to the other nodes, and waits for its calls to end: until the limit of its configuration, or
+// ctx. Where no other node runs there is nothing to wait for.
+func (s *Site) Leave(ctx context.Context) {
+	if s.Calls == nil || !s.Calls.Replaceable() {
+		return
+	}
+	limit := s.node.DrainLimit.D()
+	if _, err := s.Calls.Drain(ctx, bus.DrainRequest{On: true, Limit: limit, Actor: "the end of the program"}); err != nil {
+		s.trouble("the node was not drained: " + err.Error())
+		return
+	}
+	select {
+	case <-s.Calls.Ended():
+	case <-ctx.Done():
+	}
+}
+
+// ends ends the site when its call manager was drained.
+func (s *Site) ends() {
+	select {
+	case <-s.Calls.Ended():
+		s.cancel()
+	case <-s.ctx.Done():
+	}
+}
 
 // Wait returns when the site was closed, or ends by itself, with the reason.
 func (s *Site) Wait() error {

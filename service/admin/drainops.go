@@ -1,0 +1,69 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/locktone/locktone/bus"
+)
+
+// callManagerService is the service that is drained: the others keep nothing that somebody would miss.
+const callManagerService = "callmanager"
+
+// NodeDrain drains a node.
+type NodeDrain struct {
+	Name    string `json:"name" minLength:"1" maxLength:"63" doc:"the node"`
+	Seconds int    `json:"seconds,omitempty" minimum:"0" maximum:"86400" doc:"after which the node ends although there are calls; default 600"`
+	Stay    bool   `json:"stay,omitempty" doc:"keep running when nothing is left to serve"`
+}
+
+type nodeDrainInput struct{ Body NodeDrain }
+
+func (i *nodeDrainInput) object() string { return i.Body.Name }
+
+// NodeResume ends a drain.
+type NodeResume struct {
+	Name string `json:"name" minLength:"1" maxLength:"63"`
+}
+
+type nodeResumeInput struct{ Body NodeResume }
+
+func (i *nodeResumeInput) object() string { return i.Body.Name }
+
+func (s *Server) drainOperations(api huma.API) {
+	add(s, api, operation{id: "node-drain", method: http.MethodPost, path: "/v1/nodes/drain", role: RoleAdministrator, action: "node-drain",
+		summary: "Drain a node: it takes nobody new, hands its devices to the other nodes of their groups as they become idle, and ends"},
+		func(ctx context.Context, in *nodeDrainInput) (*body[bus.DrainState], error) {
+			return s.drainNode(ctx, in.Body.Name, bus.DrainRequest{On: true, Limit: time.Duration(in.Body.Seconds) * time.Second, Stay: in.Body.Stay, Actor: who(ctx).name})
+		})
+	add(s, api, operation{id: "node-resume", method: http.MethodPost, path: "/v1/nodes/resume", role: RoleAdministrator, action: "node-resume",
+		summary: "End the drain of a node: it takes devices and calls again"},
+		func(ctx context.Context, in *nodeResumeInput) (*body[bus.DrainState], error) {
+			return s.drainNode(ctx, in.Body.Name, bus.DrainRequest{Actor: who(ctx).name})
+		})
+	add(s, api, get("servers", "/v1/servers", RoleViewer, "The call managers of every group in order, as phones, trunks and applications are configured with them"), s.listServers)
+}
+
+func (s *Server) drainNode(ctx context.Context, node string, r bus.DrainRequest) (*body[bus.DrainState], error) {
+	now, err := s.cfg.Store.Site(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, n := range now.Site.Nodes {
+		names = append(names, n.Name)
+	}
+	if !slices.Contains(names, node) {
+		return nil, unknownNode(node, names)
+	}
+	to := s.cfg.Bus.AllNodes(callManagerService, bus.VerbDrain)
+	to.Node = node
+	out, err := bus.Ask[bus.DrainRequest, bus.DrainState](ctx, s.cfg.Bus, to, r)
+	if err != nil {
+		return nil, err
+	}
+	return &body[bus.DrainState]{out}, nil
+}
