@@ -283,6 +283,8 @@ func (ties) signal(e *Engine, l *Leg, s Signal) bool {
 // is says whether a leg still is what another node asks for.
 func (l *Leg) is(t Thing) bool {
 	switch t {
+	case ThingNone:
+		return true
 	case ThingRinging:
 		return l.ringing()
 	case ThingHeld:

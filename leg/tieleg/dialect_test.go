@@ -28,7 +28,7 @@ func TestOrders(t *testing.T) {
 		{Trunk: "pstn", Called: "+491234", Emergency: true},
 		{Called: "7101", Ask: &call.Ask{Device: "bob", Line: line, Thing: call.ThingParked, Range: "park 1"}},
 		{Called: "7101", Ask: &call.Ask{Trunk: "pstn", Thing: call.ThingRoom, Range: "rooms"}},
-		{Called: "7001", Ask: &call.Ask{Device: "bob", Line: line, Replaces: 17}},
+		{Called: "7001", Ask: &call.Ask{Device: "bob", Line: line, Thing: call.ThingHeld, Replaces: 17}},
 		{Ask: &call.Ask{Join: 3}},
 	} {
 		ring := call.Ring{Target: at, GlobalID: anID, Inside: true, Lock: call.LockEncrypted}

@@ -214,8 +214,9 @@ func (h *Header) set(name, value string) (problem string) {
 		}
 		return fmt.Sprintf("form %q; expected one of %q", value, formNames[1:])
 	case name == "thing":
-		if err := h.Thing.UnmarshalText([]byte(value)); err != nil || h.Thing != call.ThingParked && h.Thing != call.ThingRoom {
-			return fmt.Sprintf("thing %q; expected %s or %s", value, call.ThingParked, call.ThingRoom)
+		if err := h.Thing.UnmarshalText([]byte(value)); err != nil || h.Thing == call.ThingNone || h.Thing == call.ThingCalling {
+			return fmt.Sprintf("thing %q; expected %s or %s, or what a leg is: %s, %s, %s", value, call.ThingParked, call.ThingRoom,
+				call.ThingRinging, call.ThingActive, call.ThingHeld)
 		}
 	case name == "lock":
 		if err := h.Lock.UnmarshalText([]byte(value)); err != nil || h.Lock == call.LockUnknown {
@@ -240,7 +241,7 @@ func (h Header) check() string {
 		return "form ask names a device or a trunk that asks, not both"
 	case h.Form == FormAsk && h.asked() != 1:
 		return "form ask names one of thing, replaces and join"
-	case h.Form != FormAsk && h.asked() != 0, h.Thing == call.ThingNone && (h.Range != "" || h.Park):
+	case h.Form != FormAsk && (h.asked() != 0 || h.Thing != call.ThingNone), !h.spot() && (h.Range != "" || h.Park):
 		return "thing, range, park, replaces and join belong to form ask, range and park to a thing"
 	case (h.Replaces != 0 || h.Join != 0) && h.Life == "":
 		return "a leg without the life of the node it belongs to"
@@ -250,9 +251,12 @@ func (h Header) check() string {
 	return ""
 }
 
+// spot says whether a park number or a conference is asked for. Other things are what a leg that is asked for must still be.
+func (h Header) spot() bool { return h.Thing == call.ThingParked || h.Thing == call.ThingRoom }
+
 // asked counts what is asked for.
 func (h Header) asked() (n int) {
-	for _, there := range []bool{h.Thing != call.ThingNone, h.Replaces != 0, h.Join != 0} {
+	for _, there := range []bool{h.spot(), h.Replaces != 0, h.Join != 0} {
 		if there {
 			n++
 		}

@@ -26,6 +26,8 @@ var headers = []struct {
 	{"1;form=ask;from=n1;to=n2;thing=room;range=r", Header{Form: FormAsk, From: "n1", To: "n2", Thing: call.ThingRoom, Range: "r"}},
 	{"1;form=ask;from=n2;to=n1;life=x.1;device=bob;line=*%3B%3D;replaces=17",
 		Header{Form: FormAsk, From: "n2", To: "n1", Life: "x.1", Device: "bob", Line: call.LineID{Number: "*;="}, Replaces: 17}},
+	{"1;form=ask;from=n2;to=n1;life=3;device=bob;thing=ringing;replaces=17",
+		Header{Form: FormAsk, From: "n2", To: "n1", Life: "3", Device: "bob", Thing: call.ThingRinging, Replaces: 17}},
 	{"1;form=ask;from=n2;to=n1;life=3;trunk=pstn;join=4", Header{Form: FormAsk, From: "n2", To: "n1", Life: "3", Trunk: "pstn", Join: 4}},
 }
 
@@ -61,7 +63,11 @@ func TestHeaderErrors(t *testing.T) {
 		{"1;join=-1", 2, "number"},
 		{"1;join=018", 2, "number"},
 		{"1;join=18446744073709551616", 2, "number"},
-		{"1;thing=active", 2, "expected parked or room"},
+		{"1;thing=calling", 2, "expected parked or room"},
+		{"1;thing=active", 14, "belong to form ask"},
+		{"1;form=ask;from=a;to=b;thing=ringing", 36, "one of thing"},
+		{"1;form=ask;from=a;to=b;thing=room;replaces=1;life=2", 51, "one of thing"},
+		{"1;form=ask;from=a;to=b;thing=held;range=r;replaces=1;life=2", 59, "range and park to a thing"},
 		{"1;range=x", 9, "belong to"},
 		{"1;call=0123", 11, "32 hexadecimal"},
 		{"1;inside=1", 2, "no value"},
