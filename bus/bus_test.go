@@ -448,6 +448,9 @@ func TestClusterReturns(t *testing.T) {
 	if err := <-notices; err == nil {
 		t.Error("the loss was not told")
 	}
+	if row, has := b.Status("node1"); !has || row.State != "degraded" || !strings.Contains(row.Problem, "the bus is away") || !strings.Contains(row.Problem, "Calls and registrations on this node go on") {
+		t.Errorf("%+v", row)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := Ask[StatusRequest, ServiceStatus](ctx, b, b.Subject("callmanager", VerbStatus), StatusRequest{}); err == nil || b.Connected() {
@@ -473,6 +476,9 @@ func TestEmbeddedHasNoPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closed(t, b)
+	if row, has := b.Status("node1"); has {
+		t.Errorf("a node alone has no bus to speak of: %+v", row)
+	}
 	if a := b.server.Addr(); a != nil {
 		t.Errorf("it listens on %v", a)
 	}

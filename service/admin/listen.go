@@ -85,7 +85,11 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (s *Server) Describe(ch chan<- *prometheus.Desc) { ch <- refusedDesc; ch <- uselessDesc }
+func (s *Server) Describe(ch chan<- *prometheus.Desc) {
+	ch <- refusedDesc
+	ch <- uselessDesc
+	describeBus(ch)
+}
 
 // Collect implements prometheus.Collector.
 func (s *Server) Collect(ch chan<- prometheus.Metric) {
@@ -96,4 +100,5 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(refused))
 	ch <- prometheus.MustNewConstMetric(uselessDesc, prometheus.CounterValue, float64(useless))
+	collectBus(s.cfg.Bus, ch)
 }

@@ -133,6 +133,9 @@ func (s *Server) status(ctx context.Context, _ *none) (*body[Status], error) {
 			st.Services = append(st.Services, row)
 		}
 	}
+	if row, has := s.cfg.Bus.Status(s.siteNodes(ctx)...); has {
+		st.Services = append(st.Services, row)
+	}
 	for _, row := range st.Services {
 		st.Ready = st.Ready && (row.State == "ready" || row.State == "degraded")
 		if row.Problem != "" {
@@ -141,6 +144,18 @@ func (s *Server) status(ctx context.Context, _ *none) (*body[Status], error) {
 	}
 	st.Problems = append(st.Problems, st.Trace.Exceptions()...)
 	return &body[Status]{st}, nil
+}
+
+// siteNodes are the nodes of the site.
+func (s *Server) siteNodes(ctx context.Context) (names []string) {
+	snap, err := s.cfg.Store.Site(ctx)
+	if err != nil {
+		return nil // the status says so elsewhere
+	}
+	for _, n := range snap.Site.Nodes {
+		names = append(names, n.Name)
+	}
+	return names
 }
 
 // ownNodes are those whose services a status tells of.
