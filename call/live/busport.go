@@ -73,8 +73,11 @@ func (p *BusPort) Close() {
 	p.wg.Wait()
 }
 
-// Followers is how many sessions there are.
+// Followers is how many sessions there are; of nil none.
 func (p *BusPort) Followers() int {
+	if p == nil {
+		return 0
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.sessions)

@@ -24,7 +24,7 @@ type gauge struct {
 type figures struct {
 	devices                                                 int
 	calls, legs                                             int
-	connections, subscriptions                              int
+	connections, subscriptions, followers, keyReceivers     int
 	malformed, refusedHandshakes, requests, responses, shed uint64
 	refusedConnections                                      uint64
 	transactions, mailbox                                   int
@@ -53,6 +53,8 @@ var gauges = []gauge{
 	newGauge("legs", "Legs of calls now.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.legs) }),
 	newGauge("connections", "Flows to peers now.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.connections) }),
 	newGauge("subscriptions", "Event subscriptions now: busy lamps, presence, message waiting.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.subscriptions) }),
+	newGauge("followers", "Sessions of programs that follow the engine's events now, on any node.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.followers) }),
+	newGauge("key_receivers", "Sessions of entitled applications that are given SRTP keys now.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.keyReceivers) }),
 	newGauge("transactions", "SIP transactions now, both sides.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.transactions) }),
 	newGauge("mailbox", "Messages that wait in shards.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.mailbox) }),
 	newGauge("malformed_total", "Messages refused by parser or validator.", prometheus.CounterValue, func(f *figures) float64 { return float64(f.malformed) }),
@@ -298,6 +300,7 @@ func (s *Service) figures() *figures {
 	f.requests, f.responses, f.shed, f.merged, f.retransmitted, f.timeouts = e.Requests, e.Responses, e.Refused, e.Merged, e.Retransmitted, e.Timeouts
 	f.calls, f.legs = f.engine.Calls, f.engine.Legs
 	f.connections, f.subscriptions = len(s.ep.Flows()), len(s.subscriptions.of(""))
+	f.followers, f.keyReceivers = s.remote.Followers(), int(s.keys.some.Load())
 	for _, l := range s.ep.Transport().Listeners() {
 		info := l.Info()
 		f.malformed += info.Malformed
