@@ -31,7 +31,7 @@ func (c *nodeDrainCmd) Run(a *app) error {
 	if out.Held > 0 {
 		fmt.Fprintf(a.out, "; %d devices have no other node in their group and stay", out.Held)
 	}
-	fmt.Fprintf(a.out, ".\nIt ends by %s; locktone show servers tells how far it is, locktone node resume %s lets it serve again.\n", clock(out.Until), c.Name)
+	fmt.Fprintf(a.out, ".\nIt ends by %s; locktone show nodes tells how far it is, locktone node resume %s lets it serve again.\n", clock(out.Until), c.Name)
 	return nil
 }
 

@@ -97,6 +97,9 @@ func (c *nodesCmd) Run(a *app) error {
 			if !r.Configured {
 				note = "not in the site"
 			}
+			if r.Drain != "" {
+				note = strings.TrimPrefix(fmt.Sprintf("%s, %d calls and %d devices left, until %s", note, r.Calls, r.Devices, clock(r.DrainFor)), ", ")
+			}
 			if r.Self {
 				note = strings.TrimPrefix(note+", asked", ", ")
 			}

@@ -256,6 +256,8 @@ var goodBodies = map[string]string{
 
 	"POST /v1/nodes/tokens":   `{"name":"n2"}`,
 	"POST /v1/nodes/removals": `{"name":"n2"}`,
+	"POST /v1/nodes/drain":    `{"name":"n2"}`,
+	"POST /v1/nodes/resume":   `{"name":"n2"}`,
 }
 
 // TestRoles: every operation with every role, with no token and with a wrong one.

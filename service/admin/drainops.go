@@ -47,6 +47,15 @@ func (s *Server) drainOperations(api huma.API) {
 	add(s, api, get("servers", "/v1/servers", RoleViewer, "The call managers of every group in order, as phones, trunks and applications are configured with them"), s.listServers)
 }
 
+// drainOf completes a node's row with what it says of its drain.
+func (s *Server) drainOf(r *NodeRow) {
+	for _, f := range s.cfg.Bus.Board().Of(bus.FactDrain, r.Name) {
+		if d, err := bus.Value[bus.DrainState](f); err == nil {
+			r.Drain, r.DrainBy, r.DrainFor, r.Calls, r.Devices = d.State, d.Actor, d.Until, d.Calls, d.Devices
+		}
+	}
+}
+
 func (s *Server) drainNode(ctx context.Context, node string, r bus.DrainRequest) (*body[bus.DrainState], error) {
 	now, err := s.cfg.Store.Site(ctx)
 	if err != nil {

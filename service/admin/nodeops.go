@@ -129,6 +129,9 @@ func (s *Server) listNodes(ctx context.Context, _ *none) (*body[Rows[NodeRow]], 
 	if err != nil {
 		return nil, err
 	}
+	for i := range list {
+		s.drainOf(&list[i])
+	}
 	out := Rows[NodeRow]{Rows: list}
 	for _, n := range list {
 		if n.Problem != "" {
