@@ -24,4 +24,15 @@
 //
 // Writes fail with ErrNoSpace or ErrUnavailable and say what to do. Site and
 // Lookup go on answering from memory, because calls must.
+//
+// A node on PostgreSQL has more (docs/adr/0020): with Options.Copy the
+// configuration, its history, certificates and documents are read from the
+// node's own copy while the server is away, and a node can start then; with
+// Options.Outbox call records and what users set (Documents.Keep) wait on its
+// disk and are written once, in order, when the server is back. A server that
+// has not answered for three seconds is away: whoever waits for it is freed.
+// The URL may name several hosts; the one that can be written is used, and
+// found again after a fail-over. For what was acknowledged to survive the loss
+// of the primary it must wait for its standby (synchronous_commit=on with
+// synchronous_standby_names).
 package store
