@@ -24,6 +24,13 @@
 // feature_<name>.go; one ordered list in features.go says who sees an input first, and that order is the policy for
 // feature interaction.
 //
+// # Several nodes
+//
+// An engine knows nothing of the calls of others. A call between devices at two nodes is a call in each of two engines, with a tie between them:
+// a leg of either that leads to the other node (Target.Node, Setup.Node). The caller's engine decides where the call goes; the engine where
+// a device is registered decides what is that device's own; what another engine has is asked of it (Ask), found by what it says it offers
+// (Facts, Offers, Elsewhere). See ties, and docs/adr/0022-ties.md.
+//
 // # Media
 //
 // The engine knows session descriptions only as Desc values: a number (the media plane's table holds the SDP, and the keys
