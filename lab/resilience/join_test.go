@@ -29,7 +29,12 @@ type member struct {
 // founder starts the first node of a cluster on an empty database.
 func founder(t *testing.T) (*member, string) {
 	t.Helper()
-	dsn := postgres.Need(t).Database(t)
+	return founderOn(t, postgres.Need(t))
+}
+
+func founderOn(t *testing.T, db *postgres.Server) (*member, string) {
+	t.Helper()
+	dsn := db.Database(t)
 	dir := filepath.Join(t.TempDir(), "n1")
 	ok(t, os.MkdirAll(dir, 0o700))
 	ok(t, os.WriteFile(filepath.Join(dir, "node.yaml"), []byte("node: n1\nstore: {dsn: '"+dsn+"'}\nadmin: {address: '127.0.0.1:0'}\n"), 0o600))
@@ -358,4 +363,65 @@ func TestNodeRemoved(t *testing.T) {
 	if code, _, errs := run(t, dir, []string{"--join", n1.url(t), "--token-file", n1.token(t, "--name", "n2"), "--address", n2.addr.String()}); code != 0 {
 		t.Errorf("it does not come back: %s", errs)
 	}
+}
+
+// TestRotationAcrossNodes: a rotation ordered at one node replaces what belongs to both, and its certificates are known to both.
+func TestRotationAcrossNodes(t *testing.T) {
+	t.Parallel()
+	n1, _ := founder(t)
+	n2 := n1.joined(t, "n2")
+	lists(t, n1, n2)
+	// Signers are followed by the call manager, whose handshake is the proof that their predecessors may go.
+	for _, x := range []struct{ what, signer, n1, n2 string }{
+		{"callmanager", "CN=SAST1_", "CN=cm.locktone.test-g2", "CN=cm.n2.locktone.test-g2"},
+		{"itl", "-g2\n", "CN=cm.locktone.test-g3", "CN=cm.n2.locktone.test-g3"},
+	} {
+		code, out, errs := command(t, "trust", "plan", "--rotate", x.what, "--apply", "--wait", "45s", "--home", n2.Home)
+		if code != 0 {
+			t.Fatalf("rotating %s: %d %s %s", x.what, code, out, errs)
+		}
+		for _, m := range []*member{n1, n2} {
+			var out string
+			eventually(t, 30*time.Second, func() error {
+				_, out, _ = command(t, "show", "ctl", "--home", m.Home)
+				if strings.Contains(out, x.signer) && strings.Contains(out, x.n1) && strings.Contains(out, x.n2) {
+					return nil
+				}
+				return fmt.Errorf("%s serves no list with what is new:\n%s", m.name, out)
+			})
+		}
+	}
+}
+
+// TestStartWithoutRecord: a node starts, and serves, while PostgreSQL is away; what needs the record is refused with the reason and works
+// again once it is back.
+func TestStartWithoutRecord(t *testing.T) {
+	t.Parallel()
+	db := must(postgres.New())(t)
+	t.Cleanup(func() { ok(t, db.Close()) })
+	n1, _ := founderOn(t, db)
+	n2 := n1.joined(t, "n2")
+	lists(t, n1, n2)
+	held := keysIn(t, dirOf(t, n1, n2))
+	n2.Kill()
+	db.Stop()
+	n2.Node = built.Up(t, n2.Home)
+	if after := keysIn(t, dirOf(t, n1, n2)); after != held {
+		t.Error("a start without the record replaced certificates")
+	}
+	softphone(t, n1.Home, "alice", "1001", n2.addr)
+	if rows := n2.nodes(t); rows["n2"].StaleAt.IsZero() || rows["n2"].Problem == "" {
+		t.Errorf("the list of nodes does not say it: %+v", rows["n2"])
+	}
+	for _, args := range [][]string{{"node", "token"}, {"cert", "issue", "SEP001122334455", "--out", t.TempDir()}} {
+		if code, out, errs := command(t, append(args, "--home", n2.Home)...); code == 0 || !strings.Contains(errs, "unavailable") {
+			t.Errorf("%v: %d %s%s", args, code, out, errs)
+		}
+	}
+	ok(t, db.Start())
+	holds(t, "it finds the record again", func() bool {
+		code, _, _ := command(t, "node", "token", "--home", n2.Home)
+		return code == 0 && n2.nodes(t)["n2"].StaleAt.IsZero()
+	})
+	lists(t, n1, n2)
 }

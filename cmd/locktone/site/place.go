@@ -105,7 +105,11 @@ func (s *Site) placeAdmin(ctx context.Context) ([]netip.Addr, error) {
 		_, port, _ := net.SplitHostPort(s.node.Admin.Address)
 		s.node.Admin.Address = net.JoinHostPort(addr.String(), port)
 	}
-	if at, err := netip.ParseAddrPort(s.node.Admin.Address); err == nil && at.Addr() != local[0] && !at.Addr().IsUnspecified() {
+	switch at, err := netip.ParseAddrPort(s.node.Admin.Address); {
+	case err != nil || at.Addr() == local[0]:
+	case at.Addr().IsUnspecified(): // reached at every address of the node: a new node verifies the one it dials
+		local = append(local, s.listen...)
+	default:
 		local = append(local, at.Addr())
 	}
 	return local, nil
