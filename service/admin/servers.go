@@ -73,6 +73,9 @@ func (s *Server) serversOf(site *config.Site, g config.CallManagerGroup) (out []
 		}
 		if row.Name = row.Host; !isName(row.Host) {
 			row.Name = "cm." + strings.ToLower(name) + "." + site.Cluster.WithDefaults().Domain
+			if len(site.Nodes) < 2 { // the certificates of a site with one node do not name it
+				row.Name = "cm." + site.Cluster.WithDefaults().Domain
+			}
 		}
 		out = append(out, row)
 	}
