@@ -220,6 +220,9 @@ func (e *Engine) mayConfer(home *Call, keep *Leg, with []*Leg) (Cause, string) {
 	}
 	for i, a := range legs {
 		for _, b := range legs[:i] {
+			if oneCall(a, b) {
+				return FacilityRejected, circle
+			}
 			if cause := e.suits(a, b); cause != CauseNone {
 				return cause, mismatch(a, b)
 			}

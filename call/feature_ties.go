@@ -81,6 +81,15 @@ func (e *Engine) insideFor(l *Leg) bool {
 	return true
 }
 
+// oneCall says whether two legs of different calls are both ends of ties of one call at another node: connected, they would be a ring of ties
+// with nobody in it, which nobody could end.
+func oneCall(a, b *Leg) bool {
+	return a.tie != nil && b.tie != nil && a.node() == b.node() && a.party.call != b.party.call && a.party.call.globalID == b.party.call.globalID
+}
+
+// circle says why.
+const circle = "both calls are one at the other node: it would talk to itself"
+
 // meets says whether a call is, or leads into, a meet-me conference: nobody is sent elsewhere with all who are in it.
 func (c *Call) meets() bool {
 	return c.room != nil || slices.ContainsFunc(c.parties, (*Party).inRoom)

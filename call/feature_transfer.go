@@ -130,6 +130,8 @@ func (t transfer) consulted(e *Engine, l *Leg, others []*Leg, second *Leg) (Caus
 // connectable says whether a transfer may connect two legs. It is asked before anybody is dropped.
 func (e *Engine) connectable(a, b *Leg) (Cause, string) {
 	switch {
+	case oneCall(a, b):
+		return FacilityRejected, circle
 	case e.suits(a, b) != CauseNone:
 		return SecurityMismatch, unsuited
 	case e.config.site.Policy.BlockOffnetToOffnet && a.party.outside() && b.party.outside():
