@@ -327,6 +327,7 @@ func (p *Phone) Cancelled(tx *endpoint.ServerTx) {
 		c = p.find(tx.Request().CallID(), tx.Request().ToTag())
 	}
 	if c != nil {
+		c.set(func() { c.reason = tx.Cancel().Header("Reason") })
 		c.step(dialog.Cancelled{})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/lab/phone"
@@ -17,7 +19,7 @@ import (
 )
 
 // patience bounds what a test waits for.
-const patience = 60 * time.Second
+const patience = 30 * time.Second
 
 // site is the configuration: alice 1001, bob 1002, carol 1003, dave 1004; erin and frank share 1005.
 func site(c *config.Site) {
@@ -74,13 +76,17 @@ func (s *stage) phone(name, number string) *phone.Phone {
 // known waits until every node knows where every phone is.
 func (s *stage) known(t *testing.T) {
 	t.Helper()
-	ctx := within(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	for _, n := range s.Nodes() {
 		for name := range phonesAt {
 			for len(n.Bus.Board().Of("registration", name)) == 0 {
 				select {
 				case <-ctx.Done():
-					t.Fatalf("node %s does not know where %s is", n.Name, name)
+					for _, n := range s.Nodes() {
+						t.Logf("%s: connected %v, sees %+v", n.Name, n.Bus.Connected(), n.Bus.Board().Nodes())
+					}
+					t.Fatalf("node %s does not know where %s is; it sees %+v", n.Name, name, n.Bus.Board().Nodes())
 				case <-time.After(10 * time.Millisecond):
 				}
 			}
@@ -202,6 +208,23 @@ func ended(ctx context.Context, t testing.TB, c *phone.Call, want int) {
 	status, _, err := c.WaitEnded(ctx)
 	if err != nil || status != want {
 		t.Fatalf("call ended with %d, want %d (%v; %s)", status, want, err, c.Warning())
+	}
+}
+
+// hears waits until a node knows what a device elsewhere, or a park number, has for those who ask: users are slower than the bus.
+func (s *stage) hears(ctx context.Context, t testing.TB, node string, thing call.Thing, device string) {
+	t.Helper()
+	for {
+		for _, f := range s.Node(node).Bus.Board().All("call") {
+			if x, err := bus.Value[call.Elsewhere](f); err == nil && x.Thing == thing && x.Device == device {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("node %s does not hear of %s at %q", node, thing, device)
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 }
 

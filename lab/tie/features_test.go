@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/wire/sip/dialog"
@@ -48,6 +49,7 @@ func (s *stage) clear(t *testing.T) {
 	}
 	s.phones()
 	s.idle(t)
+	s.known(t)
 }
 
 // Media goes directly from phone to phone, over SRTP with the keys that travelled over the tie; both ways round.
@@ -160,6 +162,7 @@ func park(ctx context.Context, t *testing.T, s *stage) {
 		ended(ctx, t, code, 200)
 		ended(ctx, t, cb, 200)
 		must(t, ca.WaitSound(ctx))
+		s.hears(ctx, t, phonesAt[p.fetches.Name()], call.ThingParked, "")
 		cc := dialled(ctx, t, p.fetches, slot)
 		both(ctx, t, ca, cc)
 		must(t, ca.Hangup(ctx))
@@ -173,6 +176,7 @@ func pickup(ctx context.Context, t *testing.T, s *stage) {
 		cd := dial(ctx, t, s.dave, "1002")
 		cb := incoming(ctx, t, s.bob)
 		must(t, cd.WaitRinging(ctx))
+		s.hears(ctx, t, "n1", call.ThingRinging, "bob")
 		var options phone.DialOptions
 		number := how
 		if how == "replaces" {
@@ -199,6 +203,7 @@ func takeOver(ctx context.Context, t *testing.T, s *stage) {
 	ended(ctx, t, ce, 487)
 	must(t, cf.Hold(ctx))
 	must(t, ca.WaitHeld(ctx, true))
+	s.hears(ctx, t, "n1", call.ThingHeld, "frank")
 	taken := dialled(ctx, t, s.erin, "*36")
 	ended(ctx, t, cf, 200)
 	both(ctx, t, ca, taken)
@@ -269,6 +274,7 @@ func barge(ctx context.Context, t *testing.T, s *stage) {
 	must(t, cf.Answer(ctx))
 	must(t, ca.WaitAnswered(ctx))
 	ended(ctx, t, ce, 487)
+	s.hears(ctx, t, "n1", call.ThingActive, "frank")
 	joined := dialled(ctx, t, s.erin, "*31")
 	hearing(ctx, t, []float64{440, 1000, 1700}, ca, cf, joined)
 	must(t, joined.Hangup(ctx))
@@ -286,6 +292,7 @@ func barge(ctx context.Context, t *testing.T, s *stage) {
 // RFC 3891: a phone takes the place of another one in a call, by the name of a dialog that the other node has.
 func replaces(ctx context.Context, t *testing.T, s *stage) {
 	ca, cb := connect(ctx, t, s.alice, s.bob)
+	s.hears(ctx, t, "n1", call.ThingActive, "bob")
 	name := cb.Dialog()
 	cc, err := s.carol.DialWith(ctx, "1002", phone.DialOptions{Replaces: &name})
 	must(t, err)
