@@ -33,7 +33,6 @@ func TestFeatures(t *testing.T) {
 		{"barge", barge},
 		{"replaces", replaces},
 		{"digits", digits},
-		{"a call without an offer", lateOffer},
 	} {
 		if !t.Run(c.name, func(t *testing.T) { c.run(within(t), t, s); s.idle(t) }) {
 			s.clear(t)
@@ -327,15 +326,4 @@ func digits(ctx context.Context, t *testing.T, s *stage) {
 	must(t, ca.WaitDigits(ctx, "*9"))
 	must(t, ca.Hangup(ctx))
 	ended(ctx, t, cb, 200)
-}
-
-func lateOffer(ctx context.Context, t *testing.T, s *stage) {
-	late := s.Registered("n1", "carol", "1003", func(c *phone.Config) { c.LateOffer, c.Observer = true, s.heard })
-	ca, cb := connect(ctx, t, late, s.bob)
-	both(ctx, t, ca, cb)
-	must(t, cb.Hangup(ctx))
-	ended(ctx, t, ca, 200)
-	must(t, late.Close(ctx))
-	s.carol.Reregister()
-	must(t, s.carol.WaitRegistrations(ctx, s.carol.Registrations()+1))
 }
