@@ -82,10 +82,9 @@ type file struct {
 
 // sums adds up what goes by, on both sides alike.
 type sums struct {
-	total  Summary
-	files  hash.Hash
-	rows   hash.Hash // of the present table
-	inside string
+	total Summary
+	files hash.Hash
+	rows  hash.Hash // of the present table
 }
 
 func newSums() sums { return sums{files: sha256.New()} }

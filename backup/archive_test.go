@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 
 var people = store.Table{Name: "people", Columns: []store.Column{{Name: "id", Type: store.Integer}, {Name: "name", Type: store.Text}, {Name: "face", Type: store.Blob}, {Name: "mood", Type: store.Real}}}
 
-var folk = [][]any{{int64(1), "Ada", []byte{0, 255}, 1.5}, {int64(-1 << 63), "\xff\x00", []byte{}, -0.0}, {nil, "", nil, nil}}
+var folk = [][]any{{int64(1), "Ada", []byte{0, 255}, 1.5}, {int64(-1 << 63), "\xff\x00", []byte{}, math.Copysign(0, -1)}, {nil, "", nil, nil}}
 
 // small is an archive with two files and a table.
 func small(t testing.TB) []byte {

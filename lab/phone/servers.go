@@ -167,7 +167,7 @@ func (p *Phone) looked(tx *endpoint.ClientTx, status int, m *sip.Message) {
 	switch t := tx.Tag.(type) {
 	case look:
 		if t.server < p.server() && status == 200 && p.idle() && p.Registered() {
-			_, _ = p.ep.RequestTag(p.registerRequest(p.cfg.Expires), p.targetOf(t.server), trial{t.server})
+			_, _ = p.ep.RequestTag(p.registerRequest(p.cfg.Expires), p.targetOf(t.server), trial(t))
 		}
 	case trial:
 		if status/100 == 2 && t.server < p.server() {

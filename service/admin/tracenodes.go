@@ -256,9 +256,7 @@ func (s *Server) callOf(ctx context.Context, id string) (recs []trace.Record, go
 		}
 		recs = append(recs, own...)
 		learn(own)
-		for _, n := range fresh { // what this node calls it as well: known here, and asked of the others in this round
-			asked = append(asked, n)
-		}
+		asked = append(asked, fresh...) // what this node calls it as well: known here, and asked of the others in this round
 		fresh = nil
 		for _, x := range s.callAt(ctx, live, asked) {
 			if x.err != nil {

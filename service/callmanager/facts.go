@@ -72,13 +72,11 @@ func (s *Service) publishRegistration(device string, here bool) {
 
 // registeredAt is the node that has a device, "" for this one and for none.
 func (s *Service) registeredAt(device string) string {
-	for _, f := range s.cfg.Bus.Board().Of(factRegistration, device) {
-		if f.Owner == s.cfg.Node {
-			return ""
-		}
-		return f.Owner
+	all := s.cfg.Bus.Board().Of(factRegistration, device) // the newest claim first: that one counts
+	if len(all) == 0 || all[0].Owner == s.cfg.Node {
+		return ""
 	}
-	return ""
+	return all[0].Owner
 }
 
 // runs says whether a trunk runs on this node: on those of its device pool's group, and on every one where it has none.
