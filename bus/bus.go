@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -115,7 +116,23 @@ func place(urls []string) string {
 	if len(urls) == 0 {
 		return "the embedded server"
 	}
-	return strings.Join(urls, ", ")
+	hosts := make([]string, len(urls))
+	for i, u := range urls {
+		hosts[i] = Host(u)
+	}
+	return strings.Join(hosts, ", ")
+}
+
+// Host is the server that a URL names, without what may be secret in it: a password, a token.
+func Host(server string) string {
+	if !strings.Contains(server, "://") {
+		server = "nats://" + server // as the client of NATS reads it
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		return "a URL that cannot be read"
+	}
+	return u.Host
 }
 
 func remoteOptions(c Config) []nats.Option {

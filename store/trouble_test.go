@@ -218,6 +218,25 @@ func TestFileMode(t *testing.T) {
 	}
 }
 
+// TestFileModeOfNode: so have the copy, which holds sealed keys and hashes, and the outbox, which holds who called whom.
+func TestFileModeOfNode(t *testing.T) {
+	home := t.TempDir()
+	pg := postgres.Need(t)
+	s := node(t, pg.Database(t), home)
+	followed(t, s, func(*engine) bool { return true })
+	pg.Stop()
+	appendRecord(t, s, 1)
+	if err := pg.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"copy.db", "copy.db-wal", "copy.db-shm", "outbox.db", "outbox.db-wal", "outbox.db-shm"} {
+		info, err := os.Stat(filepath.Join(home, name))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v; want mode 0600", name, info, err)
+		}
+	}
+}
+
 func TestNoGoroutineStays(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { leaves(t, filepath.Join(t.TempDir(), "leak.db")) })
 	t.Run("PostgreSQL", func(t *testing.T) { leaves(t, postgres.Need(t).Database(t)) })

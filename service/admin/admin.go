@@ -44,6 +44,8 @@ type Config struct {
 	Rotation Rotation
 	// Certificates of others by purpose, and files for them; its zero value: this node does not do that.
 	TrustStores TrustStores
+	// Exceptions are what this node's own configuration leaves weaker than the defaults; nil: nothing.
+	Exceptions func() []bus.Exception
 	// Cluster takes and shows other nodes; nil: there are none and can be none.
 	Cluster Cluster
 	// Live are the services of the cluster beside administration and the nodes that run each and are heard; nil: Services on Nodes.

@@ -66,7 +66,7 @@ func Listen(_ context.Context, cfg Config) (*Server, error) {
 			return nil, errors.Join(err, s.Close(context.Background()))
 		}
 	}
-	if err := s.serveTraces(); err != nil {
+	if err := s.serveNodes(); err != nil {
 		return nil, errors.Join(err, s.Close(context.Background()))
 	}
 	return s, nil

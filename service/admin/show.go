@@ -185,12 +185,37 @@ func (s *Server) storeStatus(ctx context.Context, st *Status) {
 
 func (s *Server) exceptions(ctx context.Context, in *byName) (*body[Rows[bus.Exception]], error) {
 	out := gather[bus.Exception](ctx, s, bus.VerbExceptions, in.Name)
-	if in.Name == "" {
-		for _, text := range s.cfg.Trace.Status().Exceptions() {
-			out.Rows = append(out.Rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "trace", Risk: text})
+	out.Rows = append(out.Rows, s.ownExceptions(in.Name)...)
+	live, _ := s.others()
+	ctx, cancel := context.WithTimeout(ctx, busWait)
+	defer cancel()
+	answers, err := bus.AskAll[bus.Query, []bus.Exception](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(ServiceName, bus.VerbExceptions), bus.Query{Name: in.Name}, live...)
+	if err != nil {
+		out.Problems = append(out.Problems, err.Error())
+	}
+	for _, a := range answers {
+		switch {
+		case a.Err == nil:
+			out.Rows = append(out.Rows, a.Value...)
+		case a.Err.Code != bus.CodeNoResponder: // of an earlier version, in the middle of an upgrade
+			out.Problems = append(out.Problems, fmt.Sprintf("%s on %s: %s", ServiceName, a.Node, a.Err.Message))
 		}
 	}
 	return &body[Rows[bus.Exception]]{out}, nil
+}
+
+// ownExceptions are those of this node itself.
+func (s *Server) ownExceptions(name string) (rows []bus.Exception) {
+	if name != "" && name != s.cfg.Node {
+		return nil
+	}
+	for _, text := range s.cfg.Trace.Status().Exceptions() {
+		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "trace", Risk: text})
+	}
+	if s.cfg.Exceptions != nil {
+		rows = append(rows, s.cfg.Exceptions()...)
+	}
+	return rows
 }
 
 // auditQuery selects audit entries.

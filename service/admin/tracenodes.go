@@ -94,8 +94,8 @@ func (p recordPage) read() []trace.Record {
 	return out
 }
 
-// serveTraces answers other nodes' administrations.
-func (s *Server) serveTraces() (err error) {
+// serveNodes answers other nodes' administrations.
+func (s *Server) serveNodes() (err error) {
 	serve := func(r *bus.Responder, failed error) {
 		if err = errors.Join(err, failed); failed == nil {
 			s.responders = append(s.responders, r)
@@ -120,6 +120,9 @@ func (s *Server) serveTraces() (err error) {
 	serve(bus.Serve(b, b.Subject(ServiceName, verbTraceRead), func(_ context.Context, q fileQuestion) (filePage, error) {
 		text, err := s.cfg.Trace.ReadFile(q.Name, q.Offset, pageBytes)
 		return filePage{text}, err
+	}))
+	serve(bus.Serve(b, b.Subject(ServiceName, bus.VerbExceptions), func(_ context.Context, q bus.Query) ([]bus.Exception, error) {
+		return s.ownExceptions(q.Name), nil
 	}))
 	return err
 }

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	recordEvery = time.Second     // the longest a record waits for the store
-	recordLimit = 100_000         // records kept while the store is away, of calls and of legs
-	reportWait  = 3 * time.Second // how long the record of a leg waits for a report about its media: a phone's comes with the answer to our BYE
+	recordEvery = 200 * time.Millisecond // the longest a record waits for the store: what kill -9 can take with it
+	recordLimit = 100_000                // records kept while the store is away, of calls and of legs
+	reportWait  = 3 * time.Second        // how long the record of a leg waits for a report about its media: a phone's comes with the answer to our BYE
 )
 
 // A recorder turns the ends of calls and legs into records. Its goroutine owns it.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/locktone/locktone/pki"
 )
@@ -15,7 +14,7 @@ import (
 // configuration names no files. Nil for one on this machine that is reached in clear.
 func (s *Site) busTLS() (*tls.Config, error) {
 	c := s.node.Bus
-	if !slices.ContainsFunc(c.URLs, func(u string) bool { return strings.HasPrefix(u, "tls://") }) {
+	if !slices.ContainsFunc(c.URLs, overTLS) {
 		return nil, nil
 	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(),

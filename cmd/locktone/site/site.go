@@ -266,7 +266,8 @@ func (s *Site) adminConfig() admin.Config {
 		TLS:   s.Identity(adminName).ServerConfig(pki.ServerPolicy{ClientAuth: pki.ClientAuthNone}),
 		Store: s.Store, Health: s.Store.Health, Bus: s.Bus, Trace: s.Trace, CA: s.CA, Issued: s.Store.Certificates(), Metrics: s.metrics, Records: s.Store,
 		Lists: s.Lists, Holdings: s.Holdings, Enrolment: s.enrolment(), TrustStores: admin.TrustStores{Store: s.Anchors, Credentials: s.credentials},
-		Rotation: admin.Rotation{Runner: s.Rotation, Forecast: s.forecast}, Backup: s.backup, Cluster: cluster{s}, Live: s.live}
+		Rotation: admin.Rotation{Runner: s.Rotation, Forecast: s.forecast}, Backup: s.backup, Cluster: cluster{s}, Live: s.live,
+		Exceptions: s.exceptions}
 }
 
 // backup writes the plain content of a backup of this node.
