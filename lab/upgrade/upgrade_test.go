@@ -165,6 +165,11 @@ func sources(t *testing.T) string {
 	if out, err := exec.Command("git", "cat-file", "-e", commit+"^{commit}").CombinedOutput(); err != nil {
 		t.Skipf("the program of %s is not built: its commit is not in this clone (%v %s): git fetch --unshallow", commit, err, out)
 	}
+	return sourcesOf(t, commit)
+}
+
+func sourcesOf(t *testing.T, commit string) string {
+	t.Helper()
 	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
 	ok(t, err)
 	dir := t.TempDir()

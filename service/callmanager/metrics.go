@@ -1,6 +1,7 @@
 package callmanager
 
 import (
+	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/pki"
@@ -34,6 +35,8 @@ type figures struct {
 	trunks                                                  map[string]int // destinations by state
 	ties                                                    map[string]int // legs by node
 	peers                                                   map[string]bool
+	backups                                                 int // devices that are here although another node is their primary
+	drain                                                   bus.DrainState
 }
 
 func newGauge(name, help string, kind prometheus.ValueType, read func(*figures) float64) gauge {
@@ -51,6 +54,10 @@ var gauges = []gauge{
 	newGauge("devices", "Devices configured.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.devices) }),
 	newGauge("calls", "Calls now.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.calls) }),
 	newGauge("legs", "Legs of calls now.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.legs) }),
+	newGauge("devices_at_backup", "Devices registered at this node now although the primary of their call-manager group is another.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.backups) }),
+	newGauge("draining", "1 while this node is being drained, and when it is.", prometheus.GaugeValue, func(f *figures) float64 { return truth(f.drain.State != "") }),
+	newGauge("drain_calls", "Calls the drain of this node waits for; 0 when there is none.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.drain.Calls) }),
+	newGauge("drain_devices", "Devices the drain of this node has yet to hand over; 0 when there is none.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.drain.Devices) }),
 	newGauge("connections", "Flows to peers now.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.connections) }),
 	newGauge("subscriptions", "Event subscriptions now: busy lamps, presence, message waiting.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.subscriptions) }),
 	newGauge("followers", "Sessions of programs that follow the engine's events now, on any node.", prometheus.GaugeValue, func(f *figures) float64 { return float64(f.followers) }),
@@ -283,11 +290,17 @@ func (s *Service) figures() *figures {
 	for _, mode := range []string{"encrypted", "authenticated", "non-secure"} {
 		f.registrations[mode] = 0
 	}
+	f.drain = s.drain.get()
+	away := map[string]bool{}
 	for _, b := range s.bindings.all() {
 		if d := st.device(b.device); d != nil {
 			f.registrations[d.Security.DeviceSecurityMode.String()]++
+			if st.clustered() && len(d.Nodes) > 0 && d.Nodes[0] != s.cfg.Node {
+				away[b.device] = true
+			}
 		}
 	}
+	f.backups = len(away)
 	f.ties, f.peers = s.sip.Ties(), map[string]bool{}
 	for _, node := range callManagers(st.config) {
 		if p, _ := s.peers.get(node); node != s.cfg.Node {
