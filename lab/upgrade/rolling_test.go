@@ -48,6 +48,19 @@ type stage struct {
 
 func (s *stage) nodes() []*program.Member { return []*program.Member{s.n1, s.n2} }
 
+// tell shows what the nodes know, when the test has failed.
+func (s *stage) tell(t *testing.T) {
+	if !t.Failed() {
+		return
+	}
+	for _, m := range s.nodes() {
+		for _, args := range [][]string{{"status"}, {"show", "nodes"}, {"show", "registrations"}, {"calls", "list"}} {
+			_, out, errs := m.Program.Run(t, append(args, "--home", m.Home)...)
+			t.Logf("%s %v\n%s%s", m.Name, args, out, errs)
+		}
+	}
+}
+
 // raise starts two nodes of a program and the phones.
 func raise(t *testing.T, p *program.Program) *stage {
 	t.Helper()
@@ -151,7 +164,8 @@ func (s *stage) talk(t *testing.T, from, to string) talk {
 		ok(t, a.WaitAnswered(within(t, 20*time.Second)))
 		return talk{a, b}
 	case <-time.After(20 * time.Second):
-		t.Fatalf("%s calls %s: it does not ring: %v %s", from, to, a.State(), a.Warning())
+		status, _, _ := a.WaitEnded(within(t, time.Millisecond))
+		t.Fatalf("%s, at %s, calls %s, at %s: it does not ring: %v %d %s %s", from, s.phones[from].Server(), to, s.phones[to].Server(), a.State(), status, a.Warning(), a.Reason())
 		return talk{}
 	}
 }
@@ -367,6 +381,7 @@ func TestRolling(t *testing.T) {
 	before, next := clusterProgram(t), coming(t)
 	next.Path(t)
 	s := raise(t, before)
+	defer s.tell(t)
 	f := s.traffic(t)
 	// alice is at n1 with bob, and with the phone of the other node, carol with dave: both end at n1.
 	local, across, elsewhere := s.talk(t, "alice", "bob"), s.talk(t, "carol", "dave"), s.talk(t, "gina", "henry")
@@ -480,6 +495,7 @@ func TestRollingBack(t *testing.T) {
 	before := clusterProgram(t)
 	before.Path(t)
 	s := raise(t, &present)
+	defer s.tell(t)
 	f := s.traffic(t)
 	local, elsewhere := s.talk(t, "alice", "bob"), s.talk(t, "gina", "henry")
 	s.replace(t, f, s.n1, before, []talk{local}, []talk{elsewhere})
