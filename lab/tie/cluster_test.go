@@ -13,6 +13,7 @@ import (
 	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/leg/tieleg"
+	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/transport"
 	"github.com/prometheus/client_golang/prometheus"
@@ -268,4 +269,34 @@ func figure(t testing.TB, n *lab.Node, name string) (sum float64) {
 		}
 	}
 	return sum
+}
+
+// told has a test that fails show what the nodes last said to each other and to phones.
+func (s *stage) told(t *testing.T) {
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for _, n := range s.Nodes() {
+			if n.Site == nil {
+				continue
+			}
+			for _, info := range n.Trace.Calls(2) {
+				t.Logf("%s:\n%s", n.Name, trace.NewLadder(s.records(t, info.Call), trace.LadderOptions{}).Text(200))
+			}
+		}
+	})
+}
+
+// records are what the nodes have recorded of a call.
+func (s *stage) records(t testing.TB, id string) (recs []trace.Record) {
+	t.Helper()
+	for _, n := range s.Nodes() {
+		if n.Site != nil {
+			own, err := n.Trace.Call(context.Background(), id)
+			must(t, err)
+			recs = append(recs, own...)
+		}
+	}
+	return recs
 }

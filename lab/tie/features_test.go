@@ -33,8 +33,9 @@ func TestFeatures(t *testing.T) {
 		{"barge", barge},
 		{"replaces", replaces},
 		{"digits", digits},
+		{"a call without an offer", lateOffer},
 	} {
-		if !t.Run(c.name, func(t *testing.T) { c.run(within(t), t, s); s.idle(t) }) {
+		if !t.Run(c.name, func(t *testing.T) { s.told(t); c.run(within(t), t, s); s.idle(t) }) {
 			s.clear(t)
 		}
 	}
@@ -326,4 +327,16 @@ func digits(ctx context.Context, t *testing.T, s *stage) {
 	must(t, ca.WaitDigits(ctx, "*9"))
 	must(t, ca.Hangup(ctx))
 	ended(ctx, t, cb, 200)
+}
+
+// RFC 3261, 13.2.1: an INVITE without a description asks for one; the phone's answer travels in its ACK, and over the tie in that of the tie.
+func lateOffer(ctx context.Context, t *testing.T, s *stage) {
+	must(t, s.carol.Close(ctx)) // a device is at one place at a time: two phones would take it from each other
+	late := s.Registered("n1", "carol", "1003", func(c *phone.Config) { c.LateOffer, c.Observer = true, s.heard })
+	ca, cb := connect(ctx, t, late, s.bob)
+	both(ctx, t, ca, cb)
+	must(t, cb.Hangup(ctx))
+	ended(ctx, t, ca, 200)
+	must(t, late.Close(ctx))
+	s.carol = s.phone("carol", "1003")
 }
