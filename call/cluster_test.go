@@ -21,17 +21,21 @@ type cluster struct {
 	trunks map[string]*simNode // where trunks are in service
 	seq    int
 	queues map[string][]post
-	cut    bool // nodes do not hear each other: what is on its way between them waits
+	cut    bool               // nodes do not hear each other: what is on its way between them waits
+	apart  map[[2]string]bool // pairs of nodes that live and do not reach each other: see part
+	missed map[string]int     // what was lost on its way, by its kind
+	lies   bool               // a script has told a node what is not so
 	said   []string
 	relays bool // settings are being told
 	log    bool
 	seed   int64 // of a walk
 }
 
-// post is something on its way.
+// post is something on its way. lost is what those who wait for it learn where it cannot arrive; nil for what is sent until it does.
 type post struct {
-	seq int
-	run func()
+	seq  int
+	run  func()
+	lost func()
 }
 
 // simNode is a node: an engine, what its driver knows of its legs, and what it has told of its calls.
@@ -119,7 +123,7 @@ func (n *simNode) begin(c *cluster) {
 // announce tells a node and the others of each other.
 func (c *cluster) announce(n *simNode) {
 	for _, o := range c.nodes {
-		if o == n || o.lost {
+		if o == n || o.lost || c.parted(o, n) {
 			continue
 		}
 		c.step(o, Input{Driver: "sip", Signal: NodeState{n.name, true}})
@@ -143,6 +147,9 @@ func (c *cluster) announce(n *simNode) {
 func (c *cluster) register(p *simPhone, at *simNode) {
 	p.node = at
 	for _, n := range c.nodes {
+		if c.parted(n, at) {
+			continue
+		}
 		s := DeviceState{Device: p.name, Up: true}
 		if n != at {
 			s.Node = at.name
@@ -155,6 +162,9 @@ func (c *cluster) register(p *simPhone, at *simNode) {
 func (c *cluster) serve(trunk string, at *simNode) {
 	c.trunks[trunk], c.phones[trunk].node = at, at
 	for _, n := range c.nodes {
+		if c.parted(n, at) {
+			continue
+		}
 		s := TrunkState{Trunk: trunk, Up: !at.lost}
 		if n != at {
 			s.Node = at.name
@@ -246,7 +256,7 @@ func (c *cluster) tell(n *simNode, x Elsewhere) {
 	}
 	x.Node = n.name
 	for _, o := range c.nodes {
-		if life := n.life; o != n {
+		if life := n.life; o != n && !c.parted(n, o) {
 			c.send("facts "+n.name+" "+o.name, func() {
 				if !n.lost && n.life == life {
 					c.step(o, Input{Driver: "sip", Signal: x})
@@ -258,8 +268,17 @@ func (c *cluster) tell(n *simNode, x Elsewhere) {
 
 // send puts something on its way.
 func (c *cluster) send(queue string, run func()) {
+	c.sendOr(queue, run, nil)
+}
+
+// sendOr puts something on its way that may be lost.
+func (c *cluster) sendOr(queue string, run, lost func()) {
 	c.seq++
-	c.queues[queue] = append(c.queues[queue], post{c.seq, run})
+	p := post{c.seq, run, lost}
+	if lost != nil && c.away(queue) {
+		queue, p = "phone failed "+queue, post{c.seq, lost, nil}
+	}
+	c.queues[queue] = append(c.queues[queue], p)
 }
 
 // between says whether a queue is one between nodes.
@@ -269,7 +288,7 @@ func between(queue string) bool { return !strings.HasPrefix(queue, "phone") }
 func (c *cluster) next() []string {
 	var keys []string
 	for k := range c.queues {
-		if !c.cut || !between(k) {
+		if !c.cut && !c.away(k) || !between(k) {
 			keys = append(keys, k)
 		}
 	}
@@ -404,7 +423,8 @@ func (c *cluster) tie(l *simLeg, r Ring) {
 	o := &simLeg{node: to, peer: l, life: l.node.life}
 	l.peer, l.life = o, to.life
 	life := to.life
-	c.send(tieQueue(l), func() {
+	fails := func() { c.misses("Ring"); c.fails(l, NetworkOutOfOrder) }
+	c.sendOr(tieQueue(l), func() {
 		if to.lost || to.life != life {
 			return
 		}
@@ -414,7 +434,7 @@ func (c *cluster) tie(l *simLeg, r Ring) {
 		s := Setup{Leg: o.id, Node: l.node.name, At: &at, Calling: r.Calling, Redirecting: r.Redirecting, Hops: r.Hops, NoHops: r.Hops == 0,
 			GlobalID: r.GlobalID, Inside: r.Inside, Lock: r.Lock, Trust: TrustMutual, Desc: o.hears(r.Media.Kind, offer)}
 		c.step(to, Input{Driver: "sip", Signal: s})
-	})
+	}, fails)
 }
 
 func (c *cluster) node(name string) *simNode {
@@ -428,7 +448,9 @@ func (c *cluster) node(name string) *simNode {
 }
 
 // tieQueue is the queue of what an end of a tie sends.
-func tieQueue(l *simLeg) string { return fmt.Sprintf("tie %s %d %d", l.node.name, l.node.life, l.id) }
+func tieQueue(l *simLeg) string {
+	return fmt.Sprintf("tie %s %s %d %d", l.node.name, l.peer.node.name, l.node.life, l.id)
+}
 
 // hears is the description as the engine is told it: the number stays as long as the description does.
 func (l *simLeg) hears(kind DescKind, d simDesc) Desc {
@@ -457,7 +479,7 @@ func (c *cluster) toNode(l *simLeg, cmd Command) {
 	if m.Kind != KindNone {
 		media = l.node.make(m)
 	}
-	c.send(tieQueue(l), func() { c.arrive(o, life, cmd, m.Kind, media) })
+	c.sendOr(tieQueue(l), func() { c.arrive(o, life, cmd, m.Kind, media) }, c.loss(l, cmd))
 }
 
 func mediaOf(cmd Command) Media {
@@ -496,7 +518,8 @@ func (c *cluster) arrive(l *simLeg, life int, cmd Command, kind DescKind, media 
 		s = Confirmed{l.id, d}
 	case Reoffer:
 		if l.ours { // RFC 3261, 14.1: both have made one; the drivers refuse each other's
-			c.send(tieQueue(l), func() { c.arrive(l.peer, l.life, RejectReoffer{l.peer.id, RequestPending}, KindNone, simDesc{}) })
+			no := RejectReoffer{l.peer.id, RequestPending}
+			c.sendOr(tieQueue(l), func() { c.arrive(l.peer, l.life, no, KindNone, simDesc{}) }, c.loss(l, no))
 			return
 		}
 		s = Reoffered{l.id, d}
@@ -757,6 +780,7 @@ func (l *simLeg) hearing() string {
 
 // agree checks what must hold between nodes when nothing is on its way: every tie has two ends, which are legs of calls with one global id.
 func (c *cluster) agree() (faults []string) {
+	faults = append(c.parkedTwice(), c.believe()...)
 	for _, n := range c.nodes {
 		if n.lost {
 			continue
@@ -801,6 +825,11 @@ func (c *cluster) sameCall(l *Leg, s *simLeg) []string {
 // clear hangs up everything and sees that nothing is left anywhere.
 func (c *cluster) clear() (faults []string) {
 	c.cut = false
+	for _, n := range c.nodes {
+		for _, o := range c.nodes {
+			c.heal(n, o)
+		}
+	}
 	c.settle()
 	for range 50 {
 		busy := false

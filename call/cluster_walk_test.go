@@ -11,18 +11,20 @@ import (
 )
 
 // clusterWalk lives in a cluster at random: people do what phones let them do, messages between nodes take their time (in order within
-// each leg and direction, in no order between them), nodes are killed and come back, phones move from node to node.
+// each leg and direction, in no order between them), nodes are killed and come back, or are cut off from each other and healed, phones move
+// from node to node.
 type clusterWalk struct {
 	*cluster
-	rnd *rand.Rand
-	w   *walker // for its numbers and requests
+	rnd  *rand.Rand
+	w    *walker // for its numbers and requests
+	cuts bool    // nodes are cut off from each other and healed
 }
 
 func newClusterWalk(t testing.TB, seed int64) *clusterWalk {
 	w := &walker{rnd: rand.New(rand.NewSource(seed)), legal: true}
 	site := walkSite(seed)
 	names := []string{"n1", "n2", "n3"}[:2+seed%2]
-	c := &clusterWalk{newCluster(t, site, names...), w.rnd, w}
+	c := &clusterWalk{newCluster(t, site, names...), w.rnd, w, seed%3 != 0}
 	c.seed = seed
 	for _, p := range phones {
 		c.register(c.phones[p], pick(c.rnd, c.nodes))
@@ -38,10 +40,10 @@ func (c *clusterWalk) walk(n int) []string {
 	for range n {
 		c.one()
 		c.said = nil
-		if f := c.faults(); len(f) > 0 {
+		if f := append(c.faults(), c.parkedTwice()...); len(f) > 0 {
 			return f
 		}
-		if c.rnd.Intn(25) == 0 {
+		if c.rnd.Intn(25) == 0 && len(c.apart) == 0 {
 			c.settle()
 			if f := c.agree(); len(f) > 0 {
 				return f
@@ -68,7 +70,8 @@ func (c *cluster) faults() (out []string) {
 
 // one is one thing that happens.
 func (c *clusterWalk) one() {
-	if keys := c.next(); len(keys) > 0 && c.rnd.Intn(3) > 0 {
+	keys := slices.DeleteFunc(c.next(), func(k string) bool { return strings.HasPrefix(k, "phone board") && c.rnd.Intn(10) > 0 }) // it takes seconds
+	if len(keys) > 0 && c.rnd.Intn(3) > 0 {
 		c.deliver(pick(c.rnd, keys))
 		return
 	}
@@ -96,6 +99,11 @@ func (c *clusterWalk) one() {
 		}
 	case r < 13:
 		c.expire()
+	case r < 16 && c.cuts:
+		a, b := pick(c.rnd, c.nodes), pick(c.rnd, c.nodes)
+		if c.heal(a, b); c.rnd.Intn(3) > 0 {
+			c.part(a, b)
+		}
 	case r < 20:
 		c.request()
 	default:
@@ -170,7 +178,8 @@ func (l *simLeg) settled() bool {
 }
 
 // TestClusterWalk walks clusters of two and three nodes at random, every engine under all invariants, and with those between nodes: every tie
-// has two ends in calls with one global id, a party has one answered leg, and when everybody has hung up all engines are empty.
+// has two ends in calls with one global id, a party has one answered leg, nobody is parked twice at one number, also while nodes are cut off
+// from each other, all nodes believe the same when that is over, and when everybody has hung up all engines are empty.
 func TestClusterWalk(t *testing.T) {
 	first, last := int64(1), int64(walkCount(120))
 	if *walkSeed != 0 {
@@ -191,6 +200,9 @@ func TestClusterWalkReachesEverything(t *testing.T) {
 	for seed := int64(1); seed <= 60; seed++ {
 		c := newClusterWalk(t, seed)
 		c.walk(300)
+		for what, n := range c.missed {
+			seen["lost: "+what] += n
+		}
 		for _, n := range c.nodes {
 			for _, r := range n.records {
 				for line := range strings.Lines(string(r.Text)) {
@@ -210,7 +222,8 @@ func TestClusterWalkReachesEverything(t *testing.T) {
 		}
 	}
 	for _, what := range []string{"Ring target=node", "node/n1/device", "node/n2/trunk", "park/at", "parked/", "room/", "replaces/", "join/", "emergency=true", "hunt=", "* Parked",
-		"* Retrieved", "* PickedUp", "* Barged", "* ConferenceStarted", "* Transferred", "* Forwarded", "to_number=", "Identified", "LockShown", "NodeState", "Elsewhere"} {
+		"* Retrieved", "* PickedUp", "* Barged", "* ConferenceStarted", "* Transferred", "* Forwarded", "to_number=", "Identified", "LockShown", "NodeState", "Elsewhere", "lost: fact", "lost: a BYE that waits", "lost: Ring", "lost: Answer",
+		"lost: Reoffer", "lost: Identify"} {
 		if seen[what] == 0 {
 			t.Errorf("no walk saw %s", what)
 		}

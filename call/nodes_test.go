@@ -159,6 +159,7 @@ func (s *nodesScript) input(line string) {
 	case "ties":
 		s.wait = f[1] == "wait"
 	case "believe":
+		c.lies = true
 		c.step(c.node(f[1]), Input{Driver: "sip", Signal: DeviceState{Device: f[2], Up: true, Node: f[3]}})
 	case "heard":
 		var proof Proof

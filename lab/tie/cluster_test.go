@@ -2,6 +2,7 @@ package tie
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -232,7 +233,7 @@ func (s *stage) hears(ctx context.Context, t testing.TB, node string, thing call
 	}
 }
 
-// idle waits until no node has a call.
+// idle waits until no node has anything of a call: no leg, no end of a tie, and nothing that it offers to others.
 func (s *stage) idle(t testing.TB) {
 	t.Helper()
 	ctx := within(t)
@@ -241,14 +242,16 @@ func (s *stage) idle(t testing.TB) {
 			continue
 		}
 		for {
-			calls := figure(t, n, "locktone_callmanager_calls")
-			if calls == 0 {
+			left := fmt.Sprintf("%v calls, %v legs, %v ends of ties", figure(t, n, "locktone_callmanager_calls"), figure(t, n, "locktone_callmanager_legs"),
+				figure(t, n, "locktone_callmanager_tie_legs"))
+			board := n.Bus.Board()
+			if left == "0 calls, 0 legs, 0 ends of ties" && len(board.All("call")) == 0 && len(board.All("lamps")) == 0 {
 				break
 			}
 			select {
 			case <-ctx.Done():
-				t.Fatalf("node %s still has %v calls", n.Name, calls)
-			case <-time.After(20 * time.Millisecond):
+				t.Fatalf("node %s still has %s, and hears of %v, %v", n.Name, left, board.All("call"), board.All("lamps"))
+			case <-time.After(10 * time.Millisecond):
 			}
 		}
 	}
