@@ -21,7 +21,8 @@ type Certificates struct {
 	mu     sync.RWMutex
 	byRef  map[pki.Ref]pki.Entry
 	// missed are certificates that the engine did not have when it was asked, and when that was: those of foreign issuers, which
-	// are asked for in every handshake.
+	// are asked for in every handshake. Without a serial number it is an issuer of whom the engine has none: when thousands of phones with
+	// their maker's certificates come at once, the engine is asked about one of them.
 	missed map[pki.Ref]time.Time
 }
 
@@ -68,6 +69,7 @@ func (c *Certificates) keep(e pki.Entry) {
 	defer c.mu.Unlock()
 	c.byRef[e.Ref] = e
 	delete(c.missed, e.Ref)
+	delete(c.missed, pki.Ref{Issuer: e.Issuer})
 }
 
 // miss remembers that the engine does not have a certificate.
@@ -86,26 +88,48 @@ const notIssued = absent("this cluster did not issue it")
 // Lookup implements pki.Register. A certificate not in memory is looked up in
 // the engine once more: another node may have issued it a moment ago.
 func (c *Certificates) Lookup(ctx context.Context, r pki.Ref) (pki.Entry, error) {
-	c.mu.RLock()
-	e, ok := c.byRef[r]
-	at, missed := c.missed[r]
-	c.mu.RUnlock()
-	if ok {
-		return e, nil
-	}
-	if age := c.s.now().Sub(at); missed && age >= 0 && age < missTime {
-		return e, c.s.e.failure("look up certificate "+r.Serial, notIssued)
+	doing := "look up certificate " + r.Serial
+	if e, err, known := c.remembered(r); known {
+		return e, c.s.e.failure(doing, err)
 	}
 	c.change.Lock() // so that a revocation just being written is not overwritten
 	defer c.change.Unlock()
+	if e, err, known := c.remembered(r); known { // who had the lock before has asked
+		return e, c.s.e.failure(doing, err)
+	}
 	e, err := c.read(ctx, c.s.e.read, r)
 	switch {
 	case err == nil:
 		c.keep(e)
 	case errors.Is(err, notIssued):
 		c.miss(r)
+		if any, failed := c.issued(ctx, r.Issuer); failed == nil && !any {
+			c.miss(pki.Ref{Issuer: r.Issuer})
+		}
 	}
-	return e, c.s.e.failure("look up certificate "+r.Serial, err)
+	return e, c.s.e.failure(doing, err)
+}
+
+// remembered is the answer from memory, if there is one.
+func (c *Certificates) remembered(r pki.Ref) (e pki.Entry, err error, known bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if e, known = c.byRef[r]; known {
+		return e, nil, true
+	}
+	now := c.s.now()
+	for _, x := range []pki.Ref{r, {Issuer: r.Issuer}} {
+		if at, missed := c.missed[x]; missed && now.Sub(at) >= 0 && now.Sub(at) < missTime {
+			return e, notIssued, true
+		}
+	}
+	return e, nil, false
+}
+
+// issued says whether the engine has any certificate of an issuer.
+func (c *Certificates) issued(ctx context.Context, issuer string) (any bool, err error) {
+	err = c.s.e.read.QueryRowContext(ctx, c.s.e.rebind("SELECT EXISTS (SELECT 1 FROM certificate WHERE issuer = $1)"), issuer).Scan(&any)
+	return any, err
 }
 
 func (c *Certificates) read(ctx context.Context, q querier, r pki.Ref) (e pki.Entry, err error) {

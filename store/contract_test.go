@@ -447,6 +447,18 @@ func testCertificates(t *testing.T, dsn string) {
 	if _, err := reg.Lookup(ctx, pki.Ref{Issuer: "CN=other", Serial: "1f"}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("foreign certificate: %v", err)
 	}
+	// Thousands of phones with their maker's certificates cost one look, until the issuer has something here.
+	if _, err, known := s.Certificates().remembered(pki.Ref{Issuer: "CN=other", Serial: "77"}); !known || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("another of a foreign issuer: %v, known %v", err, known)
+	}
+	if _, _, known := s.Certificates().remembered(pki.Ref{Issuer: "CN=CA", Serial: "77"}); known {
+		t.Error("one of our issuer is not looked up: another node may have issued it a moment ago")
+	}
+	defer func() {
+		if _, _, known := s.Certificates().remembered(pki.Ref{Issuer: "CN=other", Serial: "77"}); known {
+			t.Error("the issuer has a certificate here now, and another of it is not looked up")
+		}
+	}()
 	late := pki.Entry{Ref: pki.Ref{Issuer: "CN=other", Serial: "1f"}, Kind: pki.KindDevice, Name: "late"}
 	if err := reg.Add(ctx, late); err != nil { // a miss is forgotten when the certificate comes
 		t.Fatal(err)

@@ -20,6 +20,7 @@ const (
 	Calls    Mode = "calls"    // phones register and call each other
 	Register Mode = "register" // phones refresh their registrations at a rate
 	Connect  Mode = "connect"  // mutual TLS handshakes at a rate
+	Failover Mode = "failover" // registered phones lose their server and go to another one
 )
 
 // Protection says which ends of a call offer SRTP.
@@ -40,6 +41,9 @@ type Config struct {
 	Server    netip.AddrPort // the PBX
 	Name      string         // what its certificate must say; default: its address
 	Domain    string         // of the users; default: the server's address
+	Callees   netip.AddrPort // where the called half registers, another node of the same cluster; default: Server
+	Backup    netip.AddrPort // mode failover: where the phones go
+	Stagger   time.Duration  // mode failover: each at a random moment within this time; 0: all at once
 	AllowHost string         // the address of a server that is not on this machine, to say that loading it is meant
 	From      netip.Addr     // our address; default: what the system chooses
 	Spread    int            // phones come from this many addresses, From and the following; servers limit what one source may ask
@@ -127,10 +131,14 @@ func (c Config) check() error {
 		return fmt.Errorf("%s is not on this machine: load belongs on machines whose owner agreed; if it is meant, add --i-may-load %s", addr, addr)
 	case c.Network != "tls" && c.Network != "tcp" && c.Network != "udp":
 		return fmt.Errorf("transport %q: expected tls, tcp or udp", c.Network)
-	case c.Mode != Calls && c.Mode != Register && c.Mode != Connect:
-		return fmt.Errorf("mode %q: expected calls, register or connect", c.Mode)
+	case c.Mode != Calls && c.Mode != Register && c.Mode != Connect && c.Mode != Failover:
+		return fmt.Errorf("mode %q: expected calls, register, connect or failover", c.Mode)
 	case c.Mode == Connect && c.Network != "tls":
 		return errors.New("mode connect measures TLS handshakes: use it with --transport tls")
+	case c.Callees.IsValid() && c.Callees.Addr() != addr && !c.Callees.Addr().IsLoopback(), c.Backup.IsValid() && !c.Backup.Addr().IsLoopback():
+		return errors.New("a second server has to be on this machine")
+	case c.Mode == Failover && (c.Network != "tls" || !c.Backup.IsValid() || c.Stagger < 0 || c.Stagger > maxTime):
+		return errors.New("mode failover is over tls, and needs a backup")
 	case c.Network == "tls" && c.Certificate == nil:
 		return errors.New("no certificates for the phones: give --ca and --ca-key, --cert and --key, or --home of a running site")
 	case c.Network == "tls" && c.Roots == nil:

@@ -34,8 +34,16 @@ func (c *Config) from(i int) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// dial connects phone i; handshake is how long TLS took, from the connected socket on.
-func dial(ctx context.Context, c *Config, i int, tlsConfig *tls.Config) (f *flow, handshake time.Duration, err error) {
+// server is where phone i registers.
+func (r *run) server(i int) netip.AddrPort {
+	if r.cfg.Callees.IsValid() && i >= len(r.callers) {
+		return r.cfg.Callees
+	}
+	return r.cfg.Server
+}
+
+// dial connects phone i with a server; handshake is how long TLS took, from the connected socket on.
+func dial(ctx context.Context, c *Config, to netip.AddrPort, i int, tlsConfig *tls.Config) (f *flow, handshake time.Duration, err error) {
 	d := net.Dialer{Timeout: c.Timeout}
 	network := "tcp"
 	if c.Network == "udp" {
@@ -47,7 +55,7 @@ func dial(ctx context.Context, c *Config, i int, tlsConfig *tls.Config) (f *flow
 			d.LocalAddr = &net.UDPAddr{IP: from.AsSlice()}
 		}
 	}
-	conn, err := d.DialContext(ctx, network, c.Server.String())
+	conn, err := d.DialContext(ctx, network, to.String())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -67,7 +75,7 @@ func dial(ctx context.Context, c *Config, i int, tlsConfig *tls.Config) (f *flow
 	begin := time.Now()
 	if err := t.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, 0, fmt.Errorf("TLS with %s: %w", c.Server, err)
+		return nil, 0, fmt.Errorf("TLS with %s: %w", to, err)
 	}
 	f.conn = t
 	return f, time.Since(begin), nil

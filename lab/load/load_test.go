@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/pki"
 )
@@ -241,4 +242,35 @@ func FuzzScan(f *testing.F) {
 			_, _ = lineOf(m.body[i:], "c=IN IP")
 		}
 	})
+}
+
+// TestFailover: phones whose server is taken away register with the other one.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	c := lab.StartCluster(t, lab.ClusterOptions{Site: func(s *config.Site) {
+		phones := Site(8)
+		s.Devices, s.Lines = append(s.Devices, phones.Devices...), append(s.Lines, phones.Lines...)
+	}})
+	one := c.Node("n1")
+	at := func(name string) netip.AddrPort { return netip.AddrPortFrom(c.Node(name).CallManager(), 5061) }
+	conf := Config{Mode: Failover, Server: at("n1"), Backup: at("n2"), Domain: "locktone.test", Phones: 8, User: "%d", First: FirstNumber, Device: "load%d", Roots: one.Roots(),
+		Certificate: remember(func(device string) (tls.Certificate, error) {
+			issued, err := one.Issue(t.Context(), pki.KindDevice, device)
+			if err != nil {
+				return tls.Certificate{}, err
+			}
+			return issued.TLS(), nil
+		}), Stagger: 200 * time.Millisecond, Duration: 30 * time.Second}
+	conf.Begin = func() { c.Kill("n1") }
+	r, err := Run(t.Context(), conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Failed != 0 || r.Registered != 8 || r.Moved == nil || r.Moved.Phones != 8 || r.Moved.After.Count != 8 || r.Moved.Attempts < 8 {
+		t.Errorf("%+v %+v", r, r.Moved)
+	}
+	conf.Backup = netip.AddrPort{}
+	if _, err := Run(t.Context(), conf); err == nil || !strings.Contains(err.Error(), "needs a backup") {
+		t.Errorf("no backup: %v", err)
+	}
 }

@@ -16,6 +16,7 @@ import (
 // phone is one user agent: a caller, a callee, or only registered.
 type phone struct {
 	r      *run
+	index  int
 	user   string
 	flow   *flow
 	failed sync.Once
@@ -31,11 +32,11 @@ func (p *phone) start(ctx context.Context, i int, device string) error {
 	var t *tls.Config
 	if cfg.Network == "tls" {
 		var err error
-		if t, err = p.r.tls(device); err != nil {
+		if t, err = p.r.tls(device, p.r.server(i)); err != nil {
 			return err
 		}
 	}
-	f, handshake, err := dial(ctx, cfg, i, t)
+	f, handshake, err := dial(ctx, cfg, p.r.server(i), i, t)
 	if err != nil {
 		return err
 	}
@@ -51,8 +52,12 @@ func (p *phone) start(ctx context.Context, i int, device string) error {
 	return nil
 }
 
-// lost counts a connection that the server ended.
+// lost counts a connection that the server ended, or sends the phone to the backup.
 func (p *phone) lost(err error) {
+	if m := p.r.moving.Load(); m != nil {
+		p.move(m)
+		return
+	}
 	p.failed.Do(func() { p.r.fail(fmt.Sprintf("connection lost: %v", err)) })
 }
 
@@ -97,7 +102,7 @@ func (p *phone) registration(expires int, done func(error)) {
 			}
 			done(nil)
 		default:
-			done(fmt.Errorf("REGISTER %s", reason(m)))
+			done(refusal("REGISTER", m))
 		}
 	}
 	r.send(t)

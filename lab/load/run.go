@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,7 +33,8 @@ type run struct {
 
 	open        atomic.Int64 // what was begun and has not ended
 	established atomic.Int64
-	idle        chan struct{} // capacity 1: open went to zero
+	moving      atomic.Pointer[moving] // mode failover
+	idle        chan struct{}          // capacity 1: open went to zero
 	mu          sync.Mutex
 	up          []*call // for Plateau
 }
@@ -54,33 +56,40 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		defer r.pump.Close()
 	}
 	defer r.stopPhones()
-	if err := r.startPhones(ctx); err != nil {
-		return nil, fmt.Errorf("load: %w", err)
-	}
 	sweeping, stop := context.WithCancel(ctx)
 	defer stop()
 	go r.sweeper(sweeping)
-	if !c.NoRegister {
-		if err := r.registerAll(ctx); err != nil {
-			return nil, fmt.Errorf("load: %w", err)
-		}
+	if err := r.startPhones(ctx); err != nil {
+		return nil, fmt.Errorf("load: %w", err)
 	}
 	cpu, begin := ownCPU(), time.Now()
-	each := r.place
-	if c.Mode == Register {
-		r.registering = histogram{}
-		each = r.refresh
+	var took time.Duration
+	if c.Mode == Failover {
+		r.registering, r.handshake = histogram{}, histogram{}
+		took = r.failover(ctx)
+	} else {
+		took = r.load(ctx)
 	}
-	tell(c.Begin)
-	took := r.pace(ctx, each)
-	r.drain(ctx)
 	tell(c.End)
 	result := r.result(took, time.Since(begin))
 	result.OwnCPU = (ownCPU() - cpu).Seconds()
-	if !c.NoRegister {
+	if !c.NoRegister && c.Mode != Failover {
 		r.unregisterAll()
 	}
 	return result, context.Cause(ctx)
+}
+
+// load is what the modes with a rate do.
+func (r *run) load(ctx context.Context) time.Duration {
+	each := r.place
+	if r.cfg.Mode == Register {
+		r.registering = histogram{}
+		each = r.refresh
+	}
+	tell(r.cfg.Begin)
+	took := r.pace(ctx, each)
+	r.drain(ctx)
+	return took
 }
 
 func tell(f func()) {
@@ -90,12 +99,16 @@ func tell(f func()) {
 }
 
 // tls is a phone's TLS configuration: its certificate, the server's name.
-func (r *run) tls(device string) (*tls.Config, error) {
+func (r *run) tls(device string, to netip.AddrPort) (*tls.Config, error) {
 	cert, err := r.cfg.Certificate(device)
 	if err != nil {
 		return nil, fmt.Errorf("certificate for %s: %w", device, err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: r.cfg.Roots, ServerName: r.cfg.Name, MinVersion: tls.VersionTLS12}, nil
+	server := r.cfg.Name
+	if to != r.cfg.Server {
+		server = to.Addr().String()
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: r.cfg.Roots, ServerName: server, MinVersion: tls.VersionTLS12}, nil
 }
 
 // name fills the number of a phone into its user or device name.
@@ -109,18 +122,24 @@ func name(pattern string, n int) string {
 // atOnce is how many phones connect or register at the same time.
 const atOnce = 16
 
-// startPhones connects all.
+// startPhones connects all, and registers each as soon as it is connected: servers keep few connections that say nothing.
 func (r *run) startPhones(ctx context.Context) error {
 	r.phones = make([]*phone, r.cfg.Phones)
 	for i := range r.phones {
-		r.phones[i] = &phone{r: r, user: name(r.cfg.User, r.cfg.First+i)}
+		r.phones[i] = &phone{r: r, index: i, user: name(r.cfg.User, r.cfg.First+i)}
 	}
 	r.callers, r.callees = r.phones, nil
 	if r.cfg.Mode == Calls && r.cfg.Target == "" {
 		half := len(r.phones) / 2
 		r.callers, r.callees = r.phones[:half], r.phones[half:]
 	}
-	return r.all(ctx, "connecting", func(i int) error { return r.phones[i].start(ctx, i, name(r.cfg.Device, r.cfg.First+i)) })
+	return r.all(ctx, "registering", func(i int) error {
+		err := r.phones[i].start(ctx, i, name(r.cfg.Device, r.cfg.First+i))
+		if err != nil || r.cfg.NoRegister {
+			return err
+		}
+		return r.register(ctx, r.phones[i])
+	})
 }
 
 // all does something for every phone, a few at the same time; the first error ends it.
@@ -156,20 +175,37 @@ func (r *run) all(ctx context.Context, what string, f func(i int) error) error {
 
 const registerExpires = 3600
 
-func (r *run) registerAll(ctx context.Context) error {
-	return r.all(ctx, "registering", func(i int) error {
-		answered := make(chan error, 1)
-		r.phones[i].registration(registerExpires, func(err error) { answered <- err })
-		select {
-		case err := <-answered:
-			if err == nil {
-				r.registered.Add(1)
-			}
+// again is how often a phone comes back before a run when a server that has too much to do asks it to come later.
+const again = 5
+
+// register registers a phone and waits for the answer.
+func (r *run) register(ctx context.Context, p *phone) (err error) {
+	for range again {
+		var asked *laterError
+		if err = r.registerOnce(ctx, p); !errors.As(err, &asked) {
 			return err
+		}
+		select {
+		case <-time.After(asked.after):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-	})
+	}
+	return err
+}
+
+func (r *run) registerOnce(ctx context.Context, p *phone) error {
+	answered := make(chan error, 1)
+	p.registration(registerExpires, func(err error) { answered <- err })
+	select {
+	case err := <-answered:
+		if err == nil {
+			r.registered.Add(1)
+		}
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // unregisterAll takes the registrations back; it does not insist.
@@ -329,6 +365,7 @@ func (r *run) result(pace, all time.Duration) *Result {
 		r.fail("unfinished at the end")
 	}
 	out.Failed, out.Failures = r.failed()
+	out.Moved = r.moved()
 	if r.pump != nil {
 		counts, delay := r.stats.media(), r.delay.latency()
 		out.Media, out.MediaDelay = &counts, &delay
@@ -340,7 +377,7 @@ func (r *run) result(pace, all time.Duration) *Result {
 func (r *run) connect(ctx context.Context) (*Result, error) {
 	configs := make([]*tls.Config, r.cfg.Phones)
 	for i := range configs {
-		c, err := r.tls(name(r.cfg.Device, r.cfg.First+i))
+		c, err := r.tls(name(r.cfg.Device, r.cfg.First+i), r.cfg.Server)
 		if err != nil {
 			return nil, fmt.Errorf("load: %w", err)
 		}
@@ -357,7 +394,7 @@ func (r *run) connect(ctx context.Context) (*Result, error) {
 		r.open.Add(1)
 		go func() {
 			defer r.closed()
-			f, handshake, err := dial(ctx, &r.cfg, n, configs[n%len(configs)])
+			f, handshake, err := dial(ctx, &r.cfg, r.cfg.Server, n, configs[n%len(configs)])
 			if err != nil {
 				r.fail(err.Error())
 				return

@@ -112,6 +112,7 @@ type Result struct {
 	Ringing     Latency          `json:"invite_180"`
 	Answer      Latency          `json:"invite_200"`
 	Ending      Latency          `json:"bye_200"`
+	Moved       *Moved           `json:"moved,omitempty"`
 	Media       *MediaCounts     `json:"media,omitempty"`
 	MediaDelay  *Latency         `json:"media_delay,omitempty"`
 	OwnCPU      float64          `json:"generator_cpu_seconds"`

@@ -2,20 +2,24 @@ package rotation
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
 	mrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/store"
 )
 
 // maker makes certificates for forecasts.
@@ -202,5 +206,41 @@ func TestSeen(t *testing.T) {
 	}
 	if old, err := SeenChains(t.Context(), docs, noon.AddDate(1, 0, 0)); err != nil || len(old) != 0 {
 		t.Fatalf("a chain of last year: %v, %v", old, err)
+	}
+}
+
+// counted counts how often somebody looks through a whole collection.
+type counted struct {
+	SeenDocuments
+	lists int
+}
+
+func (c *counted) List(ctx context.Context, prefix string) ([]store.Document, error) {
+	c.lists++
+	return c.SeenDocuments.List(ctx, prefix)
+}
+
+// TestSeenMany: thousands of strangers in a minute, as when a node's phones come to another one, cost one look through what is kept, and
+// what is kept stays bounded. Later there is room again for those who come in the place of others who are not seen any more.
+func TestSeenMany(t *testing.T) {
+	docs, now := &counted{SeenDocuments: newDocuments()}, noon
+	s := &Seen{docs: docs, now: func() time.Time { return now }, written: map[string]time.Time{}}
+	chain := func(i int) Shown { return Shown{Peer: strconv.Itoa(i), Chain: [][]byte{{1}}, First: now, Last: now} }
+	refused := 0
+	for i := range 2 * maxSeen {
+		if err := s.keep(t.Context(), chain(i)); errors.Is(err, errFull) {
+			refused++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if refused != maxSeen || docs.lists != 1 {
+		t.Errorf("%d of %d refused, %d looks", refused, 2*maxSeen, docs.lists)
+	}
+	if now = now.Add(forgetSeen + time.Hour); s.keep(t.Context(), chain(2*maxSeen)) != nil || docs.lists != 2 {
+		t.Errorf("no room after %s, %d looks", forgetSeen, docs.lists)
+	}
+	if left, err := docs.List(t.Context(), ""); err != nil || len(left) != maxSeen {
+		t.Errorf("%d are kept: %v", len(left), err)
 	}
 }

@@ -33,6 +33,7 @@ const (
 	maxSeen    = 2000                // chains
 	forgetSeen = 90 * 24 * time.Hour // a chain that was not shown since then
 	againSeen  = 24 * time.Hour      // a chain shown again is written again
+	countSeen  = time.Minute         // what is kept is counted again, for other nodes write too
 )
 
 // Shown is a chain somebody showed us.
@@ -52,6 +53,8 @@ type Seen struct {
 	now     func() time.Time
 	in      chan Shown
 	written map[string]time.Time // by key; only the writer's
+	kept    int                  // chains in the collection when they were counted, and those written since; only the writer's
+	counted time.Time
 	dropped atomic.Uint64
 }
 
@@ -114,6 +117,9 @@ func (s *Seen) keep(ctx context.Context, x Shown) error {
 	if at, known := s.written[key]; known && x.Last.Sub(at) < againSeen {
 		return nil
 	}
+	if s.full() {
+		return errFull
+	}
 	doc, err := s.docs.Get(ctx, key)
 	switch {
 	case err == nil:
@@ -138,23 +144,44 @@ func (s *Seen) keep(ctx context.Context, x Shown) error {
 	return err
 }
 
+var errFull = errors.New("rotation: too many chains of strangers")
+
+// full says whether there was no room when chains were last counted, and it is too early to count again: after the loss of a node
+// thousands of phones come at once, each with a chain, and none of them may cost a look through the collection.
+func (s *Seen) full() bool { return s.kept >= maxSeen && s.now().Sub(s.counted) < countSeen }
+
 // room forgets what was not shown for long, and refuses when there is too much all the same.
 func (s *Seen) room(ctx context.Context) error {
+	if s.counted.IsZero() || s.now().Sub(s.counted) >= countSeen || s.kept >= maxSeen {
+		if err := s.count(ctx); err != nil {
+			return err
+		}
+	}
+	if s.kept >= maxSeen {
+		return errFull
+	}
+	s.kept++
+	return nil
+}
+
+// count looks through the collection. Where it is full, what was not shown for long is forgotten.
+func (s *Seen) count(ctx context.Context) error {
 	docs, err := s.docs.List(ctx, "")
-	if err != nil || len(docs) < maxSeen {
+	if err != nil {
 		return err
 	}
+	s.kept, s.counted = len(docs), s.now()
 	for _, doc := range docs {
 		var x Shown
-		if json.Unmarshal(doc.Value, &x) == nil && s.now().Sub(x.Last) < forgetSeen {
+		if s.kept < maxSeen || json.Unmarshal(doc.Value, &x) == nil && s.now().Sub(x.Last) < forgetSeen {
 			continue
 		}
 		if err := s.docs.Delete(ctx, doc.Key, store.AnyRevision); err != nil {
 			return err
 		}
-		return nil
+		s.kept--
 	}
-	return errors.New("rotation: too many chains of strangers")
+	return nil
 }
 
 // SeenChains returns what a recorder kept, for a forecast, by peer. What cannot be parsed is left out.

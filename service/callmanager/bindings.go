@@ -18,6 +18,11 @@ import (
 type bindings struct {
 	mu       sync.Mutex
 	byDevice map[string][]*binding // in the order they were made
+	// byFlow are the devices that have had a binding on a connection, so that the end of one does not look through all. What has
+	// moved on meanwhile is harmless.
+	byFlow map[transport.FlowID]map[string]struct{}
+	// soon is not later than when the earliest binding runs out; zero: there was none.
+	soon time.Time
 }
 
 // A binding is one address of record of a device bound to one contact. RFC 3261, 10.3.
@@ -72,6 +77,7 @@ func (t *bindings) register(now time.Time, device, aor string, m *sip.Message, f
 		return registered{}, refused
 	}
 	t.set(device, next)
+	t.note(device, flow.ID(), next)
 	out := registered{was: before > 0, is: t.live(now, device) > 0, left: left(old, next, flow)}
 	for _, b := range next {
 		if b.aor == aor {
@@ -207,6 +213,22 @@ func (t *bindings) set(device string, list []*binding) {
 	t.byDevice[device] = list
 }
 
+// note keeps what is found by connection and by time up with a device's table. The lock is held.
+func (t *bindings) note(device string, flow transport.FlowID, list []*binding) {
+	for _, b := range list {
+		if t.soon.IsZero() || b.expires.Before(t.soon) {
+			t.soon = b.expires
+		}
+	}
+	if t.byFlow == nil {
+		t.byFlow = map[transport.FlowID]map[string]struct{}{}
+	}
+	if t.byFlow[flow] == nil {
+		t.byFlow[flow] = map[string]struct{}{}
+	}
+	t.byFlow[flow][device] = struct{}{}
+}
+
 // live counts what is in force. The lock is held.
 func (t *bindings) live(now time.Time, device string) (n int) {
 	for _, b := range t.byDevice[device] {
@@ -226,13 +248,8 @@ func (b *binding) reachable() bool {
 func (t *bindings) drop(now time.Time, match func(*binding) bool) (gone []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for device, list := range t.byDevice {
-		kept := slices.DeleteFunc(slices.Clone(list), match)
-		if len(kept) == len(list) {
-			continue
-		}
-		t.set(device, kept)
-		if t.live(now, device) == 0 {
+	for device := range t.byDevice {
+		if t.dropOf(now, device, match) {
 			gone = append(gone, device)
 		}
 	}
@@ -240,9 +257,29 @@ func (t *bindings) drop(now time.Time, match func(*binding) bool) (gone []string
 	return gone
 }
 
+// dropOf is drop for one device. The lock is held.
+func (t *bindings) dropOf(now time.Time, device string, match func(*binding) bool) (gone bool) {
+	list := t.byDevice[device]
+	kept := slices.DeleteFunc(slices.Clone(list), match)
+	if len(kept) == len(list) {
+		return false
+	}
+	t.set(device, kept)
+	return t.live(now, device) == 0
+}
+
 // flowClosed forgets what was reachable over a connection that is gone.
-func (t *bindings) flowClosed(now time.Time, id transport.FlowID) []string {
-	return t.drop(now, func(b *binding) bool { return b.flow.ID() == id })
+func (t *bindings) flowClosed(now time.Time, id transport.FlowID) (gone []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for device := range t.byFlow[id] {
+		if t.dropOf(now, device, func(b *binding) bool { return b.flow.ID() == id }) {
+			gone = append(gone, device)
+		}
+	}
+	delete(t.byFlow, id)
+	slices.Sort(gone)
+	return gone
 }
 
 // expire forgets what has run out.
@@ -290,10 +327,18 @@ func (t *bindings) all() []binding {
 	return out
 }
 
+// soonest is not later than when the earliest binding runs out, without looking through all; zero when there was none.
+func (t *bindings) soonest() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.soon
+}
+
 // next is when the earliest binding runs out; zero when there is none.
 func (t *bindings) next() (first time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	defer func() { t.soon = first }()
 	for _, list := range t.byDevice {
 		for _, b := range list {
 			if first.IsZero() || b.expires.Before(first) {

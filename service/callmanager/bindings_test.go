@@ -129,3 +129,29 @@ func TestBindingsRunOut(t *testing.T) {
 		t.Error("alice is still reachable")
 	}
 }
+
+// TestBindingsSoonest: when to look is known without looking, and never too late.
+func TestBindingsSoonest(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var b bindings
+	flow := aFlow(t)
+	limits := lifetimes{least: time.Second, most: time.Hour}
+	if !b.soonest().IsZero() {
+		t.Error("there is nothing to look for")
+	}
+	for i, minutes := range []int{10, 5, 20} {
+		m := aRegister(t, "c", i+1, fmt.Sprintf("Contact: <sip:x@127.0.0.1:1>;expires=%d", 60*minutes))
+		if _, refused := b.register(now, "alice", "alice", m, flow, limits); refused != nil {
+			t.Fatal(refused)
+		}
+		if soon, next := b.soonest(), now.Add(time.Duration(minutes)*time.Minute); soon.After(next) {
+			t.Errorf("looks at %v, and the binding runs out at %v", soon, next)
+		}
+	}
+	if gone := b.expire(now.Add(5 * time.Minute)); len(gone) != 0 {
+		t.Errorf("%q is gone although it was refreshed", gone)
+	}
+	if next := b.next(); !next.Equal(now.Add(20*time.Minute)) || !b.soonest().Equal(next) {
+		t.Errorf("next %v, soonest %v", next, b.soonest())
+	}
+}

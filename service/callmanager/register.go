@@ -125,7 +125,7 @@ func (s *Service) sweep() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		if next := s.bindings.next(); !next.IsZero() {
+		if next := s.bindings.soonest(); !next.IsZero() {
 			timer.Reset(max(0, next.Sub(s.now())))
 		} else {
 			timer.Reset(time.Hour)
@@ -135,6 +135,7 @@ func (s *Service) sweep() {
 			gone := s.bindings.expire(s.now())
 			s.unreachable(gone)
 			s.deviceGone(gone)
+			s.bindings.next() // looks through all, which not every REGISTER may cost
 		case <-s.sweeper:
 		case <-s.ctx.Done():
 			return

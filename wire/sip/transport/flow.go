@@ -57,6 +57,7 @@ type Flow struct {
 
 	state        atomic.Uint32
 	place        place        // accepted connections
+	waits        waiting      // accepted TLS connections: for the peer, in the handshake
 	proven       atomic.Bool  // a valid message came
 	pinged       atomic.Bool  // a ping of ours has no answer yet
 	last         atomic.Int64 // unix ns of the last byte from the peer

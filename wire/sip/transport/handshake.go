@@ -19,6 +19,10 @@ type shake struct {
 	chain    [][]byte
 	peer     PeerIdentity
 	rejected error // what our verifier said
+	// Of an accepted connection, while its handshake runs; its goroutine's.
+	turns turns
+	has   bool
+	over  context.Context
 }
 
 // configFor gives the configuration for one handshake of a listener, with our verification bound to this connection.
@@ -28,6 +32,7 @@ func (l *Listener) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		return nil, errors.New("a connection the listener did not accept")
 	}
 	s.helloed, s.name = true, hello.ServerName
+	s.flow.waits.helloed.Store(true)
 	config, err := l.config(hello)
 	if err != nil {
 		return nil, err
@@ -53,10 +58,14 @@ func (s *shake) verifyWith(config *tls.Config, listener, policy string) {
 				return s.rejected
 			}
 		}
+		s.yield() // it may ask the store, which may be away
 		s.peer, s.rejected = s.flow.t.cfg.Verify(Check{
 			State: &cs, Inbound: s.flow.inbound, Listener: listener, LocalIdentity: s.flow.identity,
 			ServerName: s.name, Policy: policy, Remote: s.flow.remote,
 		})
+		if s.rejected == nil && s.turns != nil {
+			return s.take()
+		}
 		return s.rejected
 	}
 }
@@ -99,7 +108,7 @@ func (t *Transport) refused(f *Flow, phase, name string, chain [][]byte, err err
 // reader runs on a goroutine of its own, because the handshake has grown this one's stack.
 func (f *Flow) serveTLS(conn net.Conn) {
 	l := f.listener
-	s := &shake{Conn: conn, flow: f}
+	s := &shake{Conn: conn, flow: f, turns: f.t.turns}
 	tc := tls.Server(s, l.tls)
 	ctx, cancel := context.WithTimeout(f.t.base, l.limits.HandshakeTimeout)
 	f.mu.Lock()
@@ -109,7 +118,10 @@ func (f *Flow) serveTLS(conn net.Conn) {
 	if displaced {
 		cancel()
 	}
+	s.over = ctx
 	err := tc.HandshakeContext(ctx)
+	s.yield()
+	s.turns, s.over = nil, nil
 	timedOut := ctx.Err() == context.DeadlineExceeded
 	f.mu.Lock()
 	f.cancel = nil

@@ -64,10 +64,6 @@ type place struct {
 	handshaking, left bool
 }
 
-// patience is how long a newcomer has before another one may take its place: many times what a handshake takes. Without
-// this, whoever opens Limits.Handshakes connections and says nothing keeps every phone out until their deadline.
-const patience = 250 * time.Millisecond
-
 func (t *Transport) newListener(lc ListenConfig, addr netip.AddrPort) *Listener {
 	limits := t.cfg.Limits
 	if lc.Limits != nil {
@@ -260,18 +256,21 @@ func (l *Listener) count(from netip.Addr, now time.Time) (displaced *Flow, err e
 	return displaced, nil
 }
 
-// displace takes the place of the oldest that waits; nil when it has not had its time. The lock is held.
+// displace takes the place of the oldest that makes us wait; nil when all have some time left. Without this, whoever opens
+// Limits.Handshakes connections and says nothing keeps every phone out until their deadline. The lock is held.
 func (l *Listener) displace(waiting *list.List, now time.Time) *Flow {
-	oldest := waiting.Front()
-	if oldest == nil {
-		return nil
+	for e := waiting.Front(); e != nil; e = e.Next() {
+		f := e.Value.(*Flow)
+		age := now.Sub(f.since)
+		if age < patience {
+			return nil // those behind it are younger
+		}
+		if l.network != TLS || f.waits.tried(age) {
+			l.leave(f)
+			return f
+		}
 	}
-	f := oldest.Value.(*Flow)
-	if now.Sub(f.since) < patience {
-		return nil
-	}
-	l.leave(f)
-	return f
+	return nil
 }
 
 // await puts a counted connection at the end of those that wait.

@@ -23,6 +23,7 @@ type Transport struct {
 	nextID  atomic.Uint64
 	wg      sync.WaitGroup // accept loops, handshakes, dials, readers, sweeper
 	quit    chan struct{}
+	turns   turns           // handshakes that are worked on
 	base    context.Context // done when the transport closes: for handshakes and dials
 	stop    context.CancelFunc
 
@@ -39,7 +40,7 @@ type Transport struct {
 func New(cfg Config, h Handler) *Transport {
 	cfg.Limits = cfg.Limits.withDefaults()
 	t := &Transport{
-		cfg: cfg, handler: h, writers: newWriters(), quit: make(chan struct{}),
+		cfg: cfg, handler: h, writers: newWriters(), quit: make(chan struct{}), turns: newTurns(),
 		flows: map[FlowID]*Flow{}, dialled: map[Dest][]*Flow{}, aliases: map[aliasKey][]*Flow{},
 		routes: map[netip.Addr]source{},
 	}
