@@ -42,6 +42,7 @@ type bench struct {
 	rate     float64 // of the bridge alone, for profiles; 0: the rates of the table
 	only     *regexp.Regexp
 	table    table
+	phones   int // of a storm
 	quiet    bool
 	profile  string // folder for CPU and heap profiles of our site; empty: none
 }
@@ -70,6 +71,7 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&b.rounds, "rounds", 3, "interleaved rounds")
 	flag.Float64Var(&b.seconds, "seconds", 6, "of load in each sample")
 	flag.Float64Var(&b.rate, "rate", 0, "bridge calls at this rate only")
+	flag.IntVar(&b.phones, "phones", 5000, "phones of a storm")
 	flag.BoolVar(&b.quiet, "quiet", false, "no progress")
 	flag.StringVar(&b.profile, "profile", "", "write CPU and heap profiles of our site into this `folder`")
 	flag.Parse()

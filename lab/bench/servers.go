@@ -32,6 +32,7 @@ type server struct {
 	pid   int
 	home  string // of a Locktone site
 	stop  func()
+	kill  func() // kill -9, of a member of a cluster
 }
 
 const domain = "locktone.test"
@@ -46,10 +47,9 @@ const (
 	many    = 1000 // phones of the group direct
 )
 
-// siteConfig is the configuration of our site.
-func siteConfig(addr netip.Addr) *config.Site {
-	s := load.Site(many)
-	s.Nodes = []config.Node{{Name: "node1", Services: []config.NodeService{{Service: config.ServiceCallManager, Address: addr.String()}}}}
+// siteConfig is the configuration of our site, with so many phones of the group direct.
+func siteConfig(phones int) *config.Site {
+	s := load.Site(phones)
 	s.Cluster.MixedCalls = config.MixedAnchor
 	s.PhoneSecurityProfiles = append(s.PhoneSecurityProfiles, config.PhoneSecurityProfile{Name: "clear media", DeviceSecurityMode: config.Authenticated})
 	for i := range s.PhoneSecurityProfiles {
@@ -91,7 +91,8 @@ func (b *bench) startChanged(ctx context.Context, name, bin string, change func(
 	if err != nil {
 		return nil, err
 	}
-	conf := siteConfig(addr)
+	conf := siteConfig(many)
+	conf.Nodes = []config.Node{{Name: "node1", Services: []config.NodeService{{Service: config.ServiceCallManager, Address: addr.String()}}}}
 	change(conf)
 	home, file := filepath.Join(dir, "home"), filepath.Join(dir, "site.yaml")
 	if err := os.MkdirAll(filepath.Join(home, "trust", "devices"), 0o700); err != nil {

@@ -32,6 +32,11 @@ var benchmarks = []struct {
 	{"enrol", (*bench).enrol},
 	{"transfer", (*bench).transfer},
 	{"conference", (*bench).conference},
+	{"storm", (*bench).storm},
+	{"cross-node", (*bench).cross},
+	{"nodes", (*bench).nodes},
+	{"bus", (*bench).bus},
+	{"size", (*bench).size},
 }
 
 func names() string {
