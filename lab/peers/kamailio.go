@@ -20,6 +20,10 @@ type KamailioConfig struct {
 	// Children is the number of TCP workers; Debian's Kamailio corrupts its heap when several do handshakes at once,
 	// so it is 1 unless set.
 	Children int
+	// Nodes are the call managers of a cluster, in order, as SIP URIs: Cluster goes to the first that answers, OPTIONS say which do,
+	// and a call that one of them cannot take goes on to the next.
+	Nodes   []string
+	Cluster string // what a Request-URI user begins with that goes to Nodes
 	// Register makes it a registrar as well: what registers is found by user name when no route fits.
 	Register bool
 }
@@ -33,6 +37,9 @@ func StartKamailio(ctx context.Context, dir string, c KamailioConfig) (*Process,
 		"[client:default]\nmethod=TLSv1.2+\nverify_certificate=yes\nrequire_certificate=yes\nprivate_key=%s\ncertificate=%s\nca_list=%s\n",
 		c.Key, c.Certificate, c.CA, c.Key, c.Certificate, c.CA)
 	if err := os.WriteFile(filepath.Join(dir, "tls.cfg"), []byte(tls), 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "dispatcher.list"), []byte(c.dispatched()), 0o600); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(filepath.Join(dir, "kamailio.cfg"), []byte(c.script(dir)), 0o600); err != nil {
@@ -85,6 +92,9 @@ modparam("usrloc", "db_mode", 0)
 modparam("registrar", "received_avp", "$avp(RECEIVED)")
 modparam("nathelper", "received_avp", "$avp(RECEIVED)")
 `, orInt(c.Children, 1), c.Name, c.Listen, kamailioModules(), filepath.Join(dir, "ctl.sock"), filepath.Join(dir, "tls.cfg"))
+	if len(c.Nodes) > 0 {
+		fmt.Fprintf(&b, dispatcherModule, filepath.Join(dir, "dispatcher.list"), c.Name)
+	}
 	b.WriteString(`request_route {
     if (!mf_process_maxfwd_header("10")) { sl_send_reply("483", "Too Many Hops"); exit; }
     if (!sanity_check("1511", "7")) { exit; }
@@ -100,6 +110,9 @@ modparam("nathelper", "received_avp", "$avp(RECEIVED)")
 `)
 	if c.Register {
 		b.WriteString("    if (is_method(\"REGISTER\")) { fix_nated_register(); save(\"location\"); exit; }\n")
+	}
+	if len(c.Nodes) > 0 {
+		fmt.Fprintf(&b, "    if ($rU =~ \"^%s\") { route(CLUSTER); exit; }\n", c.Cluster)
 	}
 	for _, r := range c.Routes {
 		if r.Prefix != "" {
@@ -121,6 +134,53 @@ route[RELAY] {
     exit;
 }
 `)
+	if len(c.Nodes) > 0 {
+		b.WriteString(dispatcherRoutes)
+	}
+	return b.String()
+}
+
+// dispatcherModule probes every node each second. A node that is drained answers 503: it counts as one that does not answer.
+const dispatcherModule = `loadmodule "dispatcher.so"
+modparam("dispatcher", "list_file", "%s")
+modparam("dispatcher", "flags", 2)
+modparam("dispatcher", "ds_ping_interval", 1)
+modparam("dispatcher", "ds_probing_mode", 1)
+modparam("dispatcher", "ds_probing_threshold", 1)
+modparam("dispatcher", "ds_inactive_threshold", 1)
+modparam("dispatcher", "ds_ping_reply_codes", "class=2")
+modparam("dispatcher", "ds_ping_from", "sip:%s")
+modparam("tm", "fr_timer", 1500)
+modparam("tm", "failure_exec_mode", 1)
+`
+
+// dispatcherRoutes send a call to the nodes in order: algorithm 8 takes the highest priority first.
+const dispatcherRoutes = `route[CLUSTER] {
+    if (!ds_select_dst("1", "8")) { sl_send_reply("503", "No node answers"); exit; }
+    t_on_failure("NEXT");
+    route(TRY);
+}
+route[TRY] {
+    if (t_relay()) { exit; }
+    if (ds_next_dst()) { t_on_failure("NEXT"); if (t_relay()) { exit; } }
+    sl_reply_error();
+    exit;
+}
+failure_route[NEXT] {
+    if (t_is_canceled()) { exit; }
+    if (t_check_status("408|47[78]|50[03]")) {
+        ds_mark_dst("ip");
+        if (ds_next_dst()) { t_on_failure("NEXT"); route(TRY); }
+    }
+}
+`
+
+// dispatched is the list of nodes for the dispatcher: set, address, flags, priority.
+func (c KamailioConfig) dispatched() string {
+	var b strings.Builder
+	for i, node := range c.Nodes {
+		fmt.Fprintf(&b, "1 %s 0 %d\n", node, 100-i)
+	}
 	return b.String()
 }
 

@@ -16,6 +16,7 @@ var (
 	baresip   = Program{"baresip", "baresip-core"}
 	linphonec = Program{"linphonec", "linphone-cli"}
 	kamailio  = Program{"kamailio", "kamailio kamailio-tls-modules"}
+	kamcmd    = Program{"kamcmd", "kamailio"}
 	sipp      = Program{"sipp", "sip-tester"}
 	stunnel   = Program{"stunnel", "stunnel4"}
 	tshark    = Program{"tshark", "tshark"}
