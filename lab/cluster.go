@@ -29,6 +29,9 @@ import (
 // are in device pool default, whose group is n1, n2; pools n1, n2 ... have groups that begin with that node.
 type ClusterOptions struct {
 	Nodes int // how many; 0: 2
+	// Postgres are the servers of the record, the primary first, which the test may stop; they outlive the cluster. nil: the one that all
+	// tests share.
+	Postgres []*postgres.Server
 	// OwnBus leaves out the NATS server beside the nodes: their embedded servers are the bus. Cut and Isolate do not touch it.
 	OwnBus bool
 	// Site changes the configuration of the first start.
@@ -65,8 +68,8 @@ type Node struct {
 	Name    string
 	Address netip.Addr
 	Home    string
-	record  *relay
-	away    bool // Record said so
+	records []*relay // to each server of the record
+	away    bool     // Record said so
 	bus     *relay
 }
 
@@ -76,7 +79,10 @@ func StartCluster(t testing.TB, o ClusterOptions) *Cluster {
 	if o.Nodes == 0 {
 		o.Nodes = 2
 	}
-	c := &Cluster{t: t, opt: o, Postgres: postgres.Need(t), keys: &keys{used: map[pki.Algorithm]int{}}, key: custody.NewKey(), network: newNetwork()}
+	if o.Postgres == nil {
+		o.Postgres = []*postgres.Server{postgres.Need(t)}
+	}
+	c := &Cluster{t: t, opt: o, Postgres: o.Postgres[0], keys: &keys{used: map[pki.Algorithm]int{}}, key: custody.NewKey(), network: newNetwork()}
 	t.Cleanup(c.close)
 	if err := c.open(t.Context()); err != nil {
 		t.Fatalf("cluster: %v", err)
@@ -109,7 +115,7 @@ func (c *Cluster) open(ctx context.Context) (err error) {
 		if err := os.MkdirAll(n.Home, 0o700); err != nil {
 			return err
 		}
-		if n.record, err = newRelay("unix", filepath.Join(n.Home, filepath.Base(c.Postgres.Socket())), "unix", c.Postgres.Socket()); err != nil {
+		if err = n.meet(c.opt.Postgres); err != nil {
 			return err
 		}
 		if n.bus, err = newRelay("tcp", "127.0.0.1:0", "tcp", c.nats.Addr().String()); err != nil {
@@ -121,6 +127,31 @@ func (c *Cluster) open(ctx context.Context) (err error) {
 		c.network.owner[n.Address] = n.Name
 	}
 	return nil
+}
+
+// meet gives a node its way to each server of the record.
+func (n *Node) meet(servers []*postgres.Server) error {
+	for i, s := range servers {
+		if err := os.Mkdir(n.door(i), 0o700); err != nil {
+			return err
+		}
+		r, err := newRelay("unix", filepath.Join(n.door(i), filepath.Base(s.Socket())), "unix", s.Socket())
+		if err != nil {
+			return err
+		}
+		n.records = append(n.records, r)
+	}
+	return nil
+}
+
+// door is the folder of the socket by which a node reaches a server of the record.
+func (n *Node) door(i int) string { return filepath.Join(n.Home, fmt.Sprint("pg", i)) }
+
+// reach lets the node reach the record, or not.
+func (n *Node) reach(reachable bool) {
+	for _, r := range n.records {
+		r.broke(!reachable)
+	}
 }
 
 // freeAddress is one that nobody has, no other node of ours either.
@@ -178,7 +209,7 @@ func (c *Cluster) Restart(name string) {
 	}
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
-	n.record.broke(n.away)
+	n.reach(!n.away)
 	n.bus.broke(false)
 	s, err := site.Start(ctx, c.options(n))
 	if err != nil {
@@ -188,7 +219,11 @@ func (c *Cluster) Restart(name string) {
 }
 
 func (c *Cluster) options(n *Node) site.Options {
-	dsn := url.URL{Scheme: "postgres", Path: "/" + c.database, RawQuery: url.Values{"host": {n.Home}, "user": {"locktone"}}.Encode()}
+	var doors []string
+	for i := range n.records {
+		doors = append(doors, n.door(i))
+	}
+	dsn := url.URL{Scheme: "postgres", Path: "/" + c.database, RawQuery: url.Values{"host": {strings.Join(doors, ",")}, "user": {"locktone"}}.Encode()}
 	o := site.Options{Home: n.Home, Site: c.site(), Version: "lab", NoPhones: true, Keys: c.keys.make, ClusterKey: c.key}
 	o.Node.Node = n.Name
 	o.Node.Admin.Address = "127.0.0.1:0"
@@ -209,7 +244,7 @@ func (c *Cluster) options(n *Node) site.Options {
 func (c *Cluster) Kill(name string) {
 	c.t.Helper()
 	n := c.running(name)
-	n.record.broke(true)
+	n.reach(false)
 	n.bus.broke(true)
 	c.network.kill(name)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -248,14 +283,14 @@ func (c *Cluster) Heal(a, b string) { c.network.set(func() { delete(c.network.cu
 // Isolate lets nothing pass between a node and anybody, as of a machine whose cable was pulled: nodes, phones, PostgreSQL, bus.
 func (c *Cluster) Isolate(name string) {
 	c.network.set(func() { c.network.alone[name] = true })
-	c.Node(name).record.broke(true)
+	c.Node(name).reach(false)
 	c.Node(name).bus.broke(true)
 }
 
 // Return ends an Isolate.
 func (c *Cluster) Return(name string) {
 	c.network.set(func() { delete(c.network.alone, name) })
-	c.Node(name).record.broke(false)
+	c.Node(name).reach(true)
 	c.Node(name).bus.broke(false)
 }
 
@@ -263,7 +298,7 @@ func (c *Cluster) Return(name string) {
 func (c *Cluster) Record(name string, reachable bool) {
 	n := c.Node(name)
 	n.away = !reachable
-	n.record.broke(n.away)
+	n.reach(!n.away)
 }
 
 func (c *Cluster) close() {
@@ -276,7 +311,7 @@ func (c *Cluster) close() {
 				c.t.Logf("closing node %s: %v", n.Name, err)
 			}
 		}
-		for _, r := range []*relay{n.record, n.bus} {
+		for _, r := range append(n.records, n.bus) {
 			if r != nil {
 				r.close()
 			}

@@ -360,6 +360,21 @@ func (s *Server) Database(t testing.TB) string {
 	return s.URL(name)
 }
 
+// CreateOn makes an empty database whose tables are in a folder, which the server's user is given, and returns its name: for a disk of
+// its own, which can be full. Close the server before the folder is removed.
+func (s *Server) CreateOn(ctx context.Context, dir string) (string, error) {
+	if c := s.as.Credential; c != nil {
+		if err := os.Chown(dir, int(c.Uid), int(c.Gid)); err != nil {
+			return "", err
+		}
+	}
+	name := "disk" + filepath.Base(dir)
+	if err := s.exec("CREATE TABLESPACE "+name+" LOCATION '"+dir+"'", "CREATE DATABASE "+name+" TABLESPACE "+name); err != nil {
+		return "", err
+	}
+	return name, nil
+}
+
 // Create makes an empty database and returns its name.
 func (s *Server) Create(ctx context.Context) (string, error) {
 	s.mu.Lock()

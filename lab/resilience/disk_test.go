@@ -21,7 +21,8 @@ import (
 // smallDisk mounts a file system of a few MiB for the test.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := must(os.MkdirTemp("", "ltdisk"))(t) // not below a folder that another user may not enter
+	t.Cleanup(func() { ok(t, os.Remove(dir)) })
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
 		t.Skipf("needs to mount a small file system (root, CAP_SYS_ADMIN): %v", err)
 	}

@@ -2,12 +2,17 @@ package resilience
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/lab/postgres"
 	"github.com/locktone/locktone/service/admin"
@@ -138,4 +143,84 @@ func safe(ends, kills []time.Time, within time.Duration) (n int) {
 		}
 	}
 	return n
+}
+
+// TestFullDiskOfPostgres fills the disk of PostgreSQL, then that of the node, then both, while calls go on: the operator is told which, what was
+// recorded waits where there is room, a change is refused, and everything is there when there is space again.
+func TestFullDiskOfPostgres(t *testing.T) {
+	t.Parallel()
+	db := ownPostgres(t)
+	theirs, ours := smallDisk(t, "24m"), smallDisk(t, "64m")
+	t.Cleanup(func() { ok(t, db.Close()) }) // before its disk is taken away
+	dsn := db.URL(must(db.CreateOn(t.Context(), theirs))(t))
+	s := start(t, lab.Options{Home: filepath.Join(ours, "home"), Config: config.Default("node1"), Node: config.NodeConfig{Store: config.StoreConfig{DSN: dsn}}})
+	alice, bob := telephone(t, s, "alice", "1001", nil), telephone(t, s, "bob", "1002", nil)
+	made := 0
+	call := func() { t.Helper(); goodCall(t, alice, bob); made++ }
+	says := func(when string, want ...string) {
+		t.Helper()
+		eventually(t, step, func() error {
+			call()
+			problems := strings.Join(status(t, s.Home()).Problems, "\n")
+			for _, w := range want {
+				if !strings.Contains(problems, w) {
+					return fmt.Errorf("%s: status does not say %q: %q", when, w, problems)
+				}
+			}
+			return nil
+		})
+		t.Log(when, ": ", strings.Join(status(t, s.Home()).Problems, "\n"))
+	}
+	fine := func(when string) {
+		t.Helper()
+		eventually(t, time.Minute, func() error {
+			call()
+			if st := status(t, s.Home()); len(st.Problems) > 0 || st.Store.Waiting > 2 {
+				return fmt.Errorf("%s: %q, %+v", when, st.Problems, st.Store)
+			}
+			return nil
+		})
+	}
+	extra := func() (store.Revision, error) {
+		was := must(s.Store.Site(t.Context()))(t)
+		next := was.Site.Clone()
+		for n := range 2000 {
+			addPhone(next, fmt.Sprintf("extra%d-%05d", was.Revision.Number, n), fmt.Sprint(int(was.Revision.Number)*20000+n), "encrypted")
+		}
+		return s.Store.Apply(within(t, time.Minute), store.ChangeSet{Base: was.Revision.Number, Author: "test", Changes: config.Diff(was.Site, next)})
+	}
+	fine("before")
+
+	freeTheirs := fill(t, theirs)
+	says("PostgreSQL's disk is full", "free space for "+filepath.Dir(db.Socket()), "what waits in the outbox")
+	if _, err := extra(); !errors.Is(err, store.ErrNoSpace) {
+		t.Errorf("a change on the full disk of PostgreSQL: %v", err)
+	}
+
+	freeOurs := fill(t, ours) // both
+	says("both disks are full", "call records are not being written, calls go on")
+	freeOurs()
+	says("the node has space again", "what waits in the outbox")
+	freeTheirs()
+	fine("after both were freed")
+
+	freeOurs = fill(t, ours) // the node's alone: what it records goes to PostgreSQL
+	rev := must(extra())(t)
+	says("the node's disk is full", "MiB left for "+ours, "free some")
+	if st := status(t, s.Home()); st.Store.Waiting > 2 || st.Revision != rev.Number {
+		t.Errorf("%+v", st)
+	}
+	freeOurs()
+	fine("in the end")
+	eventually(t, step, func() error {
+		got := must(s.Store.Calls(t.Context(), store.CallQuery{Limit: 100_000}))(t)
+		seen := map[string]bool{}
+		for _, r := range got {
+			seen[r.Call] = true
+		}
+		if len(got) != made || len(seen) != made {
+			return fmt.Errorf("%d records of %d calls, %d were made", len(got), len(seen), made)
+		}
+		return nil
+	})
 }
