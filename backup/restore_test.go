@@ -189,8 +189,8 @@ func TestRestoreCrash(t *testing.T) {
 	for _, engine := range []string{"SQLite", "PostgreSQL"} {
 		t.Run(engine, func(t *testing.T) {
 			for step, last := 1, false; !last; step++ {
-				if step > 5 && step < 11 && os.Getenv("LOCKTONE_ALL") == "" {
-					continue // one table is like another
+				if (step > 5 && step < 11 || step%2 == 0 == (engine == "SQLite")) && os.Getenv("LOCKTONE_ALL") == "" {
+					continue // one table is like another, and each step is tried with one of the two
 				}
 				target := Target{Home: filepath.Join(t.TempDir(), "home")}
 				at := filepath.Join(target.Home, "locktone.db")

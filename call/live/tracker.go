@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/locktone/locktone/bus"
@@ -252,6 +253,10 @@ func (t *tracker) snapshot(now time.Time, n *BusNote) {
 			t.notes = append(t.notes, RemoteNote{Node: t.node, Engine: t.engine, Lost: LossLagged, Why: "the call engine of " + t.node + " was faster than its events could be told"})
 		}
 		t.snap = &RemoteNote{Node: t.node, Engine: n.Engine, Snapshot: true, AsOf: n.AsOf}
+	}
+	if slices.Contains(n.Calls, nil) {
+		t.lose(now, LossGap, "a snapshot of the call engine of "+t.node+" has a call that is none")
+		return
 	}
 	if t.snap.AsOf != n.AsOf {
 		t.lose(now, LossGap, "the call engine of "+t.node+" mixed two snapshots")

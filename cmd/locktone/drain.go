@@ -31,7 +31,11 @@ func (c *nodeDrainCmd) Run(a *app) error {
 	if out.Held > 0 {
 		fmt.Fprintf(a.out, "; %d devices have no other node in their group and stay", out.Held)
 	}
-	fmt.Fprintf(a.out, ".\nIt ends by %s; locktone show nodes tells how far it is, locktone node resume %s lets it serve again.\n", clock(out.Until), c.Name)
+	end := "It ends by " + clock(out.Until)
+	if c.Stay {
+		end = "It goes on running when nothing is left to serve, or at " + clock(out.Until)
+	}
+	fmt.Fprintf(a.out, ".\n%s; locktone show nodes tells how far it is, locktone node resume %s lets it serve again.\n", end, c.Name)
 	return nil
 }
 
@@ -83,6 +87,9 @@ func (c *serversCmd) Run(a *app) error {
 // records the lower priority is tried first.
 func zone(servers []admin.ServerRow) string {
 	var b strings.Builder
+	if len(servers) == 0 {
+		b.WriteString("; no call-manager group is configured\n")
+	}
 	for i, r := range servers {
 		if r.Group != servers[0].Group {
 			fmt.Fprintf(&b, "; further groups have other orders: locktone show servers GROUP --dns. Devices find theirs in their configuration files.\n")

@@ -1,10 +1,13 @@
 package resilience
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -163,6 +166,7 @@ func TestJoin(t *testing.T) {
 		return extras(t, n1.Home) == 1 && rows["n1"].Revision == 3 && slices.Contains(rows["n2"].Groups, "default")
 	})
 	lists(t, n1, n2)
+	serversNamed(t, n1)
 	for _, m := range []*member{n1, n2} {
 		holds(t, m.name+" hears both nodes and what runs there", func() bool {
 			rows := m.nodes(t)
@@ -236,6 +240,27 @@ func keysIn(t *testing.T, dirs []string) string {
 		t.Fatal("no keys")
 	}
 	return b.String()
+}
+
+// serversNamed: the names for DNS are those that the certificates of the call managers have, that of the node that was alone once, too.
+func serversNamed(t *testing.T, m *member) {
+	t.Helper()
+	var list admin.Rows[admin.ServerRow]
+	api(t, m.Home, http.MethodGet, "/v1/servers", nil, &list)
+	for _, r := range list.Rows {
+		conn, err := tls.Dial("tcp", net.JoinHostPort(r.Host, "5061"), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // only read
+		if err != nil {
+			t.Errorf("%s: %v", r.Node, err)
+			continue
+		}
+		if err := conn.ConnectionState().PeerCertificates[0].VerifyHostname(r.Name); err != nil {
+			t.Errorf("%s is shown as %s: %v", r.Node, r.Name, err)
+		}
+		_ = conn.Close()
+	}
+	if len(list.Rows) != 2 {
+		t.Errorf("servers: %+v", list.Rows)
+	}
 }
 
 // TestJoinRefused: what is not right is refused before anything is written, on either side.

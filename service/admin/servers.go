@@ -10,6 +10,7 @@ import (
 
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/pki"
 )
 
 // ServerRow is a call manager in the list of a group.
@@ -34,10 +35,14 @@ func (s *Server) listServers(ctx context.Context, in *byName) (*body[Rows[Server
 	if err != nil {
 		return nil, err
 	}
+	names, err := s.callManagerNames(ctx, now.Site)
+	if err != nil {
+		return nil, err
+	}
 	out := Rows[ServerRow]{Rows: []ServerRow{}}
 	for _, g := range now.Site.CallManagerGroups {
 		if in.Name == "" || in.Name == g.Name {
-			out.Rows = append(out.Rows, s.serversOf(now.Site, g)...)
+			out.Rows = append(out.Rows, s.serversOf(now.Site, g, names)...)
 		}
 	}
 	for _, r := range out.Rows {
@@ -48,8 +53,31 @@ func (s *Server) listServers(ctx context.Context, in *byName) (*body[Rows[Server
 	return &body[Rows[ServerRow]]{out}, nil
 }
 
+// callManagerNames are the names of the nodes' call managers as their certificates have them. One that was alone when it got its
+// certificates keeps the name without its node (cm.example.com) when others join.
+func (s *Server) callManagerNames(ctx context.Context, site *config.Site) (map[string]string, error) {
+	names, domain := map[string]string{}, site.Cluster.WithDefaults().Domain
+	short := "cm." + domain
+	for _, n := range site.Nodes {
+		names[n.Name] = "cm." + strings.ToLower(n.Name) + "." + domain
+		if len(site.Nodes) < 2 { // the certificates of a site with one node do not name it
+			names[n.Name] = short
+		}
+	}
+	if s.cfg.Issued == nil {
+		return names, nil
+	}
+	list, err := s.cfg.Issued.Entries(ctx)
+	for _, e := range list {
+		if e.Kind == pki.KindService && e.Name == "callmanager" && names[e.Node] != "" && e.Revoked.IsZero() && strings.HasPrefix(e.Subject, "CN="+short+"-") {
+			names[e.Node] = short
+		}
+	}
+	return names, err
+}
+
 // serversOf are the rows of a group, in its order.
-func (s *Server) serversOf(site *config.Site, g config.CallManagerGroup) (out []ServerRow) {
+func (s *Server) serversOf(site *config.Site, g config.CallManagerGroup, names map[string]string) (out []ServerRow) {
 	var pools []string
 	for _, p := range site.DevicePools {
 		if p.CallManagerGroup == g.Name {
@@ -72,10 +100,7 @@ func (s *Server) serversOf(site *config.Site, g config.CallManagerGroup) (out []
 			row.Host = callManagerHost(site.Nodes[at])
 		}
 		if row.Name = row.Host; !isName(row.Host) {
-			row.Name = "cm." + strings.ToLower(name) + "." + site.Cluster.WithDefaults().Domain
-			if len(site.Nodes) < 2 { // the certificates of a site with one node do not name it
-				row.Name = "cm." + site.Cluster.WithDefaults().Domain
-			}
+			row.Name = names[name]
 		}
 		out = append(out, row)
 	}
