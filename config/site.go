@@ -194,7 +194,7 @@ type NodeService struct {
 type CallManagerGroup struct {
 	// Name of the group.
 	Name string `yaml:"name" json:"name"`
-	// Names of nodes: primary, backup, further backups. Takes effect with provisioning, and with a second node.
+	// Names of nodes: primary, backup, further backups. A change takes effect at once.
 	Nodes []string `yaml:"nodes" json:"nodes"`
 }
 
@@ -202,7 +202,7 @@ type CallManagerGroup struct {
 type DevicePool struct {
 	// Name of the pool.
 	Name string `yaml:"name" json:"name"`
-	// Call-manager group the pool's devices register to. Takes effect with provisioning, and with a second node.
+	// Call-manager group the pool's devices register to.
 	CallManagerGroup string `yaml:"callManagerGroup" json:"callManagerGroup"`
 	// Source that a party held by one of the pool's devices or trunks hears. Left out: the one named default, else a built-in melody.
 	MusicOnHold string `yaml:"musicOnHold" json:"musicOnHold,omitempty"`
