@@ -175,7 +175,9 @@ func (b *bench) nodesCalls(ctx context.Context) error {
 		return err
 	}
 	defer c.stop()
-	if _, err := b.crossSample(ctx, c, c.n2.addr, 300, 8); err != nil { // what exists once, whoever comes first
+	warm := b.between(c, c.n2.addr, pairsOfPhones) // what exists once, whoever comes first; a call that is turned away does no harm
+	warm.Rate, warm.Count = 100, 1500
+	if _, err := load.Run(ctx, warm); err != nil {
 		return err
 	}
 	select { // what finished calls leave for retransmissions is gone after timer L, 64*T1 (RFC 6026, 8.7)
@@ -184,7 +186,7 @@ func (b *bench) nodesCalls(ctx context.Context) error {
 		return ctx.Err()
 	}
 	conf := b.between(c, c.n2.addr, pairsOfPhones)
-	conf.Count, conf.Rate = tied, 100
+	conf.Count, conf.Rate = tied, 50
 	var idle [2]footprint
 	held := 0
 	conf.Begin = func() { idle = b.both(ctx, c) }
