@@ -278,3 +278,24 @@ func readRequest(r *bufio.Reader) (first string, header []string, body []byte, e
 		}
 	}
 }
+
+// TestPhoneThatComesBack: a phone that starts over in mid-call and registers again has lost its call, and the other end is told at once; one
+// that has lost its connection only goes on with its call, by the new connection.
+func TestPhoneThatComesBack(t *testing.T) {
+	s := start(t, lab.Options{Tune: impatient})
+	alice, bob := telephone(t, s, "alice", "1001", nil), telephone(t, s, "bob", "1002", nil)
+	p := connect(t, alice, bob)
+	n := bob.Registrations()
+	bob.Cut()
+	ok(t, bob.WaitRegistrations(within(t, step), n+1))
+	ok(t, p.caller.Hold(within(t, step)))
+	ok(t, p.called.WaitHeld(within(t, step), true))
+	ok(t, p.caller.Resume(within(t, step)))
+	hangUp(bob)
+	bob = telephone(t, s, "bob", "1002", nil)
+	if _, byPeer, err := p.caller.WaitEnded(within(t, step)); err != nil || !byPeer {
+		t.Errorf("bob's phone has started over, and alice's call goes on: %v", err)
+	}
+	goodCall(t, alice, bob)
+	nothingLeft(t, s)
+}

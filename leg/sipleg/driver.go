@@ -76,6 +76,25 @@ type commanded struct {
 // ticked is a leg's timer.
 type ticked struct{ leg *leg }
 
+// asked is a leg whose device is to say whether it still has the call.
+type asked struct{ leg *leg }
+
+// Back has a device asked for its calls: it has registered by a new connection, and may have lost or ended them when it had none. A call
+// that it does not know ends (481); the others go on by the new connection. Calls whose connection is still there are not asked for.
+func (d *Driver) Back(device string) {
+	d.mu.RLock()
+	var legs []*leg
+	for _, l := range d.byLeg {
+		if l.device == device {
+			legs = append(legs, l)
+		}
+	}
+	d.mu.RUnlock()
+	for _, l := range legs {
+		d.ep.Post(l.callID, asked{l})
+	}
+}
+
 // command finds the leg and posts to its shard.
 func (d *Driver) command(c call.Command, post func(callID string, v any)) {
 	l := d.leg(c.CommandLeg())
@@ -110,7 +129,7 @@ func (d *Driver) byTag(callID, tag string) *leg {
 // index makes a leg findable.
 func (d *Driver) index(l *leg) {
 	d.mu.Lock()
-	l.key = dialogKey{l.callID, l.ses.DialogID().Local}
+	l.key, l.device = dialogKey{l.callID, l.ses.DialogID().Local}, l.target.Device
 	d.byLeg[l.id] = l
 	d.byDialog[l.key] = l
 	d.mu.Unlock()
@@ -272,6 +291,8 @@ func (d *Driver) Posted(callID string, v any) {
 		v.leg.command(v.cmd)
 	case ticked:
 		v.leg.tick()
+	case asked:
+		v.leg.ask()
 	case *undelivered:
 		d.deliver(v)
 	case endpoint.NoAck, endpoint.ServerFailed:

@@ -21,6 +21,7 @@ type leg struct {
 	id      call.LegID
 	callID  string
 	key     dialogKey
+	device  string // target.Device; like key it is guarded by the driver's lock
 	ses     *dialog.Session
 	cfg     dialog.Config
 	profile *Profile
@@ -337,6 +338,14 @@ func (l *leg) reconnect(req *sip.Message) bool {
 		}
 	}
 	return false
+}
+
+// ask asks the device whether it still has the call, when the connection of the call is gone: reconnect finds the new one.
+func (l *leg) ask() {
+	if l.gone || l.state != legUp || l.to.Flow == nil || l.to.Flow.Alive() {
+		return
+	}
+	l.step(dialog.Refresh{})
 }
 
 // send sends a request in a client transaction of this leg.

@@ -279,6 +279,7 @@ func (s *Service) takeFact(c bus.Change) {
 		}
 	case factRegistration:
 		s.tellEngine(f.Key, call.DeviceState{Device: f.Key, Up: !c.Gone, Node: f.Owner})
+		s.stillHere(f.Key)
 		s.deviceChanged(f.Key)
 	case factTrunk:
 		s.tellEngine(f.Key, call.TrunkState{Trunk: f.Key, Up: !c.Gone, Node: f.Owner})
@@ -297,6 +298,14 @@ func (s *Service) takeFact(c bus.Change) {
 	}
 	if err != nil {
 		s.warn(err.Error())
+	}
+}
+
+// stillHere tells the engine that a device is registered here and nowhere since, where that is so: what another node says of it may be
+// older than its coming here.
+func (s *Service) stillHere(device string) {
+	if _, here := s.bindings.reach(s.now(), device, ""); here && s.registeredAt(device) == "" {
+		s.tellEngine(device, call.DeviceState{Device: device, Up: true})
 	}
 }
 

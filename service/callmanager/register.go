@@ -48,6 +48,7 @@ func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
 	s.reachable(d.Name, done.was, done.is)
 	if done.was && done.is && done.anew {
 		s.publishRegistration(d.Name, true) // it has come anew: whoever else has it hears so
+		s.stillHere(d.Name)
 	}
 	s.respond(tx, s.registeredAnswer(m, done))
 	s.wakeSweeper()
@@ -57,6 +58,7 @@ func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
 		s.deviceGone([]string{d.Name})
 	case done.anew:
 		s.deviceBack(d.Name)
+		s.sip.Back(d.Name)
 	}
 	if done.is {
 		s.reconcile(d.Name, aor, done.anew)
