@@ -44,10 +44,14 @@ type stage struct {
 	t                                    *testing.T
 	alice, bob, carol, dave, erin, frank *phone.Phone
 	heard                                *leaks
+	at                                   map[string]string // node of each phone
 }
 
-// phonesAt says at which node each phone is.
-var phonesAt = map[string]string{"alice": "n1", "carol": "n1", "erin": "n1", "bob": "n2", "dave": "n2", "frank": "n2"}
+// phonesAt says at which node each phone is; of three nodes the third has dave and frank.
+func phonesAt(nodes int) map[string]string {
+	last := fmt.Sprintf("n%d", max(nodes, 2))
+	return map[string]string{"alice": "n1", "carol": "n1", "erin": "n1", "bob": "n2", "dave": last, "frank": last}
+}
 
 func start(t *testing.T, o lab.ClusterOptions) *stage {
 	t.Helper()
@@ -58,7 +62,7 @@ func start(t *testing.T, o lab.ClusterOptions) *stage {
 			edit(c)
 		}
 	}
-	s := &stage{Cluster: lab.StartCluster(t, o), t: t, heard: &leaks{}}
+	s := &stage{Cluster: lab.StartCluster(t, o), t: t, heard: &leaks{}, at: phonesAt(o.Nodes)}
 	s.phones()
 	t.Cleanup(func() { s.heard.check(t) })
 	s.known(t)
@@ -72,7 +76,7 @@ func (s *stage) phones() {
 
 func (s *stage) phone(name, number string) *phone.Phone {
 	s.t.Helper()
-	return s.Registered(phonesAt[name], name, number, func(c *phone.Config) { c.Observer = s.heard })
+	return s.Registered(s.at[name], name, number, func(c *phone.Config) { c.Observer = s.heard })
 }
 
 // known waits until every node knows where every phone is.
@@ -81,7 +85,7 @@ func (s *stage) known(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for _, n := range s.Nodes() {
-		for name := range phonesAt {
+		for name := range s.at {
 			for len(n.Bus.Board().Of("registration", name)) == 0 {
 				select {
 				case <-ctx.Done():

@@ -181,7 +181,7 @@ func park(ctx context.Context, t *testing.T, s *stage) {
 		ended(ctx, t, code, 200)
 		ended(ctx, t, cb, 200)
 		must(t, ca.WaitSound(ctx))
-		s.hears(ctx, t, phonesAt[p.fetches.Name()], call.ThingParked, "")
+		s.hears(ctx, t, s.at[p.fetches.Name()], call.ThingParked, "")
 		cc := s.takes(ctx, t, p.fetches, slot, phone.DialOptions{})
 		both(ctx, t, ca, cc)
 		must(t, ca.Hangup(ctx))

@@ -47,8 +47,19 @@ func TestStrangers(t *testing.T) {
 		foreign, err := lab.Start(ctx, lab.Options{})
 		must(t, err)
 		t.Cleanup(func() { _ = foreign.Close(context.Background()) })
-		p := s.stranger(ctx, t, foreign, pki.KindService, "callmanager")
-		must(t, p.WaitRefused(ctx))
+		const refused = "locktone_callmanager_handshakes_refused_total"
+		before := figure(t, s.Node("n1"), refused)
+		c, err := s.stranger(ctx, t, foreign, pki.KindService, "callmanager").DialWith(ctx, "1003", order)
+		must(t, err)
+		if status, _, err := c.WaitEnded(ctx); err != nil || status < 400 {
+			t.Errorf("the call of another cluster's call manager ended with %d, %v", status, err)
+		}
+		until(ctx, t, "the handshake to be refused", func() bool { return figure(t, s.Node("n1"), refused) > before })
+		for _, p := range []*phone.Phone{s.bob, s.carol} {
+			if len(p.Incoming()) > 0 {
+				t.Errorf("%s rings", p.Name())
+			}
+		}
 	})
 	s.idle(t)
 }

@@ -3,8 +3,10 @@ package admin
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -26,7 +28,7 @@ func (s *Server) showOperations(api huma.API) {
 	add(s, api, get("registrations", "/v1/registrations", RoleViewer, "Devices that are registered"), s.registrations)
 	add(s, api, get("trunks", "/v1/trunks", RoleViewer, "State of every trunk destination"), rowsOf[bus.TrunkState](s, bus.VerbTrunks))
 	add(s, api, get("connections", "/v1/connections", RoleViewer, "Connections and peers whose handshakes failed: TLS version, cipher, subject, failures, bytes"), rowsOf[bus.Connection](s, bus.VerbConnections))
-	add(s, api, get("message-waiting", "/v1/message-waiting", RoleViewer, "Messages of lines, who said so, and which devices have heard; name is a line's number"), rowsOf[bus.MessageState](s, bus.VerbMessages))
+	add(s, api, get("message-waiting", "/v1/message-waiting", RoleViewer, "Messages of lines, who said so, and which devices have heard; name is a line's number"), s.messages)
 	add(s, api, get("subscriptions", "/v1/subscriptions", RoleViewer, "What devices watch: busy lamps, presence, messages"), rowsOf[bus.WatchState](s, bus.VerbSubscriptions))
 	add(s, api, get("exceptions", "/v1/exceptions", RoleViewer, "Everything that is weaker than the defaults"), s.exceptions)
 	add(s, api, get("dial", "/v1/dial", RoleViewer, "What would happen, and why, if somebody dialled a number now or at a time"), s.dial)
@@ -38,6 +40,46 @@ func rowsOf[T any](s *Server, verb string) func(context.Context, *byName) (*body
 	return func(ctx context.Context, in *byName) (*body[Rows[T]], error) {
 		return &body[Rows[T]]{gather[T](ctx, s, verb, in.Name)}, nil
 	}
+}
+
+// messages are the mailboxes as the call managers know them, each line once.
+func (s *Server) messages(ctx context.Context, in *byName) (*body[Rows[bus.MessageState]], error) {
+	out := gather[bus.MessageState](ctx, s, bus.VerbMessages, in.Name)
+	out.Rows = oneMailbox(out.Rows)
+	return &body[Rows[bus.MessageState]]{out}, nil
+}
+
+// oneMailbox makes one row of what several nodes say of a line: the newest state, with the phones that have acknowledged it at any node. Each
+// node tells the phones that are registered there, and has the others wait.
+func oneMailbox(rows []bus.MessageState) []bus.MessageState {
+	var out []bus.MessageState
+	for _, r := range rows {
+		i := slices.IndexFunc(out, func(o bus.MessageState) bool { return o.Line == r.Line && o.Partition == r.Partition })
+		switch {
+		case i < 0:
+			out = append(out, r)
+		case r.Version > out[i].Version:
+			out[i] = r
+		case r.Version == out[i].Version:
+			out[i] = heardAnywhere(out[i], r)
+		}
+	}
+	return out
+}
+
+func heardAnywhere(a, b bus.MessageState) bus.MessageState {
+	yes := append(slices.Clone(a.Acknowledged), b.Acknowledged...)
+	slices.Sort(yes)
+	a.Acknowledged = slices.Compact(yes)
+	waits := map[string]string{} // by device: what says the most, the status it answered
+	for _, w := range append(slices.Clone(a.Waits), b.Waits...) {
+		device, _, _ := strings.Cut(w, " ")
+		if !slices.Contains(a.Acknowledged, device) {
+			waits[device] = max(waits[device], w)
+		}
+	}
+	a.Waits = slices.Sorted(maps.Values(waits))
+	return a
 }
 
 // registrations are the call managers' rows, with the trust lists each device fetched last.
