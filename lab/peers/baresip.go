@@ -22,6 +22,7 @@ import (
 type BaresipConfig struct {
 	User, Domain string // the account sip:User@Domain
 	Proxy        string // host:port of the registrar, over TLS; "" where Domain says it all
+	Backup       string // host:port of a second registrar: baresip registers with both at once
 	Certificate  string // path: certificate and key in one file
 	CA           string // path
 	Tone         string // path of the WAV file it speaks, 8 kHz mono; it should be longer than the call
@@ -91,6 +92,9 @@ func (c BaresipConfig) write(dir string, sipPort, ctlPort int) error {
 	}
 	if c.Proxy != "" {
 		account += fmt.Sprintf(`;outbound="sip:%s;transport=%s"`, c.Proxy, or(c.Transport, "tls"))
+	}
+	if c.Backup != "" {
+		account = strings.Replace(account, ";outbound=", ";outbound1=", 1) + fmt.Sprintf(`;outbound2="sip:%s;transport=%s";sipnat=outbound`, c.Backup, or(c.Transport, "tls"))
 	}
 	if err := os.WriteFile(filepath.Join(dir, "accounts"), []byte(account+"\n"), 0o600); err != nil {
 		return err

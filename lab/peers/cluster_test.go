@@ -171,3 +171,84 @@ func TestKamailioCluster(t *testing.T) {
 	c.Kill("n2")
 	ways(t)
 }
+
+// TestBaresipTwoServers: baresip knows two registrars and registers with both at once (sipnat=outbound; without it, with the first only, for
+// ever). One registration counts, the newer; when the node that has it is killed, the phone is at the other after its next refresh at the latest.
+func TestBaresipTwoServers(t *testing.T) {
+	Need(t, baresip, sox)
+	t.Parallel()
+	c := lab.StartCluster(t, lab.ClusterOptions{Site: func(s *config.Site) {
+		s.SIPProfiles[0].RegisterMinExpires = config.Duration(5 * time.Second)
+	}})
+	n1, n2 := c.Node("n1"), c.Node("n2")
+	ctx := within(t, 50*time.Second)
+	s := &testSite{Site: n1.Site, files: map[string]files{}}
+	f := s.certificate(t, pki.KindDevice, "alice")
+	soft, err := StartBaresip(ctx, folder(t, "alice"), BaresipConfig{User: "alice", Domain: "locktone.test", Proxy: n1.Server(), Backup: n2.Server(),
+		Certificate: f.both, CA: f.ca, Tone: makeTone(t, callerTone, 60), AutoAnswer: true, Expires: 10})
+	must(t, err)
+	t.Cleanup(soft.Stop)
+	must(t, soft.Registered(ctx))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("baresip says:\n%s", soft.Tail(60))
+		}
+	})
+	bob := c.Registered("n2 n1", "bob", "1002", nimble)
+	a, _ := answering(t, ctx, bob, "1001")
+	hears(t, ctx, a, []float64{callerTone})
+	must(t, a.Hangup(ctx))
+	at := where(t, ctx, n2, "alice")
+	t.Logf("alice's phone is at %s", at)
+	other := n1
+	if at == n1.Name {
+		other = n2
+	}
+	c.Kill(at)
+	must(t, bob.WaitServer(ctx, other.Server()))
+	began := time.Now()
+	a, failed := answering(t, ctx, bob, "1001")
+	t.Logf("reached at %s after %v and %d failed attempts", other.Name, time.Since(began), failed)
+	hears(t, ctx, a, []float64{callerTone})
+	must(t, a.Hangup(ctx))
+}
+
+// where is the node that says a device is registered with it.
+func where(t *testing.T, ctx context.Context, n *lab.Node, device string) (node string) {
+	t.Helper()
+	eventually(t, ctx, device+" is registered at one node", func() bool {
+		answers, err := bus.AskAll[bus.Query, []bus.Registration](ctx, n.Bus, n.Bus.AllNodes(callmanager.Name, bus.VerbRegistrations), bus.Query{Name: device}, "n1", "n2")
+		found := 0
+		for _, a := range answers {
+			for _, r := range a.Value {
+				if r.State == "registered" {
+					node, found = r.Node, found+1
+				}
+			}
+		}
+		return err == nil && found == 1
+	})
+	return node
+}
+
+// answering calls a phone that answers by itself until it does.
+func answering(t *testing.T, ctx context.Context, from *phone.Phone, number string) (a *phone.Call, failed int) {
+	t.Helper()
+	for ctx.Err() == nil {
+		attempt, cancel := context.WithTimeout(ctx, 4*time.Second)
+		a, err := from.Dial(attempt, number)
+		must(t, err)
+		err = a.WaitAnswered(attempt)
+		cancel()
+		if err == nil {
+			return a, failed
+		}
+		failed++
+		select {
+		case <-time.After(200 * time.Millisecond): // as a person does who dials again
+		case <-ctx.Done():
+		}
+	}
+	t.Fatalf("%s is not reached: %v", number, context.Cause(ctx))
+	return nil, failed
+}
