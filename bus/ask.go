@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/locktone/locktone/bus/board"
 	"github.com/nats-io/nats.go"
 )
 
@@ -69,6 +71,10 @@ func Serve[Req, Res any](b *Bus, s Subject, h Handler[Req, Res]) (*Responder, er
 		}
 		go func() {
 			defer func() { <-slots; r.wg.Done() }()
+			if b.late(m) {
+				reply(m, Answer[Res]{Node: b.node, Err: &Error{CodeUnavailable, "the request came too late: " + b.node + " or the way to it had stopped; ask again"}})
+				return
+			}
 			reply(m, answer(ctx, b.node, m.Data, h))
 		}()
 	})
@@ -166,6 +172,27 @@ func Ask[Req, Res any](ctx context.Context, b *Bus, s Subject, req Req) (Res, er
 	return answers[0].Value, nil
 }
 
+// lifeHeader carries the asker and two lives: that in which it asks, and that in which it knows who is asked. Values of the form
+// "NODE LIFE LIFE". Whoever is asked refuses what waited so long that nobody waits for it any more; no two clocks are compared.
+const lifeHeader = "Locktone-Life"
+
+// stamp is the header of a question to a node.
+func (b *Bus) stamp(node string) nats.Header {
+	mine, its := b.board.lives(node)
+	return nats.Header{lifeHeader: {b.node + " " + mine.String() + " " + its.String()}}
+}
+
+// late reports whether a question comes too late. One without the header is of an older release, or no question of ours.
+func (b *Bus) late(m *nats.Msg) bool {
+	f := strings.Fields(m.Header.Get(lifeHeader))
+	if len(f) != 3 || f[0] == b.node {
+		return false
+	}
+	its, err := board.ParseLife(f[1])
+	mine, err2 := board.ParseLife(f[2])
+	return err == nil && err2 == nil && b.board.late(f[0], its, mine)
+}
+
 // askTimeout bounds a question whose context has no deadline.
 const askTimeout = 5 * time.Second
 
@@ -194,7 +221,7 @@ func AskAll[Req, Res any](ctx context.Context, b *Bus, s Subject, req Req, nodes
 }
 
 func askOne[Res any](ctx context.Context, b *Bus, s Subject, data []byte) (a Answer[Res]) {
-	m, err := b.conn.RequestWithContext(ctx, s.String(), data)
+	m, err := b.conn.RequestMsgWithContext(ctx, &nats.Msg{Subject: s.String(), Data: data, Header: b.stamp(s.Node)})
 	if err == nil {
 		err = json.Unmarshal(m.Data, &a)
 	}

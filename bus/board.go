@@ -36,6 +36,9 @@ type Member struct {
 	// Incarnation rises whenever the node lives anew: with its start, and when it wakes after it had been given up.
 	Incarnation uint64 `json:"incarnation"`
 	Facts       int    `json:"facts"`
+	// Stale: this node has no connection to the bus now. What is known of the other one is what it said last; it is believed for
+	// Config.Hold, since its silence says nothing.
+	Stale bool `json:"stale,omitempty"`
 }
 
 // A Change is one thing that has become different on the board. Exactly one of Fact.Kind, Member and Lagged is set.
@@ -61,6 +64,7 @@ type Board struct {
 	node  string
 	start time.Time // its monotonic reading is the board's only clock
 	carry func(to string, data []byte) error
+	up    func() bool // whether there is a connection; nil: always
 	heard chan []byte
 	due   chan struct{} // something waits to be sent
 	stop  chan struct{}
@@ -165,7 +169,7 @@ func (d *Board) change(c board.Change) Change {
 }
 
 func (d *Board) member(m board.Member) Member {
-	return Member{Name: m.Name, Alive: m.Alive, Self: m.Self, Since: d.start.Add(m.Since), Incarnation: m.Incarnation, Facts: m.Facts}
+	return Member{Name: m.Name, Alive: m.Alive, Self: m.Self, Since: d.start.Add(m.Since), Incarnation: m.Incarnation, Facts: m.Facts, Stale: m.Stale}
 }
 
 // Of returns the facts under a kind and key of all live nodes, the newest claim first.
@@ -196,6 +200,24 @@ func (d *Board) Nodes() []Member {
 // Alive reports whether the facts of a node hold.
 func (d *Board) Alive(node string) bool {
 	return slices.ContainsFunc(d.Nodes(), func(m Member) bool { return m.Name == node && m.Alive })
+}
+
+// lives are the lives in which this node and another know themselves here: what a question to it carries.
+func (d *Board) lives(other string) (mine, its board.Life) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.m.LifeOf(d.node), d.m.LifeOf(other)
+}
+
+// late reports whether a question must not be done any more. Whether this node was stopped meanwhile is found out first.
+func (d *Board) late(asker string, its, mine board.Life) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return false
+	}
+	d.stepLocked(board.Pass{})
+	return d.m.Late(asker, its, mine)
 }
 
 // InStep reports whether this node has all that the others it hears have said, and has heard of others or waited for them.
@@ -270,6 +292,9 @@ func (d *Board) listen(data []byte) {
 func (d *Board) speak() time.Duration {
 	d.mu.Lock()
 	if !d.closed {
+		if d.up != nil {
+			d.stepLocked(board.Link{Up: d.up()})
+		}
 		d.stepLocked(board.Pass{})
 	}
 	wait, out := max(d.m.Deadline()-d.now(), 0), d.outbox

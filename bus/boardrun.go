@@ -16,7 +16,8 @@ const (
 
 // openBoard starts the board on the connection.
 func (b *Bus) openBoard(c Config) error {
-	b.board = newBoard(board.Config{Self: c.Node, Process: process(), Beat: c.Beat, Lease: c.Lease}, b.carryBoard)
+	b.board = newBoard(board.Config{Self: c.Node, Process: process(), Beat: c.Beat, Lease: c.Lease, Hold: c.Hold}, b.carryBoard)
+	b.board.up = b.conn.IsConnected
 	hear := func(m *nats.Msg) {
 		select {
 		case b.board.heard <- m.Data:

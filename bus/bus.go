@@ -30,6 +30,9 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// Beat is the time between two beats of the board, and Lease how long a node that is not heard is believed. Default: 1 s, 3 s.
 	Beat, Lease time.Duration
+	// Hold is how long what other nodes have said is believed while this node has no connection to any server of URLs. Default: 5 min.
+	// The embedded server is always there: that it hears no other node looks as if they were dead.
+	Hold time.Duration
 	// Notice is told when the connection to the cluster is lost (err set) or
 	// back (err nil), from a goroutine of the client. nil: nobody is told.
 	Notice func(err error)
@@ -39,6 +42,9 @@ const (
 	defaultMaxPayload     = 8 << 20
 	defaultConnectTimeout = 5 * time.Second
 	reconnectWait         = 500 * time.Millisecond
+	// A server that does not answer is given up as the board gives a node up, and the next of URLs is tried.
+	serverPing  = time.Second
+	serverPings = 2
 )
 
 // Bus is one end of the bus. It owns the connection, and the embedded server
@@ -136,7 +142,7 @@ func Host(server string) string {
 }
 
 func remoteOptions(c Config) []nats.Option {
-	var opts []nats.Option
+	opts := []nats.Option{nats.PingInterval(serverPing), nats.MaxPingsOutstanding(serverPings)}
 	if c.TLS != nil {
 		opts = append(opts, nats.Secure(c.TLS))
 	}

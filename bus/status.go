@@ -36,7 +36,7 @@ func (b *Bus) problem(nodes []string) string {
 		if err := b.conn.LastError(); err != nil {
 			why = err.Error()
 		}
-		return fmt.Sprintf("the bus is away (%s). %s; what other nodes have registered, their trunks and their calls are not known here. "+
+		return fmt.Sprintf("the bus is away (%s). %s; what other nodes said last is believed for a while, and calls to them are still made. "+
 			"It is tried again all the time: check the NATS servers of bus.urls and the network to them", why, stillWorks)
 	}
 	if b.board.Stats().Twin {

@@ -266,7 +266,20 @@ type trigger struct {
 }
 
 // lapse is how old a leg is now.
-func (e *Engine) lapse(l *Leg) lapse { return lapse(max(0, e.now.Sub(l.history.setup)) + 1) }
+//
+// It is by the wall, since a replay has no other clock, unless somebody has set the wall clock meanwhile: then the monotonic one tells
+// how long it was, so that no record has a call of an hour that lasted a minute.
+func (e *Engine) lapse(l *Leg) lapse {
+	setup := l.history.setup
+	wall, real := e.now.Round(0).Sub(setup.Round(0)), e.now.Sub(setup)
+	if off := wall - real; off.Abs() < clockSet {
+		return lapse(max(0, wall) + 1)
+	}
+	return lapse(max(0, real) + 1)
+}
+
+// clockSet is by how much the wall clock must move against the monotonic one to have been set: NTP's slewing stays far below in a call.
+const clockSet = time.Second
 
 // markOfRedirection is the feature that sends a call elsewhere for a reason.
 func markOfRedirection(r RedirectReason) Mark {
@@ -282,7 +295,7 @@ func markOfRedirection(r RedirectReason) Mark {
 // begin notes when and for whom a leg came to be.
 func (e *Engine) begin(l *Leg) {
 	h, p := &l.history, l.party
-	h.setup = e.now.Round(0) // of the wall: a replay has no other clock
+	h.setup = e.now
 	h.calling, h.called = p.identity.Number, p.called
 	if o := p.offering; o != nil {
 		h.calling, h.dialled = o.calling.Number, o.called
@@ -400,9 +413,10 @@ func (h *history) outcome(incoming bool) Outcome {
 // record makes the record of a leg that is over; was is how it was before.
 func (l *Leg) record(was LegView) *LegRecord {
 	h, p := &l.history, l.party
+	setup := h.setup.Round(0) // a record is of the wall
 	r := &LegRecord{Call: p.call.id, GlobalID: p.call.globalID, Party: p.id, Leg: l.id, Line: p.line, Device: l.device, Trunk: l.trunk, Applet: l.applet,
 		Incoming: l.incoming, Features: h.marks, Calling: h.calling, Called: h.called, Dialled: h.dialled, Connected: h.connected, Joined: h.joined,
-		Setup: h.setup, Alerted: h.alerted.at(h.setup), Answered: h.answered.at(h.setup), End: h.ended.at(h.setup), Outcome: h.outcome(l.incoming), Cause: h.cause, By: h.by,
+		Setup: setup, Alerted: h.alerted.at(setup), Answered: h.answered.at(setup), End: h.ended.at(setup), Outcome: h.outcome(l.incoming), Cause: h.cause, By: h.by,
 		Security: orDefault(was.Security, h.security), Path: h.path, Trust: was.Trust, Proof: was.Proof, Lock: h.lock, Why: l.lockedWhy(), Quality: was.Quality}
 	if h.redirecting != nil {
 		r.Redirecting = *h.redirecting

@@ -49,6 +49,7 @@ type ClusterOptions struct {
 //	c.Cut("n1", "n2")                          // nothing passes between them; Heal
 //	c.Isolate("n1")                            // nothing passes between it and anybody, phones, PostgreSQL and bus included; Return
 //	c.Record("n1", false)                      // PostgreSQL is away for it
+//	c.Bus("n1", false)                         // the bus is away for it
 type Cluster struct {
 	Postgres *postgres.Server
 	t        testing.TB
@@ -300,6 +301,9 @@ func (c *Cluster) Record(name string, reachable bool) {
 	n.away = !reachable
 	n.reach(!n.away)
 }
+
+// Bus lets a node reach the bus, or not. Of no effect with OwnBus.
+func (c *Cluster) Bus(name string, reachable bool) { c.Node(name).bus.broke(!reachable) }
 
 func (c *Cluster) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

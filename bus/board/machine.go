@@ -12,6 +12,9 @@ type Config struct {
 	Process uint64        // random mark of this process
 	Beat    time.Duration // between beats. Default: 1 s.
 	Lease   time.Duration // a node not heard for so long is lost. Default: 3 s.
+	// Hold is how long what others have said is kept while this node itself has no connection to the bus (Link): their silence says
+	// nothing about them then. Default: 5 min.
+	Hold time.Duration
 	// MaxFacts bounds the facts of one node. Default: 1,000,000.
 	MaxFacts int
 	// MaxMembers bounds the other nodes known; of more, the lost ones are forgotten. Default: 256.
@@ -37,6 +40,8 @@ type Machine struct {
 	waiting  []Op // said, not yet sent; the last one has number seq
 	started  bool
 	begun    time.Duration // the first step
+	away     bool          // this node has no connection to the bus
+	waking   uint64        // number of the life it woke to last; 0: it was never stopped
 	lastBeat time.Duration
 	beatNow  bool
 	joined   bool // claims stand: others were heard, or nobody was there
@@ -65,7 +70,7 @@ type Stats struct {
 	OwnFacts, FactsOfAllNodes int
 }
 
-// Input is what a machine is told: Put, Drop, Heard, Pass, End.
+// Input is what a machine is told: Put, Drop, Heard, Link, Pass, End.
 type Input interface{ input() }
 
 // Put says a fact of this node.
@@ -81,6 +86,9 @@ type Drop struct{ Kind, Key string }
 // Heard is a message of another node.
 type Heard struct{ Message Message }
 
+// Link says whether this node has a connection to the bus. A machine that is not told has one.
+type Link struct{ Up bool }
+
 // Pass lets time pass: what is due is done, what waits is sent.
 type Pass struct{}
 
@@ -90,6 +98,7 @@ type End struct{}
 func (Put) input()   {}
 func (Drop) input()  {}
 func (Heard) input() {}
+func (Link) input()  {}
 func (Pass) input()  {}
 func (End) input()   {}
 
@@ -107,6 +116,8 @@ type Member struct {
 	Since       time.Duration
 	Incarnation uint64
 	Facts       int
+	// Stale: this node has no connection to the bus, and what is known of the other one is what it said last.
+	Stale bool
 }
 
 // Change is one thing that has become different: a fact, or with IsMember a node.
@@ -122,6 +133,7 @@ type Change struct {
 func New(c Config) *Machine {
 	c.Beat = cmp.Or(c.Beat, time.Second)
 	c.Lease = cmp.Or(c.Lease, 3*time.Second)
+	c.Hold = cmp.Or(c.Hold, 5*time.Minute)
 	c.MaxFacts = cmp.Or(c.MaxFacts, 1_000_000)
 	c.MaxMembers = cmp.Or(c.MaxMembers, 256)
 	c.PartBytes = cmp.Or(c.PartBytes, 256<<10)
@@ -141,6 +153,8 @@ func (m *Machine) Step(now time.Duration, in Input) (out Output) {
 		m.drop(in.Kind, in.Key, "", &out)
 	case Heard:
 		m.hear(now, in.Message, &out)
+	case Link:
+		m.link(now, in.Up)
 	case Pass:
 		m.pass(now, &out)
 	case End:
@@ -167,17 +181,41 @@ func (m *Machine) wake(now time.Duration, out *Output) {
 		return
 	}
 	m.lastBeat, m.beatNow = now, true
-	for _, x := range m.members { // their silence was our sleep
-		x.heard = now
-	}
+	m.hearAnew(now) // their silence was our sleep
 	if len(m.members) == 0 {
 		return
 	}
 	m.stats.Lapsed++
 	out.tell(m.self(false))
 	m.life.Number++
-	m.lapsed, m.serving = now, nil
+	m.lapsed, m.waking, m.serving = now, m.life.Number, nil
 	out.tell(m.self(true))
+}
+
+// hearAnew gives every member a whole lease from now on.
+func (m *Machine) hearAnew(now time.Duration) {
+	for _, x := range m.members {
+		x.heard = now
+	}
+}
+
+// link takes that the connection to the bus is lost or back. Without it the silence of the others is not theirs.
+func (m *Machine) link(now time.Duration, up bool) {
+	if m.away == !up {
+		return
+	}
+	if m.away = !up; up {
+		m.hearAnew(now)
+		m.beatNow = true
+	}
+}
+
+// leaseOf is how long a member may be silent.
+func (m *Machine) leaseOf() time.Duration {
+	if m.away {
+		return m.cfg.Hold
+	}
+	return m.cfg.Lease
 }
 
 func (o *Output) tell(x Member) { o.Changes = append(o.Changes, Change{Member: x, IsMember: true}) }
@@ -269,7 +307,7 @@ func (m *Machine) Deadline() time.Duration {
 	}
 	next := m.lastBeat + m.cfg.Beat
 	for _, x := range m.members {
-		if at, due := x.deadline(m.cfg.Lease); due {
+		if at, due := x.deadline(m.leaseOf()); due {
 			next = min(next, at)
 		}
 	}
@@ -314,7 +352,9 @@ func (m *Machine) Count() map[string]int {
 func (m *Machine) Nodes() []Member {
 	out := []Member{m.self(true)}
 	for _, x := range m.members {
-		out = append(out, x.member())
+		y := x.member()
+		y.Stale = y.Alive && m.away
+		out = append(out, y)
 	}
 	slices.SortFunc(out, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
 	return out

@@ -77,6 +77,35 @@ func (m *Machine) find(name string) *member {
 	return x
 }
 
+// LifeOf is the life in which another node is known, or this one's own; zero when it was never heard.
+func (m *Machine) LifeOf(name string) Life {
+	if name == m.cfg.Self {
+		return m.life
+	}
+	for _, x := range m.members {
+		if x.name == name {
+			return x.life
+		}
+	}
+	return Life{}
+}
+
+// Late reports whether a question was asked so long ago that it must not be done any more, without a clock that two nodes share. It
+// carries the lives in which the asker knew itself and this node. It waited while this node was stopped, when the asker knew a life of it
+// before it woke; and it waited on the way, when the asker is counted as lost in the very life it asked in: whatever it sends once the way
+// is free again comes behind what waited there.
+func (m *Machine) Late(asker string, its, mine Life) bool {
+	if mine.Process == m.life.Process && mine.Number < m.waking {
+		return true
+	}
+	for _, x := range m.members {
+		if x.name == asker {
+			return x.lost && !x.gone && x.life == its
+		}
+	}
+	return false
+}
+
 // hear takes a message of another node.
 func (m *Machine) hear(now time.Duration, in Message, out *Output) {
 	if in.From == m.cfg.Self {
@@ -167,7 +196,7 @@ func (m *Machine) lose(now time.Duration, x *member, out *Output) {
 func (m *Machine) watch(now time.Duration, x *member, out *Output) {
 	switch {
 	case x.lost:
-	case now-x.heard >= m.cfg.Lease:
+	case now-x.heard >= m.leaseOf():
 		m.lose(now, x, out)
 	case x.asking != nil && now >= x.asking.again:
 		m.askFurther(now, x, out)

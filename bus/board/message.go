@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"strconv"
+	"strings"
 )
 
 // A Fact is something a node says of itself: it holds as long as its owner says so and lives.
@@ -38,6 +39,15 @@ type Life struct {
 
 func (l Life) String() string {
 	return strconv.FormatUint(l.Number, 10) + "/" + strconv.FormatUint(l.Process, 16)
+}
+
+// ParseLife reads what String wrote.
+func ParseLife(s string) (l Life, err error) {
+	number, process, _ := strings.Cut(s, "/")
+	if l.Number, err = strconv.ParseUint(number, 10, 64); err == nil {
+		l.Process, err = strconv.ParseUint(process, 16, 64)
+	}
+	return l, err
 }
 
 // MessageKind says what a message is.

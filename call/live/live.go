@@ -97,7 +97,8 @@ type Host struct {
 	legs atomic.Uint64 // ids given to legs that come in
 
 	timer *time.Timer
-	armed atomic.Int64 // when timer rings, unix ns; 0: it does not
+	armed atomic.Int64 // when timer rings, ns since begun; 0: it does not
+	begun time.Time    // the deadlines are measured from here, so that setting the machine's clock moves none of them
 
 	config atomic.Pointer[call.Config] // the one that was handed in last
 
@@ -117,7 +118,7 @@ func Start(o Options) *Host {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	h := &Host{opts: o, box: newMailbox(o), done: make(chan struct{}), engine: call.New(), drivers: map[string]*Driver{}}
+	h := &Host{opts: o, box: newMailbox(o), done: make(chan struct{}), engine: call.New(), drivers: map[string]*Driver{}, begun: o.Now()}
 	h.timer = time.NewTimer(time.Hour)
 	h.timer.Stop()
 	go h.run()

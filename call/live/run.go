@@ -66,8 +66,9 @@ func (h *Host) arm() {
 	if d.IsZero() {
 		return
 	}
-	if at := h.armed.Load(); at == 0 || d.UnixNano() < at {
-		h.armed.Store(d.UnixNano())
+	due := max(1, int64(d.Sub(h.begun)))
+	if at := h.armed.Load(); at == 0 || due < at {
+		h.armed.Store(due)
 		h.timer.Reset(max(0, d.Sub(h.opts.Now())))
 	}
 }

@@ -100,6 +100,7 @@ type Source struct {
 	lost    int64   // of the sources before
 	jitter  float64 // timestamp units
 	transit int64
+	epoch   time.Time // of the first packet measured
 	timed   bool
 	seen    []uint32
 
@@ -160,7 +161,10 @@ func (s *Source) measure(h Header, now time.Time, rate int) {
 	if rate <= 0 {
 		return
 	}
-	arrival := now.UnixNano() / 1000 * int64(rate) / 1e6
+	if !s.timed {
+		s.epoch = now // arrivals are measured from here: setting the machine's clock is no jitter
+	}
+	arrival := now.Sub(s.epoch).Microseconds() * int64(rate) / 1e6
 	transit := arrival - int64(h.Stamp)
 	if s.timed {
 		d := int64(int32(transit - s.transit)) // timestamps wrap

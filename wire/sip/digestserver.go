@@ -31,8 +31,9 @@ type DigestServer struct {
 	mu     sync.Mutex
 	serial uint64
 	used   map[uint64]*nonceUse
-	order  []uint64 // serials in order of first use
-	floor  int64    // nonces issued at or before this Unix time in nanoseconds are stale: their use was forgotten
+	order  []uint64  // serials in order of first use
+	begun  time.Time // by this clock nonces are dated: see clock
+	floor  int64     // nonces issued at or before this Unix time in nanoseconds are stale: their use was forgotten
 }
 
 // nonceUse remembers the nonce counts seen: the highest, and a bit for each of the 64 up to it.
@@ -86,12 +87,21 @@ func (s *DigestServer) Unauthorized(now time.Time, req *Message, stale bool) *Me
 func (s *DigestServer) nonce(now time.Time) string {
 	s.mu.Lock()
 	s.serial++
-	serial := s.serial
+	serial, issued := s.serial, s.clock(now)
 	s.mu.Unlock()
 	raw := make([]byte, 0, nonceBytes)
-	raw = binary.BigEndian.AppendUint64(raw, uint64(now.UnixNano()))
+	raw = binary.BigEndian.AppendUint64(raw, uint64(issued))
 	raw = binary.BigEndian.AppendUint64(raw, serial)
 	return base64.RawURLEncoding.EncodeToString(append(raw, s.mac(raw)...))
+}
+
+// clock is the time in nanoseconds as nonces carry it: that of the wall when the server was asked first, and the monotonic one from there.
+// When the machine's clock is set, no nonce ages by it, and none was issued in the future. The lock is held.
+func (s *DigestServer) clock(now time.Time) int64 {
+	if s.begun.IsZero() {
+		s.begun = now
+	}
+	return s.begun.UnixNano() + int64(now.Sub(s.begun))
 }
 
 func (s *DigestServer) mac(raw []byte) []byte {
@@ -192,9 +202,9 @@ func (s *DigestServer) use(now time.Time, issued int64, serial uint64, nc string
 	if err != nil || len(nc) != 8 || n == 0 {
 		return AuthUnreadable
 	}
-	age := now.Sub(time.Unix(0, issued))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	age := time.Duration(s.clock(now) - issued)
 	if age < 0 || age > s.config.Lifetime || issued <= s.floor {
 		return AuthStale
 	}

@@ -60,12 +60,12 @@ type Flow struct {
 	waits        waiting      // accepted TLS connections: for the peer, in the handshake
 	proven       atomic.Bool  // a valid message came
 	pinged       atomic.Bool  // a ping of ours has no answer yet
-	last         atomic.Int64 // unix ns of the last byte from the peer
+	last         atomic.Int64 // age at the last byte from the peer
 	handling     bool         // the Handler has a message. Owned by the reader
 	handed       bool         // it has had one since it was last told of the rest. Owned by the reader
 	streak       int          // reads that did not have to wait. Owned by the reader
-	partialSince atomic.Int64 // unix ns since when an incomplete message waits, 0 = none
-	writeSince   atomic.Int64 // unix ns since when a write runs, 0 = none
+	partialSince atomic.Int64 // age since which an incomplete message waits, 0 = none
+	writeSince   atomic.Int64 // age since which a write runs, 0 = none
 	queued       atomic.Int64
 	owed         atomic.Int64 // of queued: what the outlet keeps
 	pending      atomic.Int32 // messages handed on and not yet processed
@@ -371,7 +371,7 @@ func (f *Flow) establish() bool {
 		f.mu.Unlock()
 		return false
 	}
-	f.last.Store(time.Now().UnixNano())
+	f.last.Store(f.age())
 	if f.outlet != nil {
 		f.outlet.eager.Store(true)
 	}
@@ -471,7 +471,7 @@ func (f *Flow) flush(mayWait bool) {
 				f.t.writers.hand(f)
 				return
 			}
-			f.writeSince.Store(time.Now().UnixNano())
+			f.writeSince.Store(f.age())
 			err := f.outlet.catchUp()
 			f.writeSince.Store(0)
 			if err != nil {
@@ -504,7 +504,7 @@ func (f *Flow) flush(mayWait bool) {
 // write hands bytes to the connection: through TLS to the outlet.
 func (f *Flow) write(buf []byte) error {
 	if f.outlet == nil {
-		f.writeSince.Store(time.Now().UnixNano())
+		f.writeSince.Store(f.age())
 		defer f.writeSince.Store(0)
 	}
 	n, err := f.conn.Write(buf)
@@ -604,7 +604,7 @@ func (f *Flow) Info() FlowInfo {
 		i.Listener = f.listener.name
 	}
 	if last := f.last.Load(); last != 0 {
-		i.Last = time.Unix(0, last)
+		i.Last = f.since.Add(time.Duration(last))
 	}
 	if s := f.TLS(); s != nil {
 		i.Peer = *f.Peer()

@@ -100,7 +100,7 @@ func (f *Flow) burst(p []byte) error {
 			f.t.framers.Put(framer)
 			return nil
 		}
-		f.partialSince.CompareAndSwap(0, time.Now().UnixNano())
+		f.partialSince.CompareAndSwap(0, f.age())
 		var err error
 		if n, err = framer.Fill(f.conn); err != nil && n == 0 {
 			return err
@@ -109,8 +109,7 @@ func (f *Flow) burst(p []byte) error {
 }
 
 func (f *Flow) received(n int) {
-	now := time.Now().UnixNano()
-	f.last.Store(now)
+	f.last.Store(f.age())
 	f.bytesIn.Add(uint64(n))
 	if f.listener != nil {
 		f.listener.bytesIn.Add(uint64(n))
@@ -226,10 +225,14 @@ func (f *Flow) tooMany() bool {
 	return f.bad > f.limits().MalformedPerMinute
 }
 
+// age is how old the flow is, in nanoseconds and never 0. It is by the monotonic clock: when the clock of the machine is set, no
+// connection looks idle or stuck for it.
+func (f *Flow) age() int64 { return max(1, int64(time.Since(f.since))) }
+
 // overdue says why a connection must end now, nil when it may go on. The sweeper asks once a second.
 func (f *Flow) overdue(now time.Time) error {
 	l := f.limits()
-	since := func(ns int64) time.Duration { return now.Sub(time.Unix(0, ns)) }
+	since := func(age int64) time.Duration { return now.Sub(f.since) - time.Duration(age) }
 	if w := f.writeSince.Load(); w != 0 && since(w) > l.WriteTimeout {
 		return ErrWriteTimeout
 	}

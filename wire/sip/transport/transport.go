@@ -179,7 +179,7 @@ func (t *Transport) sweep() {
 func (t *Transport) sweepOnce(now time.Time) {
 	for _, f := range t.all() {
 		if f.network == UDP {
-			if now.UnixNano()-f.last.Load() > int64(f.limits().Idle) {
+			if now.Sub(f.since)-time.Duration(f.last.Load()) > f.limits().Idle {
 				f.Close(ErrEvicted)
 			}
 			continue

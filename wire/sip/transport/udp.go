@@ -86,7 +86,7 @@ func (l *Listener) datagram(p []byte, from netip.AddrPort) {
 		return
 	}
 	f := l.flowFor(from, true)
-	f.last.Store(time.Now().UnixNano())
+	f.last.Store(f.age())
 	f.bytesIn.Add(uint64(len(p)))
 	f.deliver(m, p)
 }
@@ -159,7 +159,7 @@ func (l *Listener) flowFor(peer netip.AddrPort, inbound bool) *Flow {
 func (l *Listener) evict() bool {
 	looked := 0
 	for peer, f := range l.udp {
-		if time.Now().UnixNano()-f.last.Load() > int64(time.Minute) {
+		if f.age()-f.last.Load() > int64(time.Minute) {
 			delete(l.udp, peer)
 			f.state.Store(stateClosed)
 			return true
@@ -176,7 +176,7 @@ func (l *Listener) transient(peer netip.AddrPort) *Flow {
 	f := l.t.newFlow(UDP, l.identity)
 	f.listener, f.remote, f.local, f.inbound = l, peer, l.addr, true
 	f.source = peer.Addr().WithZone("").String()
-	f.last.Store(f.since.UnixNano())
+	f.last.Store(f.age())
 	if l.addr.Addr().IsUnspecified() {
 		f.local = netip.AddrPortFrom(l.t.towards(peer.Addr()), l.addr.Port())
 	}
