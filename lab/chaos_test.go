@@ -133,7 +133,9 @@ func TestBusAway(t *testing.T) {
 	c.Bus("n1", true)
 	c.Bus("n2", true)
 	back := time.Now()
-	until(t, "both are in step", func() bool { return heard(n1, "n2") && heard(n2, "n1") && owner(n1, "bob") == "n2" && owner(n2, "alice") == "n1" })
+	until(t, "both are in step", func() bool {
+		return heard(n1, "n2") && heard(n2, "n1") && owner(n1, "bob") == "n2" && owner(n2, "alice") == "n1"
+	})
 	t.Logf("in step %s after the bus was back", time.Since(back))
 }
 
