@@ -137,7 +137,7 @@ func insert[T any](ctx context.Context, s *Store, t table, doing string, records
 	}
 	write := func(tx *sql.Tx) error { return insertRows(ctx, s.e, tx, t, records) }
 	if s.outbox != nil {
-		return s.outbox.records(ctx, t, records, write)
+		return s.outbox.records(ctx, t, "", records, write)
 	}
 	return s.e.inTx(ctx, doing, write)
 }

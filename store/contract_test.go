@@ -35,6 +35,7 @@ var contract = []struct {
 	{"Audit", testAudit},
 	{"Calls", testCalls},
 	{"Legs", testLegs},
+	{"Missing", testMissing},
 	{"PagesOfCalls", testPages},
 	{"PruneCalls", testPrune},
 	{"State", testState},

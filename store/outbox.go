@@ -74,7 +74,7 @@ const outboxSchema = `CREATE TABLE IF NOT EXISTS waiting (
 	number     INTEGER NOT NULL, -- within the epoch
 	kind       TEXT    NOT NULL,
 	collection TEXT    NOT NULL, -- of a document
-	key        TEXT    NOT NULL,
+	key        TEXT    NOT NULL, -- of a document; 'missing': records that are written where they are missing
 	revision   INTEGER NOT NULL,
 	body       TEXT    NOT NULL  -- JSON
 );
@@ -173,12 +173,12 @@ func mayWait(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNoSpace) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// records writes records, or lets them wait.
-func (o *outbox) records(ctx context.Context, t table, records any, write func(tx *sql.Tx) error) error {
+// records writes records, or lets them wait; key is empty or keyMissing.
+func (o *outbox) records(ctx context.Context, t table, key string, records any, write func(tx *sql.Tx) error) error {
 	o.order.Lock()
 	defer o.order.Unlock()
 	o.next++
-	e := entry{epoch: o.epoch, number: o.next, kind: t.name}
+	e := entry{epoch: o.epoch, number: o.next, kind: t.name, key: key}
 	if o.look().empty() {
 		err := o.s.e.inTx(ctx, "write "+t.name, func(tx *sql.Tx) error {
 			if _, err := o.advance(ctx, tx, e); err != nil {
@@ -363,17 +363,20 @@ func (o *outbox) writeOne(ctx context.Context, tx *sql.Tx, e entry) (overtaken b
 		return false, err
 	}
 	if e.kind == callTable.name {
-		return false, insertBody[CallRecord](ctx, o.s.e, tx, callTable, e.body)
+		return false, insertBody[CallRecord](ctx, o.s.e, tx, callTable, e)
 	}
-	return false, insertBody[LegRecord](ctx, o.s.e, tx, legTable, e.body)
+	return false, insertBody[LegRecord](ctx, o.s.e, tx, legTable, e)
 }
 
-func insertBody[T any](ctx context.Context, e *engine, tx *sql.Tx, t table, body string) error {
+func insertBody[T any](ctx context.Context, db *engine, tx *sql.Tx, t table, e entry) error {
 	var records []T
-	if err := json.Unmarshal([]byte(body), &records); err != nil {
+	if err := json.Unmarshal([]byte(e.body), &records); err != nil {
 		return err
 	}
-	return insertRows(ctx, e, tx, t, records)
+	if e.key == keyMissing {
+		return insertAbsent(ctx, db, tx, t, records)
+	}
+	return insertRows(ctx, db, tx, t, records)
 }
 
 // remove takes out of the queue what has been delivered. The caller holds order.

@@ -26,6 +26,8 @@ type recorder struct {
 	legs    []store.LegRecord
 	pending []*call.LegRecord       // legs that ended a moment ago
 	ends    map[call.CallID]callEnd // of calls that have lost a leg and have not ended
+	journal *journal                // of calls that have not
+	kept    time.Time               // when the journal was written last
 }
 
 // A callEnd is what the legs of a call that are over say about the call.
@@ -38,9 +40,10 @@ type callEnd struct {
 // recordCalls writes records of every finished call and leg to the store, many at once. A store that cannot be written loses records,
 // never calls: they are kept, bounded, until it can, and the status says so.
 func (s *Service) recordCalls() {
-	w := s.host.Collect(recordLimit, call.LegDropped, call.CallEnded)
+	w := s.host.Collect(recordLimit, call.LegRinging, call.LegActive, call.PartyMoved, call.LegDropped, call.CallEnded)
 	defer w.Close()
-	r := &recorder{s: s, ends: map[call.CallID]callEnd{}}
+	r := &recorder{s: s, ends: map[call.CallID]callEnd{}, journal: newJournal(s.cfg.Folder, s.lifeName())}
+	defer r.journal.finish()
 	again := time.NewTicker(recordEvery)
 	defer again.Stop()
 	for open := true; open; {
@@ -51,9 +54,25 @@ func (s *Service) recordCalls() {
 		}
 		for _, n := range w.Take() {
 			r.take(n)
+			r.journal.take(n, s.now())
 		}
 		r.ripen(s.now(), !open)
 		r.write()
+		r.keepJournal(!open)
+	}
+}
+
+// keepJournal writes what is new in the journal. Without it calls go on, and those that a crash cuts short have no record.
+func (r *recorder) keepJournal(last bool) {
+	now := r.s.now()
+	if since := now.Sub(r.kept); !last && since >= 0 && since < journalEvery {
+		return
+	}
+	r.kept = now
+	if err := r.journal.flush(now, len(r.calls) == 0); err != nil {
+		r.s.problem(aboutJournal, err.Error())
+	} else {
+		r.s.troubles.set(aboutJournal, "")
 	}
 }
 

@@ -37,7 +37,7 @@ type Config struct {
 	Version string // of the program
 	// Addresses are bound one by one: 127.0.1.10 and, for softphones that match DNS names only, 127.0.0.1 (as localhost).
 	Addresses []netip.Addr
-	// Folder is where relative paths of the site's files begin.
+	// Folder is where relative paths of the site's files begin, and where the journal of calls that live is kept; without it there is none.
 	Folder string
 	// Optional addresses are bound too; one that is taken is no failure, and the status says so.
 	Optional []netip.Addr
@@ -74,6 +74,7 @@ type Store interface {
 type Records interface {
 	AppendCalls(ctx context.Context, records ...store.CallRecord) error
 	AppendLegs(ctx context.Context, records ...store.LegRecord) error
+	AppendMissing(ctx context.Context, calls []store.CallRecord, legs []store.LegRecord) error
 	PruneCalls(ctx context.Context, before time.Time, limit int) (removed int64, err error)
 	Lead(ctx context.Context, duty string) <-chan context.Context
 }
@@ -168,6 +169,7 @@ func (s *Service) start(ctx context.Context) error {
 	s.run(func() { s.follow(changes) })
 	s.run(s.sweep)
 	s.run(s.recordCalls)
+	s.run(s.recordLost)
 	s.run(s.pruneRecords)
 	s.run(s.followSettings)
 	s.run(s.keepSettings)

@@ -20,6 +20,8 @@ const (
 	aboutConfiguration = "configuration"
 	aboutRecords       = "call records"
 	aboutSettings      = "user settings"
+	aboutJournal       = "journal of calls"
+	aboutLostCalls     = "lost calls"
 )
 
 // set says what is wrong; an empty text, that it is well again. It tells whether that is news.

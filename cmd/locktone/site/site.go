@@ -281,7 +281,7 @@ func (s *Site) backup(ctx context.Context, w io.Writer) error {
 // BackupSource is a node as something to take a backup of. The copy of the record is made again by whoever needs it; what waits in the
 // outbox of a node that does not run is taken.
 func BackupSource(home string, node config.NodeConfig, version string, dump func(context.Context) (*store.Dump, error)) backup.Source {
-	skip := []string{admin.SocketName, "copy.db"}
+	skip := []string{admin.SocketName, "copy.db", callmanager.JournalFolder}
 	if dsn, err := node.DSN(home); err == nil && !strings.Contains(dsn, "://") {
 		skip = append(skip, dsn)
 	}
