@@ -53,8 +53,25 @@ func places(t *testing.T, test func(t *testing.T, engine, follower *bus.Bus)) {
 	})
 	t.Run("two nodes", func(t *testing.T) {
 		_, url := natsServer(t)
-		test(t, openBus(t, "n1", url), openBus(t, "n2", url))
+		at, from := openBus(t, "n1", url), openBus(t, "n2", url)
+		heard(t, from, at.Node())
+		test(t, at, from)
 	})
+}
+
+// heard waits until a node is alive for an end of the bus.
+func heard(t *testing.T, b *bus.Bus, node string) {
+	t.Helper()
+	w := b.Board().Watch()
+	defer w.Close()
+	deadline := time.After(20 * time.Second)
+	for !b.Board().Alive(node) {
+		select {
+		case <-w.C():
+		case <-deadline:
+			t.Fatalf("%s does not hear %s", b.Node(), node)
+		}
+	}
 }
 
 func (r *rig) connect(b *bus.Bus) *BusPort {
