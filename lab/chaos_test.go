@@ -3,9 +3,11 @@ package lab_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab"
@@ -150,4 +152,128 @@ func stale(n *lab.Node, other string) bool {
 
 func heard(n *lab.Node, other string) bool {
 	return n.Bus.Board().Alive(other) && !stale(n, other) && n.Bus.Board().InStep()
+}
+
+// splitSite has carol and dave beside alice and bob.
+func splitSite(c *config.Site) {
+	for name, number := range map[string]string{"carol": "1003", "dave": "1004"} {
+		c.Lines = append(c.Lines, config.Line{Number: number, Partition: "internal", CallingSearchSpace: "internal"})
+		c.Devices = append(c.Devices, config.Device{Name: name, DevicePool: "default", PhoneSecurityProfile: "encrypted", SIPProfile: "standard",
+			Lines: []config.Appearance{{Number: number, Partition: "internal"}}})
+	}
+}
+
+// parks has a phone park its call, and says where.
+func parks(t *testing.T, p *phone.Phone, held *phone.Call) (slot string) {
+	t.Helper()
+	if err := held.Hold(within(t, 20*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	code := must(p.Dial(within(t, 20*time.Second), "*35"))(t)
+	if err := code.WaitAnswered(within(t, 20*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	slot = strings.TrimPrefix(code.Connected().Display, "Parked at ")
+	if _, _, err := code.WaitEnded(within(t, 20*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return slot
+}
+
+// TestSplit: two nodes are cut from each other, and one of them from the bus and PostgreSQL as well. Both sides work on: no slot is taken
+// twice, what users set is kept. A call to the other side fails with a cause. After the cut both know one truth, with all that was said.
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	c := lab.StartCluster(t, lab.ClusterOptions{Site: splitSite})
+	n1, n2 := c.Node("n1"), c.Node("n2")
+	alice, carol := c.Registered("n1", "alice", "1001", soon), c.Registered("n1", "carol", "1003", soon)
+	bob, dave := c.Registered("n2", "bob", "1002", soon), c.Registered("n2", "dave", "1004", soon)
+	until(t, "each knows of the other's phones", func() bool { return owner(n1, "dave") == "n2" && owner(n2, "carol") == "n1" })
+	heldAlice, _ := talk(t, carol, alice)
+	heldBob, _ := talk(t, dave, bob)
+	cut := time.Now()
+	c.Cut("n1", "n2")
+	c.Bus("n1", false)
+	c.Record("n1", false)
+	until(t, "each side knows", func() bool { return stale(n1, "n2") && !n2.Bus.Board().Alive("n1") })
+	t.Logf("both sides know %s after the cut", time.Since(cut))
+
+	slots := make(chan string, 1)
+	go func() { slots <- parks(t, carol, heldAlice) }()
+	there := parks(t, dave, heldBob)
+	here := <-slots
+	if here == there || here == "" || there == "" {
+		t.Fatalf("parked at %q and at %q", here, there)
+	}
+	tried := time.Now()
+	x := must(carol.Dial(within(t, 60*time.Second), "1004"))(t)
+	status, _, err := x.WaitEnded(within(t, 60*time.Second))
+	if err != nil || status < 400 || x.Warning() == "" && x.Reason() == "" {
+		t.Errorf("a call to the other side: %d %q %q, %v", status, x.Warning(), x.Reason(), err)
+	}
+	t.Logf("a call to the other side fails after %s: %d %s %s", time.Since(tried), status, x.Warning(), x.Reason())
+	forwards := map[*phone.Phone]string{carol: "*721001", dave: "*721002"}
+	for p, number := range forwards {
+		f := must(p.Dial(within(t, 20*time.Second), number))(t)
+		if err := f.WaitAnswered(within(t, 20*time.Second)); err != nil {
+			t.Fatalf("%s sets a forward: %v; %s %s", p.Name(), err, f.Warning(), f.Reason())
+		}
+		if _, _, err := f.WaitEnded(within(t, 20*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	healed := time.Now()
+	c.Heal("n1", "n2")
+	c.Bus("n1", true)
+	c.Record("n1", true)
+	until(t, "each hears the other", func() bool {
+		return heard(n1, "n2") && heard(n2, "n1") && owner(n1, "dave") == "n2" && owner(n2, "carol") == "n1"
+	})
+	t.Logf("in step %s after the cut", time.Since(healed))
+	until(t, "both forwards are known", func() bool { return sets(t, n1, "1003", "1001") && sets(t, n1, "1004", "1002") })
+	for _, x := range []struct {
+		caller, rings *phone.Phone
+		dialled       string
+	}{{bob, alice, "1003"}, {alice, bob, "1004"}} { // each side acts on what was set at the other
+		until(t, x.caller.Name()+" is forwarded from "+x.dialled, func() bool { return forwarded(t, x.caller, x.rings, x.dialled) })
+	}
+	t.Logf("both forwards act at the other node %s after the cut", time.Since(healed))
+	for p, slot := range map[*phone.Phone]string{bob: here, alice: there} { // each fetches what the other side parked
+		f := must(p.Dial(within(t, 20*time.Second), slot))(t)
+		if err := f.WaitAnswered(within(t, 20*time.Second)); err != nil {
+			t.Fatalf("%s fetches %s: %v; %s %s", p.Name(), slot, err, f.Warning(), f.Reason())
+		}
+	}
+	t.Logf("what was parked on each side is fetched from the other %s after the cut", time.Since(healed))
+}
+
+// forwarded says whether a call to a number rings the phone it is forwarded to.
+func forwarded(t *testing.T, caller, rings *phone.Phone, number string) bool {
+	t.Helper()
+	x := must(caller.Dial(within(t, 20*time.Second), number))(t)
+	defer x.Hangup(within(t, 20*time.Second))
+	select {
+	case <-rings.Incoming():
+		return true
+	case <-time.After(3 * time.Second):
+		return false
+	}
+}
+
+// sets says whether a node forwards all calls of a line to a number.
+func sets(t *testing.T, n *lab.Node, line, to string) bool {
+	t.Helper()
+	rows, err := bus.Ask[bus.Query, []bus.LineState](within(t, 5*time.Second), n.Bus, n.Bus.Subject("callmanager", bus.VerbLines), bus.Query{})
+	if err != nil {
+		return false
+	}
+	for _, row := range rows {
+		for _, f := range row.Forwards {
+			if row.Line == line && f.Kind == "all" && f.To == to {
+				return true
+			}
+		}
+	}
+	return false
 }
