@@ -35,6 +35,7 @@ func (b *Bus) Flush() error { return b.conn.FlushTimeout(defaultConnectTimeout) 
 // the client, which never waits for the reader.
 type Subscription[T any] struct {
 	sub     *nats.Subscription
+	decode  func(data []byte, v *T) error
 	mu      sync.Mutex // guards c against being closed while it is filled
 	c       chan Message[T]
 	closed  bool
@@ -46,10 +47,14 @@ type Subscription[T any] struct {
 // is slower, new values are dropped and counted, and the next one that fits is
 // marked Lagged.
 func Subscribe[T any](b *Bus, s Subject, pending int) (*Subscription[T], error) {
+	return subscribeAs(b, s, pending, func(data []byte, v *T) error { return json.Unmarshal(data, v) })
+}
+
+func subscribeAs[T any](b *Bus, s Subject, pending int, decode func([]byte, *T) error) (*Subscription[T], error) {
 	if pending <= 0 {
 		pending = 256
 	}
-	u := &Subscription[T]{c: make(chan Message[T], pending)}
+	u := &Subscription[T]{c: make(chan Message[T], pending), decode: decode}
 	sub, err := b.conn.Subscribe(s.String(), u.put)
 	if err == nil {
 		u.sub = sub
@@ -88,7 +93,7 @@ func (u *Subscription[T]) Close() {
 // put queues one message.
 func (u *Subscription[T]) put(m *nats.Msg) {
 	v := Message[T]{Subject: m.Subject}
-	err := json.Unmarshal(m.Data, &v.Value)
+	err := u.decode(m.Data, &v.Value)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {

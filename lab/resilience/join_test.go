@@ -105,6 +105,25 @@ func (m *member) nodes(t *testing.T) map[string]admin.NodeRow {
 	return by
 }
 
+// group puts another node behind this one in the call-manager group, and waits until that one knows.
+func (m *member) group(t *testing.T, other *member) {
+	t.Helper()
+	c := must(config.Parse("config", []byte(m.config(t)), nil))(t)
+	c.CallManagerGroups[0].Nodes = []string{m.name, other.name}
+	path := filepath.Join(t.TempDir(), "group.yaml")
+	ok(t, os.WriteFile(path, config.Format(c, false), 0o600))
+	if code, _, errs := command(t, "apply", "--home", m.Home, path); code != 0 {
+		t.Fatalf("apply: %s", errs)
+	}
+	want := m.config(t)
+	eventually(t, step, func() error {
+		if other.config(t) != want {
+			return errors.New(other.name + " does not have the configuration")
+		}
+		return nil
+	})
+}
+
 func (m *member) config(t *testing.T) string {
 	t.Helper()
 	code, out, errs := command(t, "config", "--home", m.Home)
@@ -434,6 +453,7 @@ func TestStartWithoutRecord(t *testing.T) {
 	t.Cleanup(func() { ok(t, db.Close()) })
 	n1, _ := founderOn(t, db)
 	n2 := n1.joined(t, "n2")
+	n1.group(t, n2)
 	lists(t, n1, n2)
 	held := keysIn(t, dirOf(t, n1, n2))
 	n2.Kill()
