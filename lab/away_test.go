@@ -63,8 +63,8 @@ func TestRecordAway(t *testing.T) {
 	if known := n.Store.Known(); !known.Stale {
 		t.Fatal("it did not start from its copy")
 	}
-	for _, p := range []*phone.Phone{alice, bob} {
-		if err := p.WaitRegistered(within(t, 30*time.Second)); err != nil {
+	for _, p := range []*phone.Phone{alice, bob} { // between two tries a phone waits for 30 s, when its node was away for long
+		if err := p.WaitRegistered(within(t, 90*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 	}
