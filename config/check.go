@@ -40,6 +40,7 @@ func (c *checker) check() {
 	c.schedules()
 	c.lines()
 	c.devices()
+	c.credentialPolicies()
 	c.users()
 	c.patterns()
 	c.transformations()

@@ -383,20 +383,6 @@ func (c *checker) lineHint(number string) string {
 	return "add it under lines, or correct the number"
 }
 
-func (c *checker) users() {
-	eachOf(c, "users", c.site.Users, func(u User) string { return u.Name }, func(path string, u User) {
-		c.refs(path+".devices", KindDevice, u.Devices, false)
-		if u.ReceiveSRTPKeys && len(u.Devices) == 0 {
-			c.at(path+".receiveSRTPKeys", "has no devices whose keys it could receive", "list them under devices, or remove receiveSRTPKeys")
-		}
-		for i, r := range u.Roles {
-			if r == RoleNone {
-				c.at(fmt.Sprintf("%s.roles[%d]", path, i), "none is not a role", "expected one of "+listOf(r.Values()[1:]))
-			}
-		}
-	})
-}
-
 // issuer refuses an online authority without its address or certificates, and settings that would do nothing.
 func (c *checker) issuer(path string, s NodeService) {
 	online := s.Issuer == IssuerOnline

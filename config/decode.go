@@ -180,6 +180,9 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, path string) {
 			if sub == "cluster.mediaConversion" {
 				hint = "it is mixedCalls now: refused is refuse, allowed is anchor"
 			}
+			if name == "receiveSRTPKeys" {
+				hint = "it is a group now: groups: [standard-cti-enabled, standard-cti-secure-connection, standard-cti-allow-reception-of-srtp-key-material]"
+			}
 			d.fail(sub, "there is no field "+strconv.Quote(name), hint)
 		case seen[name]:
 			d.where[sub] = position{kv.Key.GetToken().Position.Line, kv.Key.GetToken().Position.Column}

@@ -72,6 +72,8 @@ type Device struct {
 	// Its calls are hidden from phones that share its lines: they can neither join nor take them over. Its user turns that on and off by a
 	// feature code.
 	Private bool `yaml:"private" json:"private,omitempty"`
+	// Whether applications may control the device. No: neither those it is associated with, nor those that control all devices.
+	AllowControlFromCTI CTIControl `yaml:"allowControlFromCTI" json:"allowControlFromCTI,omitempty"`
 	// Lines on the device's buttons.
 	Lines []Appearance `yaml:"lines" json:"lines,omitempty"`
 	// Speed dials and busy lamps on the device's other buttons. A desk phone gets them in its file; a softphone has them in its contacts.
@@ -95,27 +97,6 @@ type Appearance struct {
 	BusyTrigger int `yaml:"busyTrigger" json:"busyTrigger,omitempty"`
 	// This phone answers the line's calls by itself when somebody of this site calls, whatever the line says.
 	AutoAnswer bool `yaml:"autoAnswer" json:"autoAnswer,omitempty"`
-}
-
-// User is a person or an application.
-type User struct {
-	// Login name.
-	Name string `yaml:"name" json:"name"`
-	// Name for people.
-	DisplayName string `yaml:"displayName" json:"displayName,omitempty"`
-	// Password, or what `locktone hash` made of it. It is hashed while the file
-	// is read (argon2id) and kept in no other form. Takes effect with the web pages; the API takes tokens. Left out: no login by password.
-	Password Verifier `yaml:"password" json:"password,omitzero"`
-	// Digest credential of the user's devices: the password they show, or what
-	// `locktone hash --digest` made of it. It is kept as the hash of user, realm and password (RFC 8760). Left out: digest never succeeds.
-	DigestCredential DigestVerifier `yaml:"digestCredential" json:"digestCredential,omitzero"`
-	// What the user may do in administration. Takes effect with the web pages; tokens have roles of their own. Left out: nothing.
-	Roles []Role `yaml:"roles" json:"roles,omitempty"`
-	// Devices the user may control. Takes effect with CTI and self care.
-	Devices []string `yaml:"devices" json:"devices,omitempty"`
-	// The application is given the SRTP keys of these devices, so that it can record or monitor their calls. Listed by
-	// `locktone show exceptions`: who controls the application can listen.
-	ReceiveSRTPKeys bool `yaml:"receiveSRTPKeys" json:"receiveSRTPKeys,omitempty"`
-	// The user cannot log in and digest fails.
-	Disabled bool `yaml:"disabled" json:"disabled,omitempty"`
+	// Whether applications may control the line on this device. No: they control the device's other lines.
+	AllowControlFromCTI CTIControl `yaml:"allowControlFromCTI" json:"allowControlFromCTI,omitempty"`
 }

@@ -32,6 +32,8 @@ type Site struct {
 	Devices []Device `yaml:"devices" kind:"device"`
 	// People and applications.
 	Users []User `yaml:"users" kind:"user"`
+	// How passwords of users are protected: lock-out, expiry, shape.
+	CredentialPolicies []CredentialPolicy `yaml:"credentialPolicies" kind:"credential-policy"`
 	// Dialled patterns that leave towards a trunk, a route list or an applet, or are blocked.
 	RoutePatterns []RoutePattern `yaml:"routePatterns" kind:"route-pattern"`
 	// Dialled patterns that become another number and are looked up again.
@@ -85,6 +87,7 @@ const (
 	KindLine                    Kind = "line"
 	KindDevice                  Kind = "device"
 	KindUser                    Kind = "user"
+	KindCredentialPolicy        Kind = "credential-policy"
 	KindRoutePattern            Kind = "route-pattern"
 	KindTranslationPattern      Kind = "translation-pattern"
 	KindCallingTransformation   Kind = "calling-transformation"

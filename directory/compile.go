@@ -24,8 +24,13 @@ func Compile(revision int64, s *config.Site) *Directory {
 	for _, x := range s.CallingSearchSpaces {
 		c.d.spaces[x.Name] = slices.Clone(x.Partitions)
 	}
+	policies := byKey(s.CredentialPolicies)
 	for _, u := range sorted(s.Users) {
-		c.d.users.add(u.Name, &User{User: u})
+		policy, ok := policies[u.CredentialPolicy]
+		if !ok {
+			policy = policies["default"]
+		}
+		c.d.users.add(u.Name, &User{User: u, Policy: policy.WithDefaults()})
 	}
 	for _, l := range sorted(s.Lines) {
 		c.d.lines.add(l.Key(), &Line{Line: l.WithDefaults()})

@@ -114,6 +114,23 @@ type User struct {
 	Controls []*Device
 	// Owns are the devices the user owns, by name.
 	Owns []*Device
+	// Policy is the credential policy in force, defaults filled in: the user's, the one named default, or that of no fields.
+	Policy config.CredentialPolicy
+}
+
+// In reports whether the user is in the access control group. It does not ask whether the user is disabled.
+func (u *User) In(g config.Group) bool { return slices.Contains(u.Groups, g) }
+
+// ReceivesKeys reports whether the user is entitled to SRTP keys: it needs the groups that let it log in on the secure port besides the
+// one that names the keys.
+func (u *User) ReceivesKeys() bool {
+	return !u.Disabled && u.In(config.GroupCTIEnabled) && u.In(config.GroupCTISecureConnection) && u.In(config.GroupCTISRTPKeys)
+}
+
+// Associated reports whether the device is one of those the user may control by its name: one of Controls, or any for who controls all.
+func (u *User) Associated(device string) bool {
+	_, found := slices.BinarySearchFunc(u.Controls, device, func(d *Device, name string) int { return cmp.Compare(d.Name, name) })
+	return found || u.In(config.GroupCTIAllDevices)
 }
 
 // May reports whether the user has the role or one that includes it: an

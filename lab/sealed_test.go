@@ -179,7 +179,8 @@ func TestSealedKeys(t *testing.T) {
 	defer cancel()
 	book := &keyBook{}
 	sc := config.Default("node1")
-	sc.Users = append(sc.Users, config.User{Name: "recorder", Devices: []string{"alice"}, ReceiveSRTPKeys: true}, config.User{Name: "curious", Devices: []string{"alice"}})
+	sc.Users = append(sc.Users, config.User{Name: "recorder", Devices: []string{"alice"},
+		Groups: []config.Group{config.GroupCTIEnabled, config.GroupCTISecureConnection, config.GroupCTISRTPKeys}}, config.User{Name: "curious", Devices: []string{"alice"}, Groups: []config.Group{config.GroupCTIEnabled, config.GroupCTISRTPKeys}})
 	site, err := lab.Start(ctx, lab.Options{Config: sc, Tune: func(c *callmanager.Config) { c.Media.Keys = book }})
 	if err != nil {
 		t.Fatal(err)
@@ -222,11 +223,11 @@ func TestSealedKeys(t *testing.T) {
 	alice, bob := start("alice", "1001", wire), start("bob", "1002", nil)
 
 	weaker, err := bus.Ask[bus.Query, []bus.Exception](ctx, site.Bus, site.Bus.Subject(callmanager.Name, bus.VerbExceptions), bus.Query{Name: "recorder"})
-	if err != nil || len(weaker) != 1 || weaker[0].Setting != "receiveSRTPKeys" {
+	if err != nil || len(weaker) != 1 || weaker[0].Value != config.GroupCTISRTPKeys.String() {
 		t.Errorf("show exceptions says %+v, %v", weaker, err)
 	}
 
-	// Who is not entitled gets nothing: an application without the flag, one that is not there, a service that is not named, a stranger.
+	// Who is not entitled gets nothing: an application without the groups, one that is not there, a service that is not named, a stranger.
 	stranger, err := site.Issue(ctx, pki.KindDevice, "alice")
 	if err != nil {
 		t.Fatal(err)
@@ -237,11 +238,11 @@ func TestSealedKeys(t *testing.T) {
 	}
 	manager := prover(ctx, t, site, "ctimanager")
 	for what, f := range map[string]*live.KeyFollower{
-		"without the flag": engine.FollowKeys("curious", receiver.Public(), manager),
-		"unknown":          engine.FollowKeys("nobody", receiver.Public(), manager),
-		"other service":    engine.FollowKeys("recorder", receiver.Public(), prover(ctx, t, site, "voicemail")),
-		"no signature":     engine.FollowKeys("recorder", receiver.Public(), func([]byte) ([][]byte, []byte, error) { c, _, err := manager([]byte("x")); return c, []byte("x"), err }),
-		"other message":    engine.FollowKeys("recorder", receiver.Public(), func([]byte) ([][]byte, []byte, error) { return manager([]byte("x")) }),
+		"without the groups": engine.FollowKeys("curious", receiver.Public(), manager),
+		"unknown":            engine.FollowKeys("nobody", receiver.Public(), manager),
+		"other service":      engine.FollowKeys("recorder", receiver.Public(), prover(ctx, t, site, "voicemail")),
+		"no signature":       engine.FollowKeys("recorder", receiver.Public(), func([]byte) ([][]byte, []byte, error) { c, _, err := manager([]byte("x")); return c, []byte("x"), err }),
+		"other message":      engine.FollowKeys("recorder", receiver.Public(), func([]byte) ([][]byte, []byte, error) { return manager([]byte("x")) }),
 		"a device": engine.FollowKeys("recorder", receiver.Public(), func([]byte) ([][]byte, []byte, error) {
 			return [][]byte{stranger.Leaf().Raw}, []byte("x"), nil
 		}),

@@ -13,6 +13,7 @@ import (
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
+	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/media/sealed"
@@ -127,8 +128,9 @@ func (s *Service) challenge(r live.KeyRequest) (live.KeyAnswer, error) {
 // entitled is the application, if the configuration gives it keys.
 func (s *Service) entitled(application string) (*directory.User, error) {
 	u, known := s.site.Load().User(application)
-	if !known || u.Disabled || !u.ReceiveSRTPKeys {
-		return nil, &bus.Error{Code: bus.CodeForbidden, Message: fmt.Sprintf("%q is not given SRTP keys: set receiveSRTPKeys of the user, if it should be", application)}
+	if !known || !u.ReceivesKeys() {
+		return nil, &bus.Error{Code: bus.CodeForbidden, Message: fmt.Sprintf("%q is not given SRTP keys: it needs the groups %s, %s and %s, if it should be", application,
+			config.GroupCTIEnabled, config.GroupCTISecureConnection, config.GroupCTISRTPKeys)}
 	}
 	return u, nil
 }
@@ -345,7 +347,7 @@ func (x *keySession) review(u *directory.User, v *call.View) {
 	for _, p := range v.Parties {
 		for i := range p.Legs {
 			l := &p.Legs[i]
-			if !slices.ContainsFunc(u.Controls, func(d *directory.Device) bool { return d.Name == l.Device }) {
+			if !u.Associated(l.Device) {
 				continue
 			}
 			k, known := x.s.plane.Keys(media.LegID(l.ID))

@@ -252,9 +252,12 @@ func exceptions(node string, st *site) []bus.Exception {
 		}
 	}
 	for _, u := range st.Users() {
-		if u.ReceiveSRTPKeys {
-			add("user", u.Name, "receiveSRTPKeys", "true", "false", "", fmt.Sprintf("the application is given the SRTP keys of %d devices: who controls it can listen to their calls", len(u.Controls)))
+		for _, g := range u.Groups {
+			if risk := groupRisk(u, g); risk != "" {
+				add("user", u.Name, "groups", g.String(), "", "", risk)
+			}
 		}
+		weakPolicy(add, u)
 	}
 	for _, l := range st.Lines() {
 		if l.AutoAnswer == config.AutoAnswerEveryone {
@@ -273,6 +276,36 @@ func exceptions(node string, st *site) []bus.Exception {
 		}
 	}
 	return rows
+}
+
+// groupRisk is what a user's access control group lets it do beyond the control of its own devices.
+func groupRisk(u *directory.User, g config.Group) string {
+	switch g {
+	case config.GroupCTISRTPKeys:
+		if u.In(config.GroupCTIAllDevices) {
+			return "the application is given the SRTP keys of all devices: who controls it can listen to every call"
+		}
+		return fmt.Sprintf("the application is given the SRTP keys of %d devices: who controls it can listen to their calls", len(u.Controls))
+	case config.GroupCTIAllDevices:
+		return "the application controls every device of the cluster that is not exempt by allowControlFromCTI: no"
+	case config.GroupCTICallMonitoring:
+		return "the application can let somebody listen to calls of its devices"
+	}
+	return ""
+}
+
+// weakPolicy lists what the credential policy of a user leaves open, at the user it does so for.
+func weakPolicy(add func(kind, name, setting, value, normal, from, risk string), u *directory.User) {
+	p, from := u.Policy, "credential-policy "+u.Policy.Name
+	if p.UnlimitedFailedLogins {
+		add("user", u.Name, "unlimitedFailedLogins", "true", "false", from, "the password can be guessed for as long as it takes")
+	}
+	if p.AllowTrivialPasswords {
+		add("user", u.Name, "allowTrivialPasswords", "true", "false", from, "the password may be one that is tried first")
+	}
+	if p.DirectoryGrace > 0 && u.Authentication == config.AuthenticateLDAP {
+		add("user", u.Name, "directoryGrace", p.DirectoryGrace.String(), "0s", from, "while the LDAP directory is away, a password changed or an account locked there since the last login is not noticed")
+	}
 }
 
 func weakMode(add func(kind, name, setting, value, normal, from, risk string), kind, name, from string, mode config.DeviceSecurityMode) {
