@@ -13,22 +13,23 @@ import (
 // drivers, the bus and the wire do, in one piece of memory. What is on its way waits in queues, one for each leg and direction: a script
 // delivers everything in the order in which it was sent, a walk as it likes, but for the order within a queue.
 type cluster struct {
-	t      testing.TB
-	site   Site
-	nodes  []*simNode
-	now    time.Time
-	phones map[string]*simPhone
-	trunks map[string]*simNode // where trunks are in service
-	seq    int
-	queues map[string][]post
-	cut    bool               // nodes do not hear each other: what is on its way between them waits
-	apart  map[[2]string]bool // pairs of nodes that live and do not reach each other: see part
-	missed map[string]int     // what was lost on its way, by its kind
-	lies   bool               // a script has told a node what is not so
-	said   []string
-	relays bool // settings are being told
-	log    bool
-	seed   int64 // of a walk
+	t       testing.TB
+	site    Site
+	nodes   []*simNode
+	now     time.Time
+	phones  map[string]*simPhone
+	trunks  map[string]*simNode // where trunks are in service
+	seq     int
+	queues  map[string][]post
+	cut     bool               // nodes do not hear each other: what is on its way between them waits
+	apart   map[[2]string]bool // pairs of nodes that live and do not reach each other: see part
+	missed  map[string]int     // what was lost on its way, by its kind
+	lies    bool               // a script has told a node what is not so
+	said    []string
+	observe func(*simNode, Output) // sees every Step
+	relays  bool                   // settings are being told
+	log     bool
+	seed    int64 // of a walk
 }
 
 // post is something on its way. lost is what those who wait for it learn where it cannot arrive; nil for what is sent until it does.
@@ -189,6 +190,9 @@ func (c *cluster) step(n *simNode, in Input) Output {
 	n.records = append(n.records, Recorded{Input: line, Text: AppendOutput(nil, out)})
 	if c.log {
 		c.t.Logf("%s %s %s\n%s", c.now.Sub(start), n.name, line, n.records[len(n.records)-1].Text)
+	}
+	if c.observe != nil {
+		c.observe(n, out)
 	}
 	for _, ev := range out.Events {
 		c.event(n, ev)
