@@ -74,6 +74,8 @@ type deviceState struct {
 	legs []*Leg
 	// What its user has set; privateSet says that private counts, else the configuration does.
 	dnd, huntOut, privateSet, private bool
+
+	plain bool // who has registered it takes plain RTP only
 }
 
 type trunkState struct {

@@ -144,7 +144,7 @@ func (x *explanation) begin() {
 	s := Setup{Leg: x.leg, Device: q.Device, Line: q.Line, Trunk: q.Trunk, Called: q.Called, Calling: Identity{Number: q.Calling}}
 	driver, policy := "", MediaPolicy{}
 	if d := x.e.config.devices[q.Device]; d != nil {
-		driver, policy = d.Driver, d.Media
+		driver, policy = d.Driver, x.e.mediaOf(d)
 		x.Caller = "device " + d.Name
 		if l := x.e.config.lineOf(q.Device, q.Line); l != nil {
 			x.Caller += ", line " + l.ID.String()

@@ -149,7 +149,7 @@ func (barge) request(e *Engine, r Request, reply *Reply) bool {
 		e.ringFirst(d.Name, line.ID, wish{called: "barge", then: b, auto: true}, reply) // it asks for the call when it has answered
 		return true
 	}
-	l := &Leg{driver: d.Driver, device: d.Name, policy: d.Media}
+	l := &Leg{driver: d.Driver, device: d.Name, policy: e.mediaOf(d)}
 	if cause == CauseNone {
 		cause, why = e.mayBarge(l, target.party.call)
 	}

@@ -17,7 +17,7 @@ func (e *Engine) arrive(driver string, s Setup) *Leg {
 	}
 	p := &Party{trunk: s.Trunk, identity: s.Calling}
 	if d := e.config.devices[s.Device]; d != nil {
-		l.policy = d.Media
+		l.policy = e.mediaOf(d)
 	}
 	if t := e.config.trunks[s.Trunk]; t != nil {
 		l.policy = t.Media

@@ -200,7 +200,7 @@ func (forwarding) failed(e *Engine, p *Party, cause Cause) bool {
 	if line == nil || o.hunt != nil || p.dial != "" || o.reminder || o.exact {
 		return false
 	}
-	kind, acts := o.forwards(cause)
+	kind, acts := o.forwards(cause, e.applications(line))
 	if !acts {
 		return false
 	}
@@ -212,8 +212,21 @@ func (forwarding) failed(e *Engine, p *Party, cause Cause) bool {
 	return true
 }
 
-// forwards says which kind of forward acts when a line that was offered a call fails with the cause.
-func (o *offering) forwards(cause Cause) (ForwardKind, bool) {
+// applications says whether a line is on terminals of applications alone. Its calls go by other rules of the field while nobody has
+// registered those: who comes then goes where nobody answers (CFNA), and who was ringing when the application failed goes where the line
+// is unregistered (forward on failure, CFOF), accepted or not.
+func (e *Engine) applications(line *Line) bool {
+	for i := range line.Appearances {
+		if d := e.config.devices[line.Appearances[i].Device]; d == nil || !d.Terminal {
+			return false
+		}
+	}
+	return len(line.Appearances) > 0
+}
+
+// forwards says which kind of forward acts when a line that was offered a call fails with the cause; terminal says that it is one of an
+// application.
+func (o *offering) forwards(cause Cause, terminal bool) (ForwardKind, bool) {
 	switch cause {
 	case UserBusy:
 		if o.timedOut {
@@ -223,7 +236,7 @@ func (o *offering) forwards(cause Cause) (ForwardKind, bool) {
 	case NoAnswer, NoUserResponding:
 		return ForwardNoAnswer, true
 	case SubscriberAbsent, RecoveryOnTimerExpiry, TemporaryFailure, DestinationOutOfOrder, NetworkOutOfOrder, DriverGone:
-		if o.rang {
+		if o.rang && !terminal {
 			return ForwardNoAnswer, true // it was there, and is lost
 		}
 		return ForwardUnregistered, true

@@ -36,7 +36,7 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 	p.offering = &offering{dialling: dialling{caller: p, calling: Identity{Number: w.called}, called: line.ID.Number, hops: e.config.site.Policy.maxHops()}}
 	p.offering.ring = timer{kind: timerNoAnswer, call: c, party: p}
 	e.addParty(c, p)
-	l := &Leg{driver: d.Driver, device: d.Name, policy: d.Media, state: LegOffering, oa: weOffered, auto: w.auto}
+	l := &Leg{driver: d.Driver, device: d.Name, policy: e.mediaOf(d), state: LegOffering, oa: weOffered, auto: w.auto}
 	e.addLeg(p, l)
 	l.told = Media{Kind: KindOffer, Treatment: Source, Source: SourceRingback, Dir: SendRecv, Security: e.sourceSecurity(l)}
 	e.tell(l, Ring{Leg: l.id, Call: c.id, Target: Target{Device: d.Name, Line: line.ID, Called: line.ID.Number},

@@ -192,7 +192,7 @@ func (e *Engine) ringExactly(l *Leg, s Setup) Cause {
 	}
 	p.line, p.identity = line.ID, line.identity()
 	e.addParty(c, p)
-	e.ring(p, &Leg{driver: r.device.Driver, device: at.Device, policy: r.device.Media, quiet: r.quiet, auto: r.auto},
+	e.ring(p, &Leg{driver: r.device.Driver, device: at.Device, policy: e.mediaOf(r.device), quiet: r.quiet, auto: r.auto},
 		Target{Device: at.Device, Line: line.ID, Called: at.Called})
 	return e.rung(p)
 }
@@ -337,7 +337,7 @@ func (d *deviceState) here() bool { return d.up && d.node == "" }
 // moved notes where a device is.
 func (d *deviceState) moved(s DeviceState) {
 	if s.Up || s.Node == d.node {
-		d.up, d.node = s.Up, s.Node
+		d.up, d.node, d.plain = s.Up, s.Node, s.Plain
 	}
 	if !d.up {
 		d.node = ""

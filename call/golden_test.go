@@ -171,7 +171,7 @@ func scriptValue(key, value string) any {
 	case "leg", "replaces", "join", "with", "hops", "millis", "party", "call":
 		n, _ := strconv.Atoi(strings.TrimLeft(value, "lpc"))
 		return n
-	case "no_hops", "up", "unresolved", "on", "voicemail", "kept":
+	case "no_hops", "up", "plain", "unresolved", "on", "voicemail", "kept":
 		return value == "true"
 	case "legs":
 		var ids []int

@@ -171,8 +171,11 @@ func (e *Engine) reachLine(c *Call, p *Party, line *Line) Cause {
 		return e.ringLine(c, p, line, ready, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer()))
 	}
 	kind := ForwardUnregistered
-	if cause == UserBusy {
+	switch {
+	case cause == UserBusy:
 		kind = ForwardBusy
+	case e.applications(line) && e.forwardOf(line, ForwardNoAnswer).To != "":
+		kind = ForwardNoAnswer
 	}
 	if f := e.forwardOf(line, kind); e.follows(d, line, kind, f) && e.forward(c, p, line, kind, f) == CauseNone {
 		return CauseNone
@@ -186,7 +189,7 @@ func (e *Engine) ringLine(c *Call, p *Party, line *Line, ready []readiness, long
 	p.offering.ring.kind = timerNoAnswer
 	e.start(&p.offering.ring, longest)
 	for _, r := range ready {
-		l, to := &Leg{driver: r.device.Driver, device: r.device.Name, policy: r.device.Media, quiet: r.quiet, auto: r.auto},
+		l, to := &Leg{driver: r.device.Driver, device: r.device.Name, policy: e.mediaOf(r.device), quiet: r.quiet, auto: r.auto},
 			Target{Device: r.device.Name, Line: line.ID, Called: p.called}
 		if r.node != "" {
 			to.Hunt = p.offering.pilot()

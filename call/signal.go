@@ -170,6 +170,9 @@ type DeviceState struct {
 	Up     bool   `json:"up"`
 	// Node is where it is (or was) registered, empty for this node.
 	Node string `json:"node,omitempty"`
+	// Plain says, of a device that is here, that it has come without SRTP, whatever its policy: an application names with each registration
+	// of a terminal what its media can do.
+	Plain bool `json:"plain,omitempty"`
 }
 
 // TrunkState: a trunk came into or went out of service (OPTIONS). Trunks start in service here, and nowhere else.

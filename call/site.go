@@ -252,6 +252,8 @@ type Device struct {
 	// CallingSpace is the transformation search space of the calling numbers that the device is shown; empty shows them as they are.
 	CallingSpace string `json:"calling_space,omitempty"`
 	Place        Place  `json:"place,omitzero"`
+	// Terminal says that it is no phone but belongs to an application: a CTI port or route point.
+	Terminal bool `json:"terminal,omitempty"`
 }
 
 // A Place is what matters of where a device or trunk stands.

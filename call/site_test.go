@@ -143,6 +143,7 @@ func variants() map[string]Site {
 	vary("controller", func(s *Site) { withConferences(s); s.Policy.ConferenceEnds, s.Policy.MaxParties = EndWithController, 4 })
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
 	vary("forwards", forwards)
+	vary("terminals", terminals)
 	vary("forwards_lost", func(s *Site) { s.Lines[2].Forwards = Forwards{ForwardAll: {To: "2999"}} })
 	vary("forwards_emergency", func(s *Site) {
 		forwards(s)
@@ -172,6 +173,17 @@ func forwards(s *Site) {
 	s.Lines[4].AutoAnswer = true
 	s.Devices[4].DoNotDisturb = DNDSilence
 	mailboxes(s)
+}
+
+// terminals: Bob and Carol are no phones but terminals of an application. Bob's calls go to the mailbox while nobody has registered the
+// terminal, and to Alice when the application fails; Carol has the forward of failures alone.
+func terminals(s *Site) {
+	forwards(s)
+	for i := 1; i < 3; i++ {
+		s.Devices[i].Terminal, s.Devices[i].Media.SRTP = true, SRTPOrRTP
+	}
+	s.Lines[1].Forwards[ForwardUnregistered] = Forward{To: "2001"}
+	s.Lines[2].Forwards = Forwards{ForwardUnregistered: {To: "2001"}}
 }
 
 // hunts: pilots 2500 (Bob, Carol, then the desks), 2501 (in turn: Alice, Bob, Carol), 2502 (who was idle longest), 2503 (all at once, the

@@ -217,7 +217,7 @@ func (l line) signal(s Signal) line {
 	case Released:
 		return l.cause(s.Cause).str("to_number", s.ToNumber).str("why", s.Why)
 	case DeviceState:
-		return l.str("device", s.Device).flag("up", s.Up).str("node", s.Node)
+		return l.str("device", s.Device).flag("up", s.Up).str("node", s.Node).flag("plain", s.Plain)
 	case TrunkState:
 		return l.str("trunk", s.Trunk).flag("up", s.Up).str("node", s.Node)
 	case NodeState:

@@ -3,6 +3,15 @@ package call
 // security is what a device or trunk takes, with the default in place.
 func (p MediaPolicy) security() Security { return orDefault(p.SRTP, SRTP) }
 
+// mediaOf is the policy of a device: as configured, less what it has come without.
+func (e *Engine) mediaOf(d *Device) MediaPolicy {
+	p := d.Media
+	if e.device(d.Name).plain {
+		p.SRTP = RTP
+	}
+	return p
+}
+
 // sourceSecurity is how a stream of ours is offered to a leg: as agreed before, else as its policy says. In a conference with somebody
 // who insists on SRTP it is SRTP for everybody, unless policy lets calls be mixed.
 func (e *Engine) sourceSecurity(l *Leg) Security {

@@ -151,7 +151,9 @@ func (w *walker) choose() move {
 	case r < 17:
 		return move{wait: time.Duration(1+w.rnd.Intn(8000)) * time.Millisecond}
 	case r < 20:
-		return move{in: Input{Driver: "sip", Signal: DeviceState{Device: pick(w.rnd, phones), Up: w.rnd.Intn(3) > 0}}}
+		s := DeviceState{Device: pick(w.rnd, phones), Up: w.rnd.Intn(3) > 0}
+		s.Plain = s.Up && s.Device == "mixed" && w.rnd.Intn(3) == 0
+		return move{in: Input{Driver: "sip", Signal: s}}
 	case r < 22:
 		return move{in: Input{Driver: "trunk", Signal: TrunkState{Trunk: pick(w.rnd, []string{"north", "south"}), Up: w.rnd.Intn(3) > 0}}}
 	case r < 26:

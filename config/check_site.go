@@ -16,6 +16,7 @@ func (c *checker) cluster() {
 	}
 	c.domain("cluster.domain", cl.Domain)
 	c.within("cluster.callRecordRetention", cl.CallRecordRetention, 1, 36500)
+	c.between("cluster.ctiNewCallAcceptTimer", cl.CTINewCallAcceptTimer, time.Second, 10*time.Minute)
 }
 
 func (c *checker) nodes() {
@@ -347,8 +348,36 @@ func (c *checker) devices() {
 		if digest {
 			c.credential(path+".digestUser", d.DigestUser)
 		}
+		c.terminal(path, d)
 		c.appearances(path, d)
 	})
+}
+
+// terminal refuses what a CTI port or route point does not have: it would be believed and do nothing.
+func (c *checker) terminal(path string, d Device) {
+	if !d.Protocol.Terminal() {
+		return
+	}
+	has := func(field string, set bool, why string) {
+		if set {
+			c.at(path+"."+field, fmt.Sprintf("a %s has none: %s", d.Protocol, why), "remove it")
+		}
+	}
+	has("phoneSecurityProfile", d.PhoneSecurityProfile != "", "the application's connection to the CTI manager and the SRTP algorithms it registers decide")
+	has("sipProfile", d.SIPProfile != "", "it does not speak SIP")
+	has("digestUser", d.DigestUser != "", "it does not speak SIP")
+	has("buttons", len(d.Buttons) > 0, "nobody can press them")
+	has("subscribeCallingSearchSpace", d.SubscribeCallingSearchSpace != "", "it watches no lamps")
+	has("model", d.Model != "", "its protocol says what it is")
+	if strings.HasPrefix(d.Name, "SEP") {
+		c.at(path+".name", fmt.Sprintf("%q is the name of a desk phone", d.Name), "expected another name for a "+d.Protocol.String())
+	}
+	if len(d.Lines) == 0 {
+		c.at(path+".lines", "is empty", "expected at least one line, by which callers reach the application")
+	}
+	if d.Protocol == ProtocolCTIPort && len(d.Lines) > 1 {
+		c.at(path+".lines", fmt.Sprintf("%d lines", len(d.Lines)), "expected one: a cti-port has one line; a cti-route-point may have several")
+	}
 }
 
 func (c *checker) appearances(path string, d Device) {

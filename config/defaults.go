@@ -10,6 +10,7 @@ func (c Cluster) WithDefaults() Cluster {
 	c.Name = cmp.Or(c.Name, "locktone")
 	c.Domain = cmp.Or(c.Domain, "locktone.test")
 	c.CallRecordRetention = cmp.Or(c.CallRecordRetention, 400)
+	c.CTINewCallAcceptTimer = cmp.Or(c.CTINewCallAcceptTimer, Duration(4*time.Second))
 	return c
 }
 
@@ -89,6 +90,12 @@ func (l Line) WithDefaults() Line {
 
 // WithDefaults returns the device with every default filled in, appearances included.
 func (d Device) WithDefaults() Device {
+	switch d.Protocol {
+	case ProtocolCTIPort:
+		d.Model = "CTI Port"
+	case ProtocolCTIRoutePoint:
+		d.Model = "CTI Route Point"
+	}
 	d.Model = cmp.Or(d.Model, "softphone")
 	out := make([]Appearance, len(d.Lines))
 	for i, a := range d.Lines {

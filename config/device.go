@@ -46,7 +46,9 @@ type Device struct {
 	// For people.
 	Description string `yaml:"description" json:"description,omitempty"`
 	// Protocol the phone speaks. For sccp this version writes the phone's configuration file, but the call manager does not speak
-	// it yet: such a phone cannot register.
+	// it yet: such a phone cannot register. A cti-port or cti-route-point is no phone but a place for an application, which registers it
+	// by CTI, names where its media is (a route point may do without) and answers or redirects what comes: it has no file, no SIP and no
+	// certificate of its own.
 	Protocol Protocol `yaml:"protocol" json:"protocol,omitempty"`
 	// Model, as people name it: 8845, softphone. A new site has ready files for its softphones. Default: softphone.
 	Model string `yaml:"model" json:"model,omitempty"`

@@ -276,10 +276,15 @@ type Protocol uint8
 const (
 	ProtocolSIP Protocol = iota
 	ProtocolSCCP
+	ProtocolCTIPort
+	ProtocolCTIRoutePoint
 )
 
 // Values lists the spellings of Protocol.
-func (Protocol) Values() []string { return []string{"sip", "sccp"} }
+func (Protocol) Values() []string { return []string{"sip", "sccp", "cti-port", "cti-route-point"} }
+
+// Terminal says whether the device is no phone but belongs to an application, by CTI.
+func (p Protocol) Terminal() bool { return p == ProtocolCTIPort || p == ProtocolCTIRoutePoint }
 
 func (p Protocol) String() string { return enumString(p, p.Values()) }
 

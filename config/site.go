@@ -136,6 +136,9 @@ type Cluster struct {
 	BlockOffnetToOffnet bool `yaml:"blockOffnetToOffnet" json:"blockOffnetToOffnet,omitempty"`
 	// End a call whose transfer has failed after the transferor has hung up. Left out: the transferor is rung once more.
 	NoTransferRecall bool `yaml:"noTransferRecall" json:"noTransferRecall,omitempty"`
+	// CTI New Call Accept Timer: how long a call at a CTI port or route point waits for its application to accept, answer or redirect it
+	// before it goes where the line's unregistered forward says. Default: 4s.
+	CTINewCallAcceptTimer Duration `yaml:"ctiNewCallAcceptTimer" json:"ctiNewCallAcceptTimer,omitempty"`
 	// How often somebody is reminded of a parked call before it is released, 1 to 1000. Default: 10.
 	ParkReminders int `yaml:"parkReminders" json:"parkReminders,omitempty"`
 	// Whose numbers those may see who share a line or have a busy lamp with pickup on it; other watchers see no numbers at all. All:

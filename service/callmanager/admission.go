@@ -49,6 +49,9 @@ func admits(d *directory.Device, f *transport.Flow) *refusal {
 	if d.Protocol == config.ProtocolSCCP {
 		return forbidden("device " + d.Name + " is configured for SCCP and came by SIP: give it the firmware for SCCP, or set its protocol to sip")
 	}
+	if d.Protocol.Terminal() {
+		return forbidden("device " + d.Name + " is a " + d.Protocol.String() + ", which applications register by CTI, and came by SIP: set its protocol to sip, or give the phone another name")
+	}
 	p := d.Security
 	if f.Network() == transport.TLS && d.Profile.Transport == config.TransportTLS {
 		p = d.Profile

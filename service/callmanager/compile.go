@@ -14,6 +14,7 @@ import (
 const (
 	driverSIP    = "sip"
 	driverApplet = "applet"
+	driverCTI    = "cti"
 )
 
 // compile turns the operator's site into what the engine works with: numbers into patterns, profiles into policy.
@@ -23,10 +24,10 @@ func compile(st *site) call.Site {
 		out.Lines = append(out.Lines, line(st.config, l))
 	}
 	for _, d := range st.Devices() {
-		out.Devices = append(out.Devices, call.Device{Name: d.Name, Driver: driverSIP, SearchSpace: d.CallingSearchSpace, Music: holdMusic(d.Pool),
+		out.Devices = append(out.Devices, asTerminal(d, call.Device{Name: d.Name, Driver: driverSIP, SearchSpace: d.CallingSearchSpace, Music: holdMusic(d.Pool),
 			CallingSpace: cmp.Or(d.CallingTransformationSearchSpace, d.Pool.CallingTransformationSearchSpace), Place: place(d.Pool),
 			Pickups: lampPickups(d.Buttons), DoNotDisturb: dndOption(d.DoNotDisturb), Private: d.Private,
-			Media: mediaPolicy(d.Security.DeviceSecurityMode, d.SIP)})
+			Media: mediaPolicy(d.Security.DeviceSecurityMode, d.SIP)}))
 	}
 	for _, t := range st.Trunks() {
 		out.Trunks = append(out.Trunks, trunkOf(t))
@@ -39,6 +40,14 @@ func compile(st *site) call.Site {
 	out.MeetMes = meetMes(st.config)
 	for _, a := range st.config.Applets {
 		out.Applets = append(out.Applets, call.Applet{Name: a.Name, Driver: driverApplet})
+	}
+	return out
+}
+
+// asTerminal is a device as the engine sees it where it belongs to an application: what its media can do is known when it is registered.
+func asTerminal(d *directory.Device, out call.Device) call.Device {
+	if d.Protocol.Terminal() {
+		out.Driver, out.Terminal, out.Media = driverCTI, true, call.MediaPolicy{SRTP: call.SRTPOrRTP}
 	}
 	return out
 }

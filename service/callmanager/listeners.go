@@ -47,6 +47,9 @@ func (st *site) sockets() []socket {
 	}
 	add(config.TransportTLS, 5061)
 	for _, d := range st.Devices() {
+		if d.Protocol.Terminal() {
+			continue
+		}
 		add(d.Security.Transport, d.Security.IncomingPort)
 	}
 	for _, t := range st.Trunks() {

@@ -134,7 +134,9 @@ func (s *Service) TellAll() {
 	all, devices := s.bindings.all(), s.site.Load().Devices()
 	pending := make(map[string]bool, len(devices)) // also who is just away: it is told when it is back
 	for _, d := range devices {
-		pending[d.Name] = true
+		if !d.Protocol.Terminal() {
+			pending[d.Name] = true
+		}
 	}
 	s.news.begin(pending, cancel)
 	s.run(func() {

@@ -243,6 +243,9 @@ func exceptions(node string, st *site) []bus.Exception {
 	for _, d := range st.Devices() {
 		p := d.Security
 		from := "phone-security-profile " + orDefault(d.PhoneSecurityProfile)
+		if d.Protocol.Terminal() {
+			continue // what is weaker of it depends on how it is registered
+		}
 		weakMode(add, "device", d.Name, from, p.DeviceSecurityMode)
 		if p.Certificate == config.CertificateLSCOrMIC {
 			add("device", d.Name, "certificate", p.Certificate.String(), config.CertificateLSC.String(), from, "whoever trusted authorities for devices certified under this name is let in, though this cluster never enrolled it")

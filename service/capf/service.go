@@ -269,7 +269,7 @@ func (s *Service) legacy() bool { return s.cfg.LegacyRSA || s.here().LegacyRSA }
 func (s *Service) known(_ context.Context, name string) bool {
 	for _, d := range s.site.Load().Site.Devices {
 		if d.Name == name {
-			return true
+			return !d.Protocol.Terminal() // an application proves itself by a certificate of its own
 		}
 	}
 	return false

@@ -205,7 +205,7 @@ func (l *library) config(ctx context.Context, q question, f File) (*body, error)
 		return nil, err
 	}
 	d, ok := dir.Device(f.Device)
-	if !ok {
+	if !ok || d.Protocol.Terminal() {
 		return nil, errNotFound
 	}
 	s := surroundings{site: snapshot.Site, now: l.now()}

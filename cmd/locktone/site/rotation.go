@@ -202,7 +202,7 @@ func (g *graph) devices() error {
 	}
 	dir := directory.Compile(now.Revision.Number, now.Site)
 	for _, x := range dir.Devices() {
-		if !seen[x.Name] {
+		if !seen[x.Name] && !x.Protocol.Terminal() {
 			g.all = append(g.all, rotation.Device{Name: x.Name, LSC: lscs[x.Name], Reenrol: reenrols(profiles[x.Name])})
 		}
 	}
