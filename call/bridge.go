@@ -11,16 +11,22 @@ type bridged struct {
 }
 
 // needBridge says whether an offer of from goes to to by way of a relay, for the digits. An offer without events would keep whoever answers
-// it from having any; an applet hears tones by itself; of a trunk its last answer is remembered. After a refusal media is worth more than
-// digits.
+// it from having any; an applet hears tones by itself; of a trunk its last answer is remembered; a terminal of an application is known to
+// have none, its application hears of digits by CTI. After a refusal media is worth more than digits.
 func (e *Engine) needBridge(from, to *Leg) bool {
 	switch {
 	case from.applet != "" || to.applet != "" || from.party.call.tries > 0:
 		return false
 	case to.desc.Kind == KindNone:
-		return from.desc.NoEvents || to.trunk != "" && e.trunkOf(to.trunk).noEvents
+		return from.desc.NoEvents || to.trunk != "" && e.trunkOf(to.trunk).noEvents || e.terminal(to)
 	}
 	return from.desc.NoEvents != to.desc.NoEvents
+}
+
+// terminal says whether a leg is one of an application's terminal.
+func (e *Engine) terminal(l *Leg) bool {
+	d := e.config.devices[l.device]
+	return d != nil && d.Terminal
 }
 
 // bridge re-offers the media of a pair of phones that hear each other directly and have not agreed on telephone events. Trunks are spared a

@@ -19,7 +19,7 @@ func TestWordsOfNodes(t *testing.T) {
 		"Identified leg=l3 connected=2003(Carol) inside=true":                                                Identified{3, Identity{Number: "2003", Display: "Carol"}, true},
 		"LockShown leg=l3 lock=non-secure why=cut":                                                           LockShown{3, LockNonSecure, "cut"},
 		"DeviceState device=bob up=true node=n2":                                                             DeviceState{Device: "bob", Up: true, Node: "n2"},
-		"DeviceState device=bob up=true plain=true": DeviceState{Device: "bob", Up: true, Plain: true},
+		"DeviceState device=bob up=true plain=true":                                                          DeviceState{Device: "bob", Up: true, Plain: true},
 		"TrunkState trunk=north up=true node=n2":                                                             TrunkState{"north", true, "n2"},
 		"Answered leg=l3 lock=encrypted":                                                                     Answered{Leg: 3, Lock: LockEncrypted},
 		"Released leg=l3 cause=user-busy to_number=2003 why=later":                                           Released{3, UserBusy, "2003", "later"},
