@@ -42,6 +42,7 @@ func (c *checker) check() {
 	c.devices()
 	c.credentialPolicies()
 	c.users()
+	c.ldapDirectories()
 	c.patterns()
 	c.transformations()
 	c.forwardsToEmergency()
@@ -72,7 +73,7 @@ func (c *checker) unique(first map[string]string, path string, e Entity) {
 }
 
 func spoken(k Kind) string {
-	return strings.NewReplacer("-", " ", "sip", "SIP").Replace(string(k))
+	return strings.NewReplacer("-", " ", "sip", "SIP", "ldap", "LDAP").Replace(string(k))
 }
 
 var nameShape = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$`)

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var exact = cmp.AllowUnexported(Verifier{}, DigestVerifier{})
+var exact = cmp.AllowUnexported(Verifier{}, DigestVerifier{}, Password{})
 
 func TestDefaultSite(t *testing.T) {
 	s := Default("node1")
@@ -61,6 +61,9 @@ func fill(v reflect.Value, n *int) {
 	switch x := v.Addr().Interface().(type) {
 	case *Verifier:
 		*x = Verifier{"$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
+		return
+	case *Password:
+		*x = NewPassword("battery staple")
 		return
 	case *DigestVerifier:
 		*x = NewDigestVerifier("u", "realm", "battery staple")

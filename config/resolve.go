@@ -91,6 +91,7 @@ func (d *decoder) passwords(s, current *Site) {
 		}
 	}
 	d.trunkPasswords(s, current)
+	d.ldapPasswords(s, current)
 }
 
 // trunkPasswords does the same with what trunks answer challenges with.

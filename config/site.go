@@ -34,6 +34,8 @@ type Site struct {
 	Users []User `yaml:"users" kind:"user"`
 	// How passwords of users are protected: lock-out, expiry, shape.
 	CredentialPolicies []CredentialPolicy `yaml:"credentialPolicies" kind:"credential-policy"`
+	// LDAP directories that know users and their passwords.
+	LDAPDirectories []LDAPDirectory `yaml:"ldapDirectories" kind:"ldap-directory"`
 	// Dialled patterns that leave towards a trunk, a route list or an applet, or are blocked.
 	RoutePatterns []RoutePattern `yaml:"routePatterns" kind:"route-pattern"`
 	// Dialled patterns that become another number and are looked up again.
@@ -88,6 +90,7 @@ const (
 	KindDevice                  Kind = "device"
 	KindUser                    Kind = "user"
 	KindCredentialPolicy        Kind = "credential-policy"
+	KindLDAPDirectory           Kind = "ldap-directory"
 	KindRoutePattern            Kind = "route-pattern"
 	KindTranslationPattern      Kind = "translation-pattern"
 	KindCallingTransformation   Kind = "calling-transformation"

@@ -18,6 +18,11 @@ type User struct {
 	Application bool `yaml:"application" json:"application,omitempty"`
 	// Who knows the password: the user below, or an LDAP directory, which is asked at every login.
 	Authentication Authentication `yaml:"authentication" json:"authentication,omitempty"`
+	// LDAP directory that knows the user, with authentication ldap. Left out: the only one there is.
+	LDAPDirectory string `yaml:"ldapDirectory" json:"ldapDirectory,omitempty"`
+	// What the directory calls the user for good (objectGUID, entryUUID): set by the synchronisation for users it has made, which
+	// changes, disables and removes these alone.
+	LDAPID string `yaml:"ldapID" json:"ldapID,omitempty"`
 	// Password, or what `locktone hash` made of it. It is hashed while the file is read (argon2id) and kept in no other form.
 	// Left out: no login by a password of this file. The API takes tokens.
 	Password Verifier `yaml:"password" json:"password,omitzero"`

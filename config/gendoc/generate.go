@@ -167,7 +167,7 @@ func (s *source) value(typ string) string {
 	if v := s.values[typ]; len(v) > 0 {
 		return "`" + strings.Join(v, "`, `") + "` (the first is the default)"
 	}
-	if s.structs[typ] != nil && typ != "Verifier" && typ != "DigestVerifier" {
+	if s.structs[typ] != nil && typ != "Verifier" && typ != "DigestVerifier" && typ != "Password" {
 		s.order = append(s.order, typ)
 		return "[" + typ + "](#" + strings.ToLower(typ) + ")"
 	}
@@ -182,6 +182,8 @@ func (s *source) value(typ string) string {
 		return "duration"
 	case "Verifier", "DigestVerifier":
 		return "password or hash"
+	case "Password":
+		return "password"
 	}
 	return typ
 }
