@@ -93,6 +93,9 @@ func (d *Dir) write(name string, s Secret, commit func(tmp, path string) error) 
 	return nil
 }
 
+// WriteFile puts a file with mode 0600 in place, whole or not at all, so that it is there after a power failure.
+func WriteFile(path string, b []byte) error { return writeSynced(path, b, os.Rename) }
+
 // writeSynced writes beside path, syncs, lets commit put the file in place, and syncs the folder, since a rename is
 // durable only when the folder is.
 func writeSynced(path string, b []byte, commit func(tmp, path string) error) error {

@@ -158,31 +158,9 @@ func settle(ctx context.Context, own *pki.Dir, o JoinOptions, g join.Grant) erro
 		}
 	}
 	for _, f := range append(files, file{nodeFile, []byte(text)}) {
-		if err := writeDurably(filepath.Join(o.Home, f.name), f.text); err != nil {
+		if err := pki.WriteFile(filepath.Join(o.Home, f.name), f.text); err != nil {
 			return err
 		}
 	}
 	return own.Delete(ctx, claimName)
-}
-
-// writeDurably puts a file in place, whole or not at all, so that it is there after a power failure.
-func writeDurably(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
