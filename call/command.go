@@ -32,6 +32,12 @@ type Ring struct {
 	Inside bool `json:"inside,omitempty"`
 }
 
+// AnswerNow has a leg that rings answer in the place of its user: by a word to the phone where it listens to one (NOTIFY, Event: talk), else by
+// ringing it once more with AutoAnswer. For the engine it stays the same leg, and rings on until Answered or Released.
+type AnswerNow struct {
+	Leg LegID `json:"leg"`
+}
+
 // Alert tells an incoming leg that the far end rings (180).
 type Alert struct {
 	Leg       LegID    `json:"leg"`
@@ -127,6 +133,7 @@ type Release struct {
 }
 
 func (c Ring) CommandLeg() LegID           { return c.Leg }
+func (c AnswerNow) CommandLeg() LegID      { return c.Leg }
 func (c Alert) CommandLeg() LegID          { return c.Leg }
 func (c Progress) CommandLeg() LegID       { return c.Leg }
 func (c Answer) CommandLeg() LegID         { return c.Leg }
@@ -141,6 +148,7 @@ func (c Release) CommandLeg() LegID        { return c.Leg }
 func (c ShowLock) CommandLeg() LegID       { return c.Leg }
 
 func (Ring) command()           {}
+func (AnswerNow) command()      {}
 func (Alert) command()          {}
 func (Progress) command()       {}
 func (Answer) command()         {}

@@ -26,8 +26,7 @@ func (e *Engine) drop(l *Leg, cause Cause, release bool) {
 	l.coming = feed{}
 	l.state, l.cause = LegIsDropped, cause
 	l.party.changed()
-	e.emit(LegDropped, l.party.call, l.party, l, cause)
-	e.out.Events[len(e.out.Events)-1].Record = l.record(was)
+	e.emit(LegDropped, l.party.call, l.party, l, cause).Record = l.record(was)
 }
 
 // setAside makes a leg passive: another device of the line has the call.

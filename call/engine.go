@@ -285,8 +285,8 @@ func (e *Engine) tell(l *Leg, c Command) {
 	e.out.Commands = append(e.out.Commands, Order{l.driver, c})
 }
 
-// emit reports an event about a call; p and l may be nil.
-func (e *Engine) emit(kind EventKind, c *Call, p *Party, l *Leg, cause Cause) {
+// emit reports an event about a call; p and l may be nil. The event is the caller's to complete until the next one.
+func (e *Engine) emit(kind EventKind, c *Call, p *Party, l *Leg, cause Cause) *Event {
 	MarkOf(kind).mark(c, p, l)
 	e.lastEvent++
 	ev := Event{Seq: e.lastEvent, At: e.now, Kind: kind, Call: c.id, Cause: cause, View: c.picture()}
@@ -300,12 +300,13 @@ func (e *Engine) emit(kind EventKind, c *Call, p *Party, l *Leg, cause Cause) {
 	if e.audit != nil {
 		e.audit(c, ev)
 	}
+	return &e.out.Events[len(e.out.Events)-1]
 }
 
 // newCall makes a call without parties.
-func (e *Engine) newCall(globalID string) *Call {
+func (e *Engine) newCall(globalID string, tag uint64) *Call {
 	e.lastCall++
-	c := &Call{id: e.lastCall, globalID: globalID, created: e.now}
+	c := &Call{id: e.lastCall, globalID: globalID, tag: tag, created: e.now}
 	c.retry = timer{kind: timerRetry, call: c}
 	c.duration = timer{kind: timerDuration, call: c}
 	e.calls[c.id] = c

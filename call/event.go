@@ -13,8 +13,12 @@ type Event struct {
 	Call  CallID    `json:"call"`
 	Party PartyID   `json:"party,omitempty"`
 	Leg   LegID     `json:"leg,omitempty"`
-	// Other is the other call of PartyMoved and Transferred.
-	Other CallID `json:"other,omitempty"`
+	// Other is the other call of PartyMoved, Transferred and Joined, OtherLeg its user's leg in it that ends.
+	Other    CallID `json:"other,omitempty"`
+	OtherLeg LegID  `json:"other_leg,omitempty"`
+	// To is the number that a call was sent to (Forwarded, Redirected), Reason why.
+	To     string         `json:"to,omitempty"`
+	Reason RedirectReason `json:"reason,omitempty"`
 	// Digit is set for DigitHeard; it may be part of a PIN, so traces show it only to those who may see it.
 	Digit string `json:"digit,omitempty"`
 	// Slot is the park number of Parked and Retrieved.
@@ -50,7 +54,7 @@ const (
 	LegDropped
 	MixChanged
 	DigitHeard
-	Transferred // Party is the one that left, Other the call it came from or went to
+	Transferred // Party has transferred by Leg, and leaves; Call stays, Other (of OtherLeg) ends. It comes before anybody moves
 	CallEnded
 	Parked            // Party waits at Slot
 	Retrieved         // Party was fetched from Slot
@@ -65,6 +69,8 @@ const (
 	DeviceChanged     // do not disturb, privacy, hunt login of Device; Settings
 	Forwarded         // Party's called line sent the call elsewhere; Why says by which rule
 	EmergencyCallMade // Party is calling an emergency number
+	Redirected        // Party sends the call to To by Leg, and leaves
+	Joined            // the user of Leg has joined call Other, of OtherLeg, into Call. It comes before anybody moves
 )
 
 // Settings are what users change by themselves and what overrides the configuration: of a line (LineChanged) its forwards, of a device
@@ -80,7 +86,8 @@ type Settings struct {
 var eventNames = [...]string{"none", "CallCreated", "PartyAdded", "PartyMoved", "PartyHeld", "PartyResumed", "PartyDropped",
 	"LegArrived", "LegRinging", "LegAlerted", "LegActive", "LegPassive", "LegDropped", "MixChanged", "DigitHeard",
 	"Transferred", "CallEnded", "Parked", "Retrieved", "PickedUp", "Barged", "ConferenceStarted", "ConferenceEnded", "ProtectionChanged",
-	"MediaTrouble", "MediaGood", "LineChanged", "DeviceChanged", "Forwarded", "EmergencyCallMade"}
+	"MediaTrouble", "MediaGood", "LineChanged", "DeviceChanged", "Forwarded", "EmergencyCallMade",
+	"Redirected", "Joined"}
 
 func (k EventKind) String() string { return enumName(eventNames[:], int(k)) }
 
@@ -99,8 +106,11 @@ func (k *EventKind) UnmarshalText(b []byte) error {
 
 // A View is an immutable picture of one call.
 type View struct {
-	ID       CallID       `json:"id"`
-	GlobalID string       `json:"global_id,omitempty"`
+	ID       CallID `json:"id"`
+	GlobalID string `json:"global_id,omitempty"`
+	// Tag is the name that an application has given the call when it asked for it (MakeCall); zero for all others. The engine makes nothing
+	// of it. A call keeps its own for good: after a transfer it is the one of the call that stays.
+	Tag      uint64       `json:"tag,omitempty"`
 	Created  time.Time    `json:"created"`
 	Answered time.Time    `json:"answered,omitzero"`
 	Parties  []*PartyView `json:"parties,omitempty"`
@@ -127,7 +137,11 @@ type PartyView struct {
 	Trunk    string   `json:"trunk,omitempty"`
 	Identity Identity `json:"identity,omitzero"`
 	Called   string   `json:"called,omitempty"`
-	Held     bool     `json:"held,omitempty"`
+	// Dialled is what the party has dialled, or an application for it: it is who calls. Empty for who was called.
+	Dialled string `json:"dialled,omitempty"`
+	// Redirections are the diversions by which the call came to the party, the newest last: the first is from whom it was for originally.
+	Redirections []Redirection `json:"redirections,omitempty"`
+	Held         bool          `json:"held,omitempty"`
 	// Parked is where the party waits; nil for who is not parked.
 	Parked *Spot     `json:"parked,omitempty"`
 	Legs   []LegView `json:"legs,omitempty"`
@@ -139,6 +153,14 @@ func (p *PartyView) Slot() string {
 		return ""
 	}
 	return p.Parked.Number
+}
+
+// Original is who the call was for before it was first sent on: the party itself where it never was. Line is zero for who has none here.
+func (p *PartyView) Original() (who Identity, line LineID) {
+	if len(p.Redirections) == 0 {
+		return p.Identity, p.Line
+	}
+	return p.Redirections[0].From, p.Redirections[0].Line
 }
 
 // A Spot is where a call waits or meets: a park number with its range, or the number of a meet-me conference with the conference's name.
@@ -163,6 +185,8 @@ type LegView struct {
 	Applet string `json:"applet,omitempty"`
 	// Node is where Device or Trunk is, or what else the leg leads to: the leg is a tie to another node.
 	Node string `json:"node,omitempty"`
+	// Consults is the leg of the same device that was put on hold for this one, by an application (MakeCall.From).
+	Consults LegID `json:"consults,omitempty"`
 	// Quality is nil until it was measured.
 	Quality *Quality `json:"quality,omitempty"`
 }

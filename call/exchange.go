@@ -75,8 +75,7 @@ func (e *Engine) settled(c *Call) {
 		e.emit(MixChanged, c, nil, nil, CauseNone)
 	}
 	if lock {
-		e.emit(ProtectionChanged, c, nil, nil, CauseNone)
-		e.out.Events[len(e.out.Events)-1].Why = c.protection.Why
+		e.emit(ProtectionChanged, c, nil, nil, CauseNone).Why = c.protection.Why
 	}
 	e.showLocks(c)
 }

@@ -15,7 +15,7 @@ func (e *Engine) arrive(driver string, s Setup) *Leg {
 	if s.Desc.Kind != KindOffer {
 		l.oa, l.desc = theyAsked, Desc{}
 	}
-	p := &Party{trunk: s.Trunk, identity: s.Calling}
+	p := &Party{trunk: s.Trunk, identity: s.Calling, dialled: s.Called}
 	if d := e.config.devices[s.Device]; d != nil {
 		l.policy = e.mediaOf(d)
 	}
@@ -47,7 +47,7 @@ func (e *Engine) callFor(s Setup) *Call {
 	if old := e.legs[s.Replaces]; old != nil && old.active() && s.Owner == "" {
 		return old.party.call
 	}
-	return e.newCall(s.GlobalID)
+	return e.newCall(s.GlobalID, 0)
 }
 
 func (b basic) signal(e *Engine, l *Leg, s Signal) bool {
@@ -235,7 +235,7 @@ func (b basic) answered(e *Engine, l *Leg, s Answered) {
 		e.trunkOf(l.trunk).noEvents = s.Desc.NoEvents
 	}
 	e.stop(&l.party.offering.ring)
-	l.party.offering = nil
+	l.party.came, l.party.offering = l.party.offering.redirecting, nil
 	early := l.oa == stable
 	switch {
 	case early:

@@ -234,6 +234,12 @@ func (e *Engine) mayConfer(home *Call, keep *Leg, with []*Leg) (Cause, string) {
 // confer brings the far ends of the legs into home, where keep is their user's leg; the legs are released.
 func (e *Engine) confer(home *Call, keep *Leg, with []*Leg) {
 	for _, o := range with {
+		if c := o.party.call; c != home {
+			ev := e.emit(Joined, home, keep.party, keep, CauseNone)
+			ev.Other, ev.OtherLeg = c.id, o.id
+		}
+	}
+	for _, o := range with {
 		c := o.party.call
 		if c != home {
 			for _, far := range c.talkers(o.party) {
@@ -289,7 +295,7 @@ func (e *Engine) enter(d dialling, m *MeetMe, number string) Cause {
 	}
 	old, by := p.call, d.transferor
 	if c == nil && len(old.parties) > 1 {
-		c = e.newCall("")
+		c = e.newCall("", 0)
 	} else if c == nil {
 		c = old
 	}
@@ -300,10 +306,12 @@ func (e *Engine) enter(d dialling, m *MeetMe, number string) Cause {
 	if c == old {
 		return CauseNone
 	}
+	if by != nil && by.onWire() {
+		e.transferred(c, by, old, nil)
+	}
 	e.move(p, c)
 	if by != nil && by.onWire() {
 		e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true})
-		e.transferred(old, by.party, c)
 	}
 	e.hangUp(old, NormalClearing)
 	if l.active() {

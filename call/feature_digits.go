@@ -11,8 +11,7 @@ func (digits) signal(e *Engine, l *Leg, s Signal) bool {
 		return false
 	}
 	c := l.party.call
-	e.emit(DigitHeard, c, l.party, l, CauseNone)
-	e.out.Events[len(e.out.Events)-1].Digit = d.Digit
+	e.emit(DigitHeard, c, l.party, l, CauseNone).Digit = d.Digit
 	if !l.active() || l.party.held {
 		return true
 	}

@@ -177,8 +177,8 @@ func (e *Engine) forward(c *Call, p *Party, line *Line, kind ForwardKind, f Forw
 	if p.call != nil {
 		party = p
 	}
-	e.emit(Forwarded, c, party, nil, CauseNone)
-	ev := &e.out.Events[len(e.out.Events)-1]
+	ev := e.emit(Forwarded, c, party, nil, CauseNone)
+	ev.To, ev.Reason = f.To, kind.reason()
 	if ev.Line, ev.Why = line.ID, kind.String()+" to "+f.To; f.Voicemail {
 		ev.Why += " (voicemail)"
 	}

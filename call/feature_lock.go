@@ -55,8 +55,7 @@ func (e *Engine) noteTrouble(l *Leg) {
 	was := l.troubled
 	switch l.troubled = l.trouble(); {
 	case l.troubled:
-		e.emit(MediaTrouble, l.party.call, l.party, l, CauseNone)
-		e.out.Events[len(e.out.Events)-1].Why = l.name() + ": " + orDefault(l.proofWhy, l.proof.String())
+		e.emit(MediaTrouble, l.party.call, l.party, l, CauseNone).Why = l.name() + ": " + orDefault(l.proofWhy, l.proof.String())
 	case was:
 		e.emit(MediaGood, l.party.call, l.party, l, CauseNone)
 	}

@@ -97,8 +97,7 @@ func (e *Engine) parkAt(q *Party, at slot, by *Leg) {
 	e.stayAlone(q, &stay{source: e.musicOf(by), shows: shows, park: &parking{slot: at, line: by.party.line, device: by.device}}, e.config.reminder(at))
 	e.slots[at] = q
 	e.touch(q.call)
-	e.emit(Parked, q.call, q, nil, CauseNone)
-	e.out.Events[len(e.out.Events)-1].Slot = at.number
+	e.emit(Parked, q.call, q, nil, CauseNone).Slot = at.number
 	if l := q.activeLeg(); l != nil && !q.outside() { // park numbers mean nothing to the outside
 		e.tell(l, Identify{Leg: l.id, Connected: shows})
 	}
@@ -209,7 +208,7 @@ func (e *Engine) parkTransferred(d dialling, wanted string) Cause {
 		return CauseNone
 	}
 	e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true, Why: "Parked at " + at.number})
-	e.transferred(d.caller.call, by.party, nil)
+	e.transferred(d.caller.call, by, nil, nil)
 	e.parkAt(d.caller, at, by)
 	e.dropParty(by.party, NormalClearing)
 	return CauseNone
@@ -268,8 +267,7 @@ func (e *Engine) retrieve(l *Leg, q *Party) Cause {
 func (e *Engine) unpark(q *Party) {
 	at := q.stay.park.slot
 	e.endStay(q)
-	e.emit(Retrieved, q.call, q, nil, CauseNone)
-	e.out.Events[len(e.out.Events)-1].Slot = at.number
+	e.emit(Retrieved, q.call, q, nil, CauseNone).Slot = at.number
 }
 
 // callOff ends the ringing of everybody who is being called for a party.

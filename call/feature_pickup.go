@@ -156,7 +156,7 @@ func (e *Engine) takeRinging(l *Leg, p *Party) (Done, Cause) {
 	e.emit(PickedUp, c, l.party, l, CauseNone)
 	if by != nil {
 		e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true})
-		e.transferred(c, by.party, nil)
+		e.transferred(c, by, nil, nil)
 		e.dropParty(by.party, NormalClearing)
 	}
 	if caller.state == LegWaiting {

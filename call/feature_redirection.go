@@ -8,6 +8,7 @@ func (redirection) signal(e *Engine, l *Leg, s Signal) bool {
 	if !ok || r.ToNumber == "" || !l.ringing() || l.party.dial != "" {
 		return false
 	}
+	e.redirected(l, r.ToNumber, RedirectDeflected)
 	e.drop(l, r.Cause, false)
 	e.redirect(l.party, r.ToNumber)
 	return true
@@ -25,9 +26,16 @@ func (redirection) request(e *Engine, r Request, reply *Reply) bool {
 	}
 	c := l.party.call
 	reply.Call, reply.Leg = c.id, l.id
+	e.redirected(l, d.To, RedirectDeflected)
 	reply.Cause = e.redirect(l.party, d.To)
 	e.settle(c)
 	return true
+}
+
+// redirected tells that a leg sends its call elsewhere.
+func (e *Engine) redirected(l *Leg, to string, reason RedirectReason) {
+	ev := e.emit(Redirected, l.party.call, l.party, l, CauseNone)
+	ev.To, ev.Reason = to, reason
 }
 
 // redirect gives up a called party and calls the number in its place, with what the called line may reach.

@@ -84,7 +84,7 @@ func (e *Engine) replaced(l *Leg) {
 		return
 	}
 	c := l.party.call
-	e.transferred(c, old.party, nil)
+	e.transferred(c, old, nil, nil)
 	e.leave(old.party, NormalClearing) // who was to be taken over may have gone in the meantime
 	if c.focus {
 		return // a conference is who they talk to

@@ -9,7 +9,7 @@ func (makeCall) request(e *Engine, r Request, reply *Reply) bool {
 	if !ok {
 		return false
 	}
-	e.ringFirst(m.Device, m.Line, wish{called: m.Called}, reply)
+	e.ringFirst(m.Device, m.Line, wish{called: m.Called, auto: m.Auto, tag: m.Tag}, reply)
 	return true
 }
 
@@ -18,6 +18,7 @@ type wish struct {
 	called string
 	then   Request // TakeOver, Pickup or Barge; nil calls the number
 	auto   bool    // the device is asked to answer by itself
+	tag    uint64
 }
 
 // ringFirst rings a device so that it can have a call of its own.
@@ -31,8 +32,11 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 		reply.Cause, reply.Why = SubscriberAbsent, e.whyAbsent(device)
 		return
 	}
-	c := e.newCall("")
+	c := e.newCall("", w.tag)
 	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, dial: w.called, then: w.then}
+	if w.then == nil {
+		p.dialled = w.called
+	}
 	p.offering = &offering{dialling: dialling{caller: p, calling: Identity{Number: w.called}, called: line.ID.Number, hops: e.config.site.Policy.maxHops()}}
 	p.offering.ring = timer{kind: timerNoAnswer, call: c, party: p}
 	e.addParty(c, p)

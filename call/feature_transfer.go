@@ -151,11 +151,11 @@ func (transfer) join(e *Engine, l, second *Leg, near, far []*Leg) (Cause, string
 	if cause, why := e.mayMerge(home, gone, moving, staying); cause != CauseNone {
 		return cause, why
 	}
+	e.transferred(home, l, gone, second)
 	for _, f := range moving {
 		e.move(f.party, home)
 	}
 	e.tell(l, TransferResult{Leg: l.id, Status: 200, Final: true})
-	e.transferred(c, l.party, old)
 	e.dropParty(l.party, NormalClearing)
 	if home == old {
 		e.dropParty(second.party, NormalClearing)
@@ -205,6 +205,7 @@ func (transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
 
 // inherit makes a party that rings ring for another caller, in a transfer by l.
 func (e *Engine) inherit(p, caller *Party, l *Leg) {
+	p.changed()
 	change := func(d *dialling) {
 		d.caller, d.transferor, d.inherited = caller, l, true
 		d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], Redirection{From: l.party.identity, Reason: RedirectTransferred, Line: l.party.line})
@@ -248,15 +249,19 @@ func (e *Engine) move(p *Party, to *Call) {
 	p.call = to
 	to.parties = append(to.parties, p)
 	p.changed()
-	e.emit(PartyMoved, to, p, nil, CauseNone)
-	e.out.Events[len(e.out.Events)-1].Other = from.id
+	e.emit(PartyMoved, to, p, nil, CauseNone).Other = from.id
 }
 
-func (e *Engine) transferred(c *Call, by *Party, other *Call) {
-	e.emit(Transferred, c, by, nil, CauseNone)
-	if other != nil {
-		MarkTransfer.mark(other, nil, nil)
-		e.out.Events[len(e.out.Events)-1].Other = other.id
+// transferred tells of a transfer by l before anybody moves: home is the call that stays, gone the one that does not (nil in a transfer to
+// a number), and second the transferor's leg in its second call.
+func (e *Engine) transferred(home *Call, l *Leg, gone *Call, second *Leg) {
+	ev := e.emit(Transferred, home, l.party, l, CauseNone)
+	if gone != nil {
+		MarkTransfer.mark(gone, nil, nil)
+		ev.Other = gone.id
+	}
+	if second != nil {
+		ev.OtherLeg = second.id
 	}
 }
 
@@ -274,7 +279,7 @@ func (t transfer) answered(e *Engine, l *Leg, s Answered) (taken bool) {
 	}
 	if by := transferor(l.party); by != nil {
 		e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true})
-		e.transferred(l.party.call, by.party, nil)
+		e.transferred(l.party.call, by, nil, nil)
 		e.dropParty(by.party, NormalClearing)
 	}
 	if w != nil {

@@ -168,10 +168,10 @@ func (s *script) parse(f []string) Input {
 
 func scriptValue(key, value string) any {
 	switch key {
-	case "leg", "replaces", "join", "with", "hops", "millis", "party", "call":
-		n, _ := strconv.Atoi(strings.TrimLeft(value, "lpc"))
+	case "leg", "replaces", "join", "with", "from", "hops", "millis", "party", "call", "tag":
+		n, _ := strconv.Atoi(strings.TrimLeft(value, "lpct"))
 		return n
-	case "no_hops", "up", "plain", "unresolved", "on", "voicemail", "kept":
+	case "no_hops", "up", "plain", "unresolved", "on", "voicemail", "kept", "auto", "caller_space", "transfer":
 		return value == "true"
 	case "legs":
 		var ids []int

@@ -102,7 +102,8 @@ var (
 		"NodeState": signalOf[NodeState], "Elsewhere": signalOf[Elsewhere], "Identified": signalOf[Identified], "LockShown": signalOf[LockShown],
 	}
 	requestKinds = map[string]func([]byte) (Request, error){
-		"MakeCall": requestOf[MakeCall], "Drop": requestOf[Drop], "Hold": requestOf[Hold], "Resume": requestOf[Resume], "Redirect": requestOf[Redirect],
+		"MakeCall": requestOf[MakeCall], "AnswerCall": requestOf[AnswerCall], "AcceptCall": requestOf[AcceptCall], "SendDigits": requestOf[SendDigits],
+		"Drop": requestOf[Drop], "Hold": requestOf[Hold], "Resume": requestOf[Resume], "Redirect": requestOf[Redirect],
 		"Transfer": requestOf[Transfer], "Conference": requestOf[Conference], "Barge": requestOf[Barge], "TakeOver": requestOf[TakeOver],
 		"Park": requestOf[Park], "Retrieve": requestOf[Retrieve], "Pickup": requestOf[Pickup],
 		"SetForward": requestOf[SetForward], "SetDoNotDisturb": requestOf[SetDoNotDisturb], "SetPrivacy": requestOf[SetPrivacy],

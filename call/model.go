@@ -10,6 +10,7 @@ import (
 type Call struct {
 	id       CallID
 	globalID string
+	tag      uint64
 	created  time.Time
 	answered time.Time
 	parties  []*Party     // in the order in which they joined
@@ -41,9 +42,11 @@ type Party struct {
 	line     LineID
 	trunk    string
 	identity Identity
-	called   string // what was dialled to reach it
-	held     bool   // its user has put everybody else on hold
-	far      bool   // it is behind a tie, and of no line or trunk of this site: not one of us
+	called   string        // what was dialled to reach it
+	dialled  string        // what it dialled
+	came     []Redirection // how the call came to it, once it has answered: before that see offering
+	held     bool          // its user has put everybody else on hold
+	far      bool          // it is behind a tie, and of no line or trunk of this site: not one of us
 	legs     []*Leg
 	offering *offering // how it is being reached; nil for a party that came in, and once it has answered
 	dial     string    // MakeCall: what to dial when the device has answered
@@ -92,6 +95,7 @@ type Leg struct {
 	history  history
 	quiet    bool // asked not to ring aloud
 	auto     bool // asked to answer by itself
+	consults LegID
 }
 
 // A retry is when a source of ours is offered to a leg again after a collision.
@@ -198,7 +202,7 @@ func (c *Call) picture() *View {
 	block := &struct {
 		View
 		few [2]*PartyView
-	}{View: View{ID: c.id, GlobalID: c.globalID, Created: c.created, Answered: c.answered, Mix: c.mix, Protection: c.protection,
+	}{View: View{ID: c.id, GlobalID: c.globalID, Tag: c.tag, Created: c.created, Answered: c.answered, Mix: c.mix, Protection: c.protection,
 		Emergency: c.emergency, Ended: c.ended}}
 	v := &block.View
 	if c.room != nil {
@@ -225,8 +229,11 @@ func (p *Party) picture() *PartyView {
 	block := &struct {
 		PartyView
 		one [1]LegView
-	}{PartyView: PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Held: p.held}}
+	}{PartyView: PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Dialled: p.dialled, Redirections: p.came, Held: p.held}}
 	v := &block.PartyView
+	if p.offering != nil {
+		v.Redirections = p.offering.redirecting
+	}
 	if p.stay != nil && p.stay.park != nil {
 		at := p.stay.park.slot
 		v.Parked = &Spot{at.park, at.number}
@@ -242,6 +249,6 @@ func (p *Party) picture() *PartyView {
 }
 
 func (l *Leg) view() LegView {
-	return LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet, Node: l.node(),
+	return LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet, Node: l.node(), Consults: l.consults,
 		Security: l.security, Anchored: l.anchored, Trust: l.trust, Proof: l.proof, Lock: l.lock(), Quality: l.quality}
 }

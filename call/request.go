@@ -12,6 +12,33 @@ type MakeCall struct {
 	// Line is the appearance of Device that calls; zero takes the device's first line.
 	Line   LineID `json:"line,omitzero"`
 	Called string `json:"called"`
+	// Auto asks the device to answer by itself where it can; it has asked for the call, so it does so though it has another one.
+	Auto bool `json:"auto,omitempty"`
+	// From makes it a consultation: that active leg of the same device is put on hold first, and the new leg says so (LegView.Consults).
+	From LegID `json:"from,omitempty"`
+	// Tag is a name an application has given the call, see View.Tag.
+	Tag uint64 `json:"tag,omitempty"`
+}
+
+// AnswerCall has a leg that rings answer in the place of its phone. The Reply says that the phone was told; LegActive that it has answered.
+// The leg rings on where the phone cannot be told, or does not listen.
+type AnswerCall struct {
+	Leg LegID `json:"leg"`
+}
+
+// AcceptCall has a leg in LegOffering ring: an application takes the call it was offered and has not answered yet. A leg that rings already
+// is left as it is.
+type AcceptCall struct {
+	Leg LegID `json:"leg"`
+}
+
+// SendDigits lets the others of the call hear digits as if the leg's own phone had sent them, in order.
+type SendDigits struct {
+	Leg LegID `json:"leg"`
+	// Digits are 0 to 9, *, # and A to D; at most 128.
+	Digits string `json:"digits"`
+	// Millis is how long each is held down; zero leaves it to whoever plays them.
+	Millis int `json:"millis,omitempty"`
 }
 
 // Drop ends a leg, a party or a whole call: the most specific id that is set counts.
@@ -32,10 +59,44 @@ type Resume struct {
 	Leg LegID `json:"leg"`
 }
 
-// Redirect sends a ringing leg's call to another number (deflection).
+// Redirect sends the call of a ringing leg to another number (deflection), or the other party of an active leg's call, and the leg leaves.
+// Nobody is dropped before the number is known to lead somewhere: a Reply with a cause leaves the call as it was.
 type Redirect struct {
 	Leg LegID  `json:"leg"`
 	To  string `json:"to"`
+	// Calling is the number shown to whoever is reached instead of the caller's own.
+	Calling string `json:"calling,omitempty"`
+	// Original says whom the call counts as having been for first, Preferred who that is with OriginalPreferred.
+	Original  OriginalCalled `json:"original,omitempty"`
+	Preferred string         `json:"preferred,omitempty"`
+	// CallerSpace looks To up with what the caller may reach; else what the line that redirects may reach counts.
+	CallerSpace bool `json:"caller_space,omitempty"`
+	// Transfer has the redirection count as a transfer in one step, not as a deflection.
+	Transfer bool `json:"transfer,omitempty"`
+}
+
+// An OriginalCalled says whom a redirected call counts as having been for first.
+type OriginalCalled uint8
+
+// The choices.
+const (
+	OriginalKept      OriginalCalled = iota // whom it was for before
+	OriginalReset                           // whom it is redirected to: what came before is forgotten
+	OriginalPreferred                       // Redirect.Preferred
+)
+
+var originalNames = [...]string{"kept", "reset", "preferred"}
+
+func (o OriginalCalled) String() string { return enumName(originalNames[:], int(o)) }
+
+// MarshalText writes the name.
+func (o OriginalCalled) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads the name.
+func (o *OriginalCalled) UnmarshalText(b []byte) error {
+	n, err := enumValue("original called party", originalNames[:], b)
+	*o = OriginalCalled(n)
+	return err
 }
 
 // Transfer sends the party at the other end of Leg elsewhere: to a number (To), or into the call of With, another leg of the same user.
@@ -124,11 +185,14 @@ func (SetDoNotDisturb) request() {}
 func (SetPrivacy) request()      {}
 func (SetHuntLogin) request()    {}
 
-func (MakeCall) request() {}
-func (Drop) request()     {}
-func (Hold) request()     {}
-func (Resume) request()   {}
-func (Redirect) request() {}
+func (MakeCall) request()   {}
+func (AnswerCall) request() {}
+func (AcceptCall) request() {}
+func (SendDigits) request() {}
+func (Drop) request()       {}
+func (Hold) request()       {}
+func (Resume) request()     {}
+func (Redirect) request()   {}
 
 // A Reply answers a Request. Cause is CauseNone when it was taken.
 type Reply struct {

@@ -278,7 +278,14 @@ func (l line) target(name string, t Target) line {
 func (l line) request(r Request) line {
 	switch r := r.(type) {
 	case MakeCall:
-		return l.str("device", r.Device).appearance(r.Line).str("called", r.Called)
+		l = l.str("device", r.Device).appearance(r.Line).str("called", r.Called).flag("auto", r.Auto)
+		return l.id("from", 'l', uint64(r.From)).id("tag", 't', r.Tag)
+	case AnswerCall:
+		return l.leg(r.Leg)
+	case AcceptCall:
+		return l.leg(r.Leg)
+	case SendDigits:
+		return l.leg(r.Leg).str("digits", r.Digits).num("millis", r.Millis)
 	case Drop:
 		return l.id("call", 'c', uint64(r.Call)).id("party", 'p', uint64(r.Party)).leg(r.Leg).cause(r.Cause)
 	case Hold:
@@ -286,7 +293,11 @@ func (l line) request(r Request) line {
 	case Resume:
 		return l.leg(r.Leg)
 	case Redirect:
-		return l.leg(r.Leg).str("to", r.To)
+		l = l.leg(r.Leg).str("to", r.To).str("calling", r.Calling)
+		if r.Original != OriginalKept {
+			l = l.str("original", r.Original.String()).str("preferred", r.Preferred)
+		}
+		return l.flag("caller_space", r.CallerSpace).flag("transfer", r.Transfer)
 	case Transfer:
 		return l.leg(r.Leg).str("to", r.To).id("with", 'l', uint64(r.With))
 	case Conference:
@@ -387,7 +398,7 @@ func (ev *Event) appendText(b []byte) []byte {
 	if ev.Leg != 0 {
 		l = strconv.AppendUint(append(l, " l"...), uint64(ev.Leg), 10)
 	}
-	l = l.cause(ev.Cause).id("other", 'c', uint64(ev.Other)).str("digit", ev.Digit).str("slot", ev.Slot)
+	l = l.cause(ev.Cause).id("other", 'c', uint64(ev.Other)).id("other_leg", 'l', uint64(ev.OtherLeg)).str("to", ev.To).str("digit", ev.Digit).str("slot", ev.Slot)
 	l = l.str("device", ev.Device).appearance(ev.Line).str("why", ev.Why).settings(ev.Settings)
 	if ev.Kind == ProtectionChanged && ev.View != nil {
 		l = l.str("lock", ev.View.Protection.Lock.String()).id("weakest", 'l', uint64(ev.View.Protection.Leg))

@@ -25,9 +25,5 @@ func (w *walker) service(leg LegID, ids []LegID) Request {
 	case 4:
 		return Transfer{Leg: leg, To: w.number()}
 	}
-	with := leg
-	if len(ids) > 0 {
-		with = pick(w.rnd, ids)
-	}
-	return Transfer{Leg: leg, With: with}
+	return Transfer{Leg: leg, With: w.another(leg, ids)}
 }

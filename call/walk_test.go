@@ -201,7 +201,7 @@ func (w *walker) request(ids []LegID) Input {
 	}
 	switch w.rnd.Intn(14) {
 	case 11, 12:
-		in.Request = Conference{Leg: leg, With: []LegID{pick(w.rnd, append(ids, 0)), pick(w.rnd, append(ids, 0))}[:1+w.rnd.Intn(2)]}
+		in.Request = Conference{Leg: leg, With: []LegID{w.another(leg, ids), w.another(leg, ids)}[:1+w.rnd.Intn(2)]}
 	case 13:
 		in.Request = Barge{Device: pick(w.rnd, phones)}
 	case 5:
@@ -221,7 +221,7 @@ func (w *walker) request(ids []LegID) Input {
 	case 2:
 		in.Request = Resume{leg}
 	case 3:
-		in.Request = Redirect{leg, pick(w.rnd, []string{"2002", "2100", "9999", "112"})}
+		in.Request = Redirect{Leg: leg, To: pick(w.rnd, []string{"2002", "2100", "9999", "112"})}
 	case 4:
 		in.Request = Drop{Leg: leg}
 		if w.rnd.Intn(2) == 0 {
@@ -231,6 +231,20 @@ func (w *walker) request(ids []LegID) Input {
 		in.Request = w.service(leg, ids)
 	}
 	return in
+}
+
+// another is a leg: more often than not one of the same device as the first.
+func (w *walker) another(leg LegID, ids []LegID) LegID {
+	var own []LegID
+	for _, id := range ids {
+		if a, b := w.k.wire[id], w.k.wire[leg]; id != leg && a != nil && b != nil && a.device == b.device {
+			own = append(own, id)
+		}
+	}
+	if len(own) > 0 && w.rnd.Intn(4) > 0 {
+		return pick(w.rnd, own)
+	}
+	return pick(w.rnd, append(ids, 0))
 }
 
 // signal makes up something that happens to a leg; in a legal walk what does not fit is left out later.
