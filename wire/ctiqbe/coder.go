@@ -318,7 +318,7 @@ func list[T any, P interface {
 	}
 	if c.writing {
 		stride := fixed
-		if len(*v) == 0 && c.client && fixed != 8 {
+		if len(*v) == 0 && c.client {
 			stride = 0
 		}
 		start := len(c.frame)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-//go:generate go run ./gen
+//go:generate go run ./gen . ../../docs/wire/ctiqbe.md
 
 // PDU is the number of a message.
 type PDU uint32

@@ -1,5 +1,5 @@
 // Command gen turns schema.txt, the table of what CTIQBE carries, into the Go files of package ctiqbe whose names end in
-// _gen.go. Run it by `go generate ./wire/ctiqbe`. A test of that package runs it again and compares.
+// _gen.go and into the tables of docs/wire/ctiqbe.md. Run it by `go generate ./wire/ctiqbe`. A test of that package runs it again and compares.
 package main
 
 import (
@@ -25,6 +25,11 @@ func main() {
 	s, err := read(string(text))
 	if err != nil {
 		log.Fatalf("schema.txt:%v", err)
+	}
+	if len(os.Args) > 2 {
+		if err := s.document(os.Args[2]); err != nil {
+			log.Fatal(err)
+		}
 	}
 	for _, f := range s.files() {
 		src, err := format.Source(f.text)

@@ -45,7 +45,7 @@ func frames(t testing.TB) []frame {
 // withoutSlack clears what the client's own encoder leaves behind the numbers of an array: it reserves 16 bytes an
 // element, fills 4, and sends what its buffer held before. Nothing reads those bytes and nobody should write them.
 func (f frame) withoutSlack(h Header) []byte {
-	refs := map[PDU]int{PDUDeviceRegisterDeviceRequest: 32 + 56, PDUCallPlayDTMFRequest: 32 + 20}
+	refs := map[PDU]int{PDUDeviceRegisterDeviceRequest: 32 + 60, PDUCallPlayDTMFRequest: 32 + 20}
 	at, ok := refs[h.PDU]
 	if !ok {
 		return f.bytes
