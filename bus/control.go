@@ -139,7 +139,14 @@ type MessagesRequest struct {
 	Old       uint32 `json:"old"`
 	UrgentNew uint32 `json:"urgentNew,omitempty"` // of New
 	UrgentOld uint32 `json:"urgentOld,omitempty"` // of Old
-	Source    string `json:"source"`              // who says so
+	// FaxNew and what follows are the same of faxes. Where all are zero nothing is said of faxes.
+	FaxNew       uint32 `json:"faxNew,omitempty"`
+	FaxOld       uint32 `json:"faxOld,omitempty"`
+	FaxUrgentNew uint32 `json:"faxUrgentNew,omitempty"`
+	FaxUrgentOld uint32 `json:"faxUrgentOld,omitempty"`
+	// Waiting says that messages wait though nobody says how many: where all counts are zero, none is told.
+	Waiting bool   `json:"waiting,omitempty"`
+	Source  string `json:"source"` // who says so
 	// Version rises with every change at the source. 0: the request is newer than whatever came before it.
 	Version uint64 `json:"version,omitempty"`
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/service/callmanager"
+	"github.com/locktone/locktone/wire/mwi"
 )
 
 // setMessages says how many messages the line 1003 has, as an application does, and whether that was news.
@@ -87,6 +88,22 @@ func TestMessagesAreState(t *testing.T) {
 	heard(ctx, t, s, []string{"carol", "dave"}, nil)
 	if _, now := dave.Messages(); now != before+1 {
 		t.Errorf("dave was told %d times, want once", now-before)
+	}
+	// Who knows only that messages wait says no number; faxes are counted by themselves.
+	for _, r := range []struct {
+		request bus.MessagesRequest
+		want    []mwi.Count
+	}{
+		{bus.MessagesRequest{Waiting: true, Version: 11}, nil},
+		{bus.MessagesRequest{FaxNew: 2, FaxOld: 3, FaxUrgentNew: 1, Waiting: true, Version: 12}, []mwi.Count{{Class: mwi.Fax, New: 2, Old: 3, Urgent: true, UrgentNew: 1}}},
+	} {
+		r.request.Number, r.request.Partition, r.request.Source = "1003", "internal", "test"
+		_, err := bus.Ask[bus.MessagesRequest, bus.MessagesResult](ctx, s.Bus, s.Bus.Subject(callmanager.Name, bus.VerbSetMessages), r.request)
+		must(t, err)
+		until(ctx, t, "carol to hear of it", func() bool {
+			last, _ := carol.Messages()
+			return last.Waiting && slices.Equal(last.Counts, r.want)
+		})
 	}
 	// A line without a lamp is told that there is nothing.
 	apply(ctx, t, s, func(c *config.Site) {

@@ -418,6 +418,19 @@ func (st *site) mailboxLines(t *directory.Trunk, number string) (out []call.Line
 	return out
 }
 
+// countsOf are the counts that phones are told: those of voice messages always, unless nobody says how many wait.
+func countsOf(r bus.MessagesRequest) (out []mwi.Count) {
+	voice := mwi.Count{Class: mwi.Voice, New: r.New, Old: r.Old, Urgent: true, UrgentNew: r.UrgentNew, UrgentOld: r.UrgentOld}
+	fax := mwi.Count{Class: mwi.Fax, New: r.FaxNew, Old: r.FaxOld, Urgent: true, UrgentNew: r.FaxUrgentNew, UrgentOld: r.FaxUrgentOld}
+	if fax != (mwi.Count{Class: mwi.Fax, Urgent: true}) {
+		out = append(out, fax)
+	}
+	if r.Waiting && voice == (mwi.Count{Class: mwi.Voice, Urgent: true}) {
+		return out
+	}
+	return append([]mwi.Count{voice}, out...)
+}
+
 // setMessages takes what an application says of a mailbox.
 func (s *Service) setMessages(ctx context.Context, r bus.MessagesRequest) (bus.MessagesResult, error) {
 	id := call.LineID{Number: r.Number, Partition: r.Partition}
@@ -432,8 +445,8 @@ func (s *Service) setMessages(ctx context.Context, r bus.MessagesRequest) (bus.M
 		err     error
 	}
 	done := make(chan outcome, 1)
-	n := mailboxNews{line: id, waiting: r.New > 0, source: r.Source, sourceVersion: r.Version, done: func(applied bool, err error) { done <- outcome{applied, err} },
-		counts: []mwi.Count{{Class: mwi.Voice, New: r.New, Old: r.Old, Urgent: true, UrgentNew: r.UrgentNew, UrgentOld: r.UrgentOld}}}
+	n := mailboxNews{line: id, waiting: r.New > 0 || r.FaxNew > 0 || r.Waiting, source: r.Source, sourceVersion: r.Version, counts: countsOf(r),
+		done: func(applied bool, err error) { done <- outcome{applied, err} }}
 	if !s.offerMailbox(n) {
 		return bus.MessagesResult{}, &bus.Error{Code: bus.CodeUnavailable, Message: "more is said of mailboxes than can be kept; try again"}
 	}

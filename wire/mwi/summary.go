@@ -35,8 +35,11 @@ type Count struct {
 	UrgentNew, UrgentOld uint32
 }
 
-// Voice is the class of voicemail.
-const Voice = "Voice"
+// The classes that systems of ours count: voicemail and faxes.
+const (
+	Voice = "Voice"
+	Fax   = "Fax"
+)
 
 // Voice is the count of voice messages; zero where none was given.
 func (s *Summary) Voice() Count {
@@ -125,7 +128,7 @@ func printable(r rune) rune {
 	return r
 }
 
-var classes = [...]string{Voice, "Fax", "Pager", "Multimedia", "Text"}
+var classes = [...]string{Voice, Fax, "Pager", "Multimedia", "Text"}
 
 func classOf(name string) (string, bool) {
 	for _, c := range classes {
