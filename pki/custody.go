@@ -70,6 +70,12 @@ func (k rsaKey) Decrypt(rand io.Reader, msg []byte, opts crypto.DecrypterOpts) (
 	return d.Decrypt(rand, msg, opts)
 }
 
+// Decrypter is the key as something that decrypts, false for one that only signs.
+func (k PrivateKey) Decrypter() (crypto.Decrypter, bool) {
+	d, ok := k.signer.(crypto.Decrypter)
+	return d, ok
+}
+
 // forTLS is the key as crypto/tls wants it.
 func (k PrivateKey) forTLS() crypto.Signer {
 	if _, ok := k.Public().(*rsa.PublicKey); ok {

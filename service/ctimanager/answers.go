@@ -1,0 +1,241 @@
+package ctimanager
+
+import (
+	"fmt"
+
+	"github.com/locktone/locktone/wire/ctiqbe"
+)
+
+// An answer is what becomes of one request of the protocol: a handler answers it, or it is refused with an error of the protocol's own.
+type answer struct {
+	pdu    ctiqbe.PDU
+	handle func(p *provider, m ctiqbe.Message)
+	// refuse and why are the error of a request that is not supported; why is for people, and for docs/cti-answers.md.
+	refuse ctiqbe.Result
+	why    string
+	// early says that it may come before the provider is open.
+	early bool
+}
+
+// done is the answer of a handler for one type of request.
+func done[M any, T interface {
+	*M
+	ctiqbe.Message
+}](h func(*provider, T)) answer {
+	return answer{pdu: T(new(M)).PDU(), handle: func(p *provider, m ctiqbe.Message) { h(p, m.(T)) }}
+}
+
+// early is done for what comes before the login.
+func early[M any, T interface {
+	*M
+	ctiqbe.Message
+}](h func(*provider, T)) answer {
+	a := done(h)
+	a.early = true
+	return a
+}
+
+// refused is the answer to a request that is not supported.
+func refused(pdu ctiqbe.PDU, with ctiqbe.Result, why string) answer {
+	return answer{pdu: pdu, refuse: with, why: why}
+}
+
+// Sentences of refusals that several requests share.
+const (
+	whyLater    = "the call engine does not do it yet"
+	whyResource = "conference and voice-response resources of an application's own do not exist here"
+	whyReserved = "the number is reserved, and its fields were never seen"
+	whyBIB      = "phones here have no built-in bridge"
+	whyRemote   = "there are no CTI remote devices"
+)
+
+// answers is the whole protocol: every request, and who answers it. It is a table so that nothing can be left out: a test goes through all
+// requests that package ctiqbe knows.
+func answers() []answer {
+	return concat(providerAnswers(), deviceAnswers(), lineAnswers(), callAnswers(), resourceAnswers())
+}
+
+func concat(all ...[]answer) (out []answer) {
+	for _, a := range all {
+		out = append(out, a...)
+	}
+	return out
+}
+
+func providerAnswers() []answer {
+	return []answer{
+		early((*provider).handleInit),
+		early((*provider).handleOpen),
+		early((*provider).handleClose),
+		done((*provider).handleProviderFilter),
+		done((*provider).handleCapabilities),
+		done((*provider).handleAllDevices),
+		done((*provider).handleOneDevice),
+		done((*provider).handleDeviceList),
+		done((*provider).handleDeviceFetch),
+		done((*provider).handleDeviceFetched),
+		done((*provider).handleLineList),
+		done((*provider).handleLineFetch),
+		done((*provider).handleLineFetched),
+		done((*provider).handleSingleDevice),
+		done((*provider).handleParkNumbers),
+		done((*provider).handleParkFetch),
+		done((*provider).handleParkFetched),
+		refused(ctiqbe.PDUProviderAllocateGlobalCallHandleRequest, ctiqbe.ErrOperationNotAllowed, whyLater),
+		refused(ctiqbe.PDUProviderRegisterFeatureActivationRequest, ctiqbe.ErrRegisterFeatureActivationFailed, "features of an application's own cannot be dialled"),
+		refused(ctiqbe.PDUProviderDeviceAcquireRequest, ctiqbe.ErrOperationNotAllowed, whyLater),
+		refused(ctiqbe.PDUProviderDeviceDeacquireRequest, ctiqbe.ErrOperationNotAllowed, whyLater),
+		refused(ctiqbe.PDUProviderPickupNotificationRegisterRequest, ctiqbe.ErrFeatureNotAvailable, whyLater),
+		refused(ctiqbe.PDUProviderPickupNotificationUnregisterRequest, ctiqbe.ErrRegistrationNotFound, whyLater),
+	}
+}
+
+func deviceAnswers() []answer {
+	return []answer{
+		done((*provider).handleDeviceOpen),
+		done((*provider).handleDeviceFilter),
+		done((*provider).handleDeviceClose),
+		done((*provider).handleDeviceState),
+		done((*provider).handleDeviceConfig),
+		refused(ctiqbe.PDUDeviceRegisterDeviceRequest, ctiqbe.ErrIllegalDeviceType, whyLater),
+		refused(ctiqbe.PDUDeviceChangeRTPDefaultsRequest, ctiqbe.ErrIllegalDeviceType, whyLater),
+		refused(ctiqbe.PDUDeviceSetRTPForCallRequest, ctiqbe.ErrIllegalDeviceType, whyLater),
+		refused(ctiqbe.PDUDeviceDisplayStringRequest, ctiqbe.ErrCommandNotImplementedOnDevice, "phones here have no display that an application could write to"),
+		refused(ctiqbe.PDUDeviceSetLampModeRequest, ctiqbe.ErrCommandNotImplementedOnDevice, "lamps follow the calls and the configuration"),
+		refused(ctiqbe.PDUDeviceDataPassThroughRequest, ctiqbe.ErrCommandNotImplementedOnDevice, whyLater),
+		refused(ctiqbe.PDUDeviceGetSnapshotRequest, ctiqbe.ErrInformationNotAvailable, whyLater),
+		refused(ctiqbe.PDUDeviceDNDSetRequest, ctiqbe.ErrFeatureNotAvailable, whyLater),
+		refused(ctiqbe.PDUDeviceGetDNDOptionRequest, ctiqbe.ErrFeatureNotAvailable, whyLater),
+		refused(ctiqbe.PDUDeviceUpdateHuntLogStatusRequest, ctiqbe.ErrFeatureNotAvailable, whyLater),
+		refused(ctiqbe.PDUDeviceSetGetPortSupportRequest, ctiqbe.ErrFeatureNotAvailable, whyReserved),
+	}
+}
+
+func lineAnswers() []answer {
+	return []answer{
+		done((*provider).handleLineOpen),
+		done((*provider).handleLineFilter),
+		done((*provider).handleLineClose),
+		done((*provider).handleAutoAccept),
+		refused(ctiqbe.PDULineGetInfoRequest, ctiqbe.ErrInformationNotAvailable, whyLater),
+		refused(ctiqbe.PDULineSetMessageWaitingRequest, ctiqbe.ErrFeatureNotAvailable, whyLater),
+		refused(ctiqbe.PDULineSetForwardRequest, ctiqbe.ErrFeatureNotAvailable, whyLater),
+		refused(ctiqbe.PDULineGetForwardInfoRequest, ctiqbe.ErrFeatureNotAvailable, whyLater),
+		refused(ctiqbe.PDULineSetRingerStatusRequest, ctiqbe.ErrCommandNotImplementedOnDevice, "how a phone rings is its user's"),
+		refused(ctiqbe.PDULineIntercomSpeedDialInfoChangeRequest, ctiqbe.ErrIntercomSpeedDialDestinationInvalid, "no line is an intercom line"),
+		refused(ctiqbe.PDULineCreatePersistentConnectionRequest, ctiqbe.ErrCreatePersistentConnectionFailed, whyRemote),
+		refused(ctiqbe.PDULineDisconnectPersistentConnectionRequest, ctiqbe.ErrNoPersistentConnectionExists, whyRemote),
+		refused(ctiqbe.PDULineStartAnnouncementRequest, ctiqbe.ErrPlayAnnouncementFailed, whyRemote),
+	}
+}
+
+// resourceAnswers are those about things that do not exist here.
+func resourceAnswers() []answer {
+	return []answer{
+		refused(ctiqbe.PDUDeviceAllocateMediaResourceRequest, ctiqbe.ErrResourceNotAvailable, whyResource),
+		refused(ctiqbe.PDUDeviceDeallocateMediaResourceRequest, ctiqbe.ErrInvalidMediaResourceID, whyResource),
+		refused(ctiqbe.PDUDeviceUpdateMediaResourceRequest, ctiqbe.ErrInvalidMediaResourceID, whyResource),
+		refused(ctiqbe.PDUDeviceRemoveMediaConnectionRequest, ctiqbe.ErrInvalidMediaResourceID, whyResource),
+		refused(ctiqbe.PDUDeviceExistingMediaResourceRequest, ctiqbe.ErrResourceNotAvailable, whyResource),
+		refused(ctiqbe.PDUProviderUnregisterFeatureActivationRequest, ctiqbe.ErrRegisterFeatureActivationFailed, whyReserved),
+		refused(ctiqbe.PDUProviderTimerChangeRequest, ctiqbe.ErrOperationNotAllowed, whyReserved),
+		refused(ctiqbe.PDUProviderDeviceUpdateRemoteDestinationRequest, ctiqbe.ErrInvalidDeviceName, whyRemote),
+		refused(ctiqbe.PDUProviderDeviceAddRemoteDestinationRequest, ctiqbe.ErrInvalidDeviceName, whyRemote),
+		refused(ctiqbe.PDUProviderDeviceRemoveRemoteDestinationRequest, ctiqbe.ErrInvalidDeviceName, whyRemote),
+	}
+}
+
+// callAnswers are those about calls: call control.
+func callAnswers() []answer {
+	return []answer{
+		refused(ctiqbe.PDULineCallInitiateRequest, ctiqbe.ErrOperationNotAllowed, whyLater),
+		refused(ctiqbe.PDUCallAcceptRequest, ctiqbe.ErrOperationNotAllowed, whyLater),
+		refused(ctiqbe.PDUCallAnswerRequest, ctiqbe.ErrOperationNotAllowed, whyLater),
+		refused(ctiqbe.PDUCallBlindConferenceRequest, ctiqbe.ErrConferenceFailed, whyLater),
+		refused(ctiqbe.PDUCallBlindTransferRequest, ctiqbe.ErrTransferFailed, whyLater),
+		refused(ctiqbe.PDUCallCloseRequest, ctiqbe.ErrOperationNotAllowed, whyLater),
+		refused(ctiqbe.PDUCallCompleteConferenceRequest, ctiqbe.ErrConferenceFailed, whyLater),
+		refused(ctiqbe.PDUCallCompleteTransferRequest, ctiqbe.ErrTransferFailed, whyLater),
+		refused(ctiqbe.PDUCallDialRequest, ctiqbe.ErrOperationNotAllowed, whyLater),
+		refused(ctiqbe.PDUCallDisconnectRequest, ctiqbe.ErrOperationNotAllowed, whyLater),
+		refused(ctiqbe.PDUCallPlayDTMFRequest, ctiqbe.ErrOperationNotAllowed, whyLater),
+		refused(ctiqbe.PDUCallPlayToneRequest, ctiqbe.ErrInvalidTone, whyLater),
+		refused(ctiqbe.PDUCallGetInfoRequest, ctiqbe.ErrInformationNotAvailable, whyLater),
+		refused(ctiqbe.PDUCallHoldRequest, ctiqbe.ErrHoldFailed, whyLater),
+		refused(ctiqbe.PDUCallRedirectRequest, ctiqbe.ErrRedirect, whyLater),
+		refused(ctiqbe.PDUCallRetrieveRequest, ctiqbe.ErrRetrieveFailed, whyLater),
+		refused(ctiqbe.PDUCallSetupConferenceRequest, ctiqbe.ErrConferenceFailed, whyLater),
+		refused(ctiqbe.PDUCallSetupTransferRequest, ctiqbe.ErrTransferFailed, whyLater),
+		refused(ctiqbe.PDUCallParkRequest, ctiqbe.ErrUnsupportedCallParkType, whyLater),
+		refused(ctiqbe.PDULineCallUnparkRequest, ctiqbe.ErrCallUnparkFailed, whyLater),
+		refused(ctiqbe.PDUCallDirectTransferRequest, ctiqbe.ErrTransferFailed, whyLater),
+		refused(ctiqbe.PDUCallJoinRequest, ctiqbe.ErrConferenceFailed, whyLater),
+		refused(ctiqbe.PDUCallIntercomTalkbackRequest, ctiqbe.ErrIntercomTalkbackFailure, "no line is an intercom line"),
+		refused(ctiqbe.PDULineCallStartMonitoringRequest, ctiqbe.ErrStartMonitoringFailed, whyBIB),
+		refused(ctiqbe.PDUCallStartRecordingRequest, ctiqbe.ErrStartRecordingFailed, whyBIB),
+		refused(ctiqbe.PDUCallStopRecordingRequest, ctiqbe.ErrNoRecordingSession, whyBIB),
+		refused(ctiqbe.PDUCallConferenceDropPartyRequest, ctiqbe.ErrDropPartyFailed, whyLater),
+		refused(ctiqbe.PDULineCallPickupRequest, ctiqbe.ErrPickupFailed, whyLater),
+		refused(ctiqbe.PDUCallStartSendMediaToBIBRequest, ctiqbe.ErrStartSendMediaToBIBFailed, whyBIB),
+		refused(ctiqbe.PDUCallStopSendMediaToBIBRequest, ctiqbe.ErrNoSendMediaToBIBSession, whyBIB),
+		refused(ctiqbe.PDULineCallMonitorUpdateRequest, ctiqbe.ErrMonitorUpdateFailed, whyBIB),
+		refused(ctiqbe.PDUCallStopAnnouncementRequest, ctiqbe.ErrPlayAnnouncementFailed, whyRemote),
+	}
+}
+
+// answerTable is answers by number, made once for each service.
+type answerTable map[ctiqbe.PDU]answer
+
+func newAnswerTable() answerTable {
+	t := answerTable{}
+	for _, a := range answers() {
+		t[a.pdu] = a
+	}
+	return t
+}
+
+// receive answers a frame of the client.
+func (p *provider) receive(r received) {
+	if p.state == stateInit && r.header.PDU != 0 && !r.header.Version.Known() {
+		p.fail(sequenceOf(r), ctiqbe.ErrIncompatibleProtocolVersion, fmt.Sprintf("protocol version %v: versions %v and %v are spoken here", r.header.Version, ctiqbe.Version11, ctiqbe.Version12))
+		p.end()
+		return
+	}
+	if r.header.Version.Known() {
+		p.version = r.header.Version
+	}
+	if r.err != nil {
+		p.fail(r.sequence, ctiqbe.ErrIllegalMessageFormat, r.err.Error())
+		return
+	}
+	p.answer(r.message)
+}
+
+func sequenceOf(r received) uint32 {
+	if r.message == nil {
+		return r.sequence
+	}
+	n, _ := ctiqbe.Sequence(r.message)
+	return n
+}
+
+// answer has a request answered by whoever answers it.
+func (p *provider) answer(m ctiqbe.Message) {
+	if _, ok := m.(*ctiqbe.Heartbeat); ok {
+		return
+	}
+	seq, _ := ctiqbe.Sequence(m)
+	a, known := p.table[m.PDU()]
+	switch {
+	case !known && m.PDU().Direction() == ctiqbe.FromServer:
+		p.fail(seq, ctiqbe.ErrInvalidRequest, fmt.Sprintf("%v is for the CTI manager to send", m.PDU()))
+	case !known:
+		p.fail(seq, ctiqbe.ErrUnrecognizablePDU, fmt.Sprintf("PDU %d is not known", uint32(m.PDU())))
+	case p.state != stateReady && !a.early:
+		p.fail(seq, ctiqbe.ErrProviderNotOpen, fmt.Sprintf("%v before the provider is open", m.PDU()))
+	case a.handle == nil:
+		p.fail(seq, a.refuse, fmt.Sprintf("%v: %s", m.PDU(), a.why))
+	default:
+		a.handle(p, m)
+	}
+}

@@ -1,0 +1,212 @@
+package ctimanager
+
+import (
+	"encoding/json"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/call/live"
+	"github.com/locktone/locktone/service/ctimanager/projection"
+)
+
+// A hub takes what happens in the engines of all nodes, makes CTI events of it and hands them to those who opened the device. It waits
+// for nobody: what it hands on goes into mailboxes. Snapshots are taken under the same lock, so that a provider gets what a line has and
+// then every event, without a gap and without one twice.
+type hub struct {
+	s *Service
+
+	mu      sync.Mutex
+	machine *projection.Machine
+	watches map[string]map[*connection]struct{} // by device
+	streams map[*stream]struct{}
+	gaps    int64 // losses told by engines
+	events  uint64
+}
+
+func newHub(s *Service) *hub {
+	h := &hub{s: s, watches: map[string]map[*connection]struct{}{}, streams: map[*stream]struct{}{}}
+	h.machine = projection.New(numbering{s})
+	return h
+}
+
+// watch has the events of a device delivered to a connection.
+func (h *hub) watch(c *connection, device string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.watches[device] == nil {
+		h.watches[device] = map[*connection]struct{}{}
+	}
+	h.watches[device][c] = struct{}{}
+}
+
+func (h *hub) unwatch(c *connection, device string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forget(c, device)
+}
+
+func (h *hub) forget(c *connection, device string) {
+	delete(h.watches[device], c)
+	if len(h.watches[device]) == 0 {
+		delete(h.watches, device)
+	}
+}
+
+// drop forgets a connection.
+func (h *hub) drop(c *connection, devices []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, d := range devices {
+		h.forget(c, d)
+	}
+}
+
+// snapshot hands a connection what a line has now.
+func (h *hub) snapshot(c *connection, device string, line call.LineID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.box.put(existing{device: device, line: line, events: h.machine.Existing(device, line)})
+}
+
+// note takes a note of an engine in.
+func (h *hub) note(n live.RemoteNote) {
+	in := projection.Input{Node: n.Node, Engine: n.Engine, Lost: n.Lost != live.LossNone, Gone: n.Lost == live.LossNode, Why: n.Why, Snapshot: n.Snapshot, AsOf: n.AsOf,
+		Calls: n.Calls, Settings: n.Settings, Event: n.Event, Left: n.Left}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if in.Lost {
+		h.gaps++
+	}
+	for _, e := range h.machine.Note(in) {
+		h.hand(e)
+	}
+}
+
+// hand hands an event to who opened its device; one of a line alone to who opened any device that has the line.
+func (h *hub) hand(e projection.Event) {
+	h.events++
+	for s := range h.streams {
+		s.put(e)
+	}
+	switch {
+	case e.Device != "":
+		h.handTo(e.Device, e)
+	case !e.Line.IsZero():
+		for _, a := range (numbering{h.s}).Appearances(e.Line) {
+			of := e
+			of.Device = a.Device
+			h.handTo(a.Device, of)
+		}
+	}
+}
+
+func (h *hub) handTo(device string, e projection.Event) {
+	for c := range h.watches[device] {
+		c.box.put(happened{e})
+	}
+}
+
+// tell hands an input to every connection.
+func (h *hub) tell(in input) {
+	for _, c := range h.s.table.all() {
+		c.box.put(in)
+	}
+}
+
+// follow follows the engines until the service ends.
+func (h *hub) follow() {
+	w := live.NewRemote(h.s.cfg.Bus, h.s.cfg.Engines).Follow(live.Filter{})
+	defer w.Close()
+	for {
+		select {
+		case n, open := <-w.Notes():
+			if !open {
+				return
+			}
+			h.note(n)
+		case <-h.s.ctx.Done():
+			return
+		}
+	}
+}
+
+// followBoard tells providers when devices register and unregister.
+func (h *hub) followBoard() {
+	w := h.s.cfg.Bus.Board().Watch(live.FactRegistration)
+	defer w.Close()
+	for {
+		select {
+		case c, open := <-w.C():
+			switch {
+			case !open:
+				return
+			case c.Lagged, c.Member != nil:
+				h.tell(registered{})
+			default:
+				h.tell(registered{device: c.Fact.Key})
+			}
+		case <-h.s.ctx.Done():
+			return
+		}
+	}
+}
+
+// registration is where a device is registered.
+func (s *Service) registration(device string) (place, bool) {
+	facts := s.cfg.Bus.Board().Of(live.FactRegistration, device)
+	if len(facts) == 0 {
+		return place{}, false
+	}
+	return placeOf(facts[0]), true
+}
+
+// placeOf reads the fact of a registration: as the call manager writes it.
+func placeOf(f bus.Fact) place {
+	var v struct {
+		Remote string    `json:"remote"`
+		Since  time.Time `json:"since"`
+	}
+	_ = json.Unmarshal(f.Value, &v) // a fact of another version still says where the device is
+	at := place{Node: f.Owner, Since: v.Since}
+	if ap, err := netip.ParseAddrPort(v.Remote); err == nil {
+		at.Remote = ap.Addr()
+	}
+	return at
+}
+
+// numbering is what the projection asks about the site.
+type numbering struct{ s *Service }
+
+// CallManager implements projection.Numbering.
+func (n numbering) CallManager(node string) uint32 { return n.s.site().nodes.of(node) }
+
+// Appearances implements projection.Numbering.
+func (n numbering) Appearances(line call.LineID) []projection.Appearance {
+	l, ok := n.s.site().Line(line.Number, line.Partition)
+	if !ok {
+		return nil
+	}
+	out := make([]projection.Appearance, 0, len(l.Appearances))
+	for _, a := range l.Appearances {
+		at, _ := n.s.registration(a.Device.Name)
+		out = append(out, projection.Appearance{Device: a.Device.Name, Node: at.Node})
+	}
+	return out
+}
+
+// Line implements projection.Numbering.
+func (n numbering) Line(number string) (call.LineID, bool) {
+	id, ok := n.s.site().only[number]
+	return id, ok
+}
+
+// A stream gets every event: the JSON event stream.
+type stream struct{ put func(projection.Event) }
+
+// sortedNames are the names of a set, in order.
+func sortedNames(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
