@@ -20,11 +20,14 @@ const Redacted = "[redacted]"
 // Parameters of argon2id: the first recommendation of the OWASP password
 // storage cheat sheet (19 MiB, two passes), about 20 ms.
 const (
-	argonMemory = 19 * 1024
+	argonMemory = VerifierMemory
 	argonPasses = 2
 	argonKey    = 32
 	argonSalt   = 16
 )
+
+// VerifierMemory is what it takes to make a verifier, or to compare a password with one made here, in KiB.
+const VerifierMemory = 19 * 1024
 
 // Verifier checks a password without knowing it: an argon2id hash with its
 // salt, in the spelling `$argon2id$v=19$m=...,t=...,p=1$salt$hash`. The zero
@@ -60,6 +63,15 @@ func (v Verifier) Verify(password string) bool {
 	}
 	key := argon2.IDKey([]byte(password), a.salt, a.passes, a.memory, a.lanes, uint32(len(a.key)))
 	return subtle.ConstantTimeCompare(key, a.key) == 1
+}
+
+// Memory is what Verify takes, in KiB; 0 when there is no password.
+func (v Verifier) Memory() int {
+	a, err := parseArgon(v.encoded)
+	if err != nil {
+		return 0
+	}
+	return int(a.memory)
 }
 
 // IsZero reports whether there is no password.

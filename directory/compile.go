@@ -25,6 +25,7 @@ func Compile(revision int64, s *config.Site) *Directory {
 		c.d.spaces[x.Name] = slices.Clone(x.Partitions)
 	}
 	policies := byKey(s.CredentialPolicies)
+	c.d.policy = policies["default"].WithDefaults()
 	for _, u := range sorted(s.Users) {
 		policy, ok := policies[u.CredentialPolicy]
 		if !ok {

@@ -36,6 +36,7 @@ type Directory struct {
 	users    index[*User]
 	spaces   map[string][]string // calling search space: partitions
 	subjects map[subject][]*Trunk
+	policy   config.CredentialPolicy
 }
 
 // subject is what a peer's certificate is compared with: a name in lower case
@@ -177,6 +178,9 @@ func (d *Directory) User(name string) (*User, bool) {
 	v, ok := d.users.byName[name]
 	return v, ok
 }
+
+// DefaultPolicy is the credential policy of users that name none, defaults filled in.
+func (d *Directory) DefaultPolicy() config.CredentialPolicy { return d.policy }
 
 // Users lists all users by name.
 func (d *Directory) Users() []*User { return d.users.list }
