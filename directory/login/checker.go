@@ -277,7 +277,7 @@ func (c *Checker) checkLDAP(ctx context.Context, l *attempt, u *directory.User, 
 	l.say("authenticationDB::login (Authenticating using LDAP)")
 	name, d := c.cfg.Directory(u)
 	if d == nil {
-		return c.remember(ctx, l, u, Outcome{Reason: DirectoryAway, Why: fmt.Sprintf("user %s authenticates by LDAP, and no LDAP directory is configured for it: add one under ldapDirectories", u.Name)}, false)
+		return c.remember(ctx, l, u, Outcome{Reason: DirectoryRefused, Why: fmt.Sprintf("user %s authenticates by LDAP, and no LDAP directory is configured for it: add one under ldapDirectories", u.Name)}, false)
 	}
 	give, err := c.lane(name).take(ctx, 1)
 	if err != nil {
@@ -287,7 +287,7 @@ func (c *Checker) checkLDAP(ctx context.Context, l *attempt, u *directory.User, 
 	out := d.Authenticate(ctx, u.Name, l.Password, func(text string) { l.say("%s", printable(text)) })
 	give()
 	l.say("authenticationLDAP::authenticateUserWithPassword():Exit(%d)", exit(out.Reason))
-	if out.Reason == DirectoryAway {
+	if out.Reason.away() {
 		return c.grace(ctx, l, u, account, out)
 	}
 	c.learn(ctx, l, u, account, out)

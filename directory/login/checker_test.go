@@ -159,10 +159,10 @@ func TestExpiry(t *testing.T) {
 
 func TestLDAPOutcomes(t *testing.T) {
 	k := newKit(t, "")
-	if r := k.want("cid", "x", DirectoryAway); !strings.Contains(r.Why, "ldapDirectories") {
+	if r := k.want("cid", "x", DirectoryRefused); !strings.Contains(r.Why, "ldapDirectories") {
 		t.Error(r.Why)
 	}
-	for _, want := range []Reason{Success, WrongCredentials, AccountLocked, AccountDisabled, PasswordExpired, PasswordExpiredHard, DirectoryAway} {
+	for _, want := range []Reason{Success, WrongCredentials, AccountLocked, AccountDisabled, PasswordExpired, PasswordExpiredHard, DirectoryAway, DirectorySilent, DirectoryRefused} {
 		k.directory = directoryOf(func(_ context.Context, user string, p secret.Text, stage StageFunc) Outcome {
 			if user != "cid" || p.Reveal() != "the password" {
 				t.Errorf("asked for %s", user)

@@ -146,7 +146,12 @@ func (c *Checker) matches(ctx context.Context, r remembered, l *attempt) bool {
 
 // noteDirectory remembers what the directory said of the account itself.
 func (c *Checker) noteDirectory(x *Account, u *directory.User, out Outcome, grace bool, now time.Time) bool {
-	if u.Authentication != config.AuthenticateLDAP || grace || out.Reason == DirectoryAway || out.Reason == WrongCredentials {
+	if u.Authentication != config.AuthenticateLDAP || grace {
+		return false
+	}
+	switch out.Reason {
+	case Success, AccountDisabled, AccountLocked, PasswordExpired, PasswordExpiredHard:
+	default:
 		return false
 	}
 	if x.Directory == out.Reason && now.Sub(x.DirectoryAt) < time.Hour {

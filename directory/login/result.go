@@ -30,14 +30,19 @@ const (
 	AccountDisabled            // in the configuration or by the directory
 	PasswordExpired            // and the user may change it
 	PasswordExpiredHard        // and only an administrator may change it
-	DirectoryAway              // no server of the LDAP directory answered, or it is set up wrongly
+	DirectoryAway              // no server of the LDAP directory could be asked
+	DirectorySilent            // one that could be asked did not answer in time
+	DirectoryRefused           // it could be asked and refuses to work for us: it, or what the configuration says of it, is wrong
 	Timeout                    // the attempt took longer than it may
 	Overloaded                 // too many logins wait
 	Failed                     // what is needed for an answer could not be read
 )
 
 var reasonNames = [...]string{"none", "success", "wrong-credentials", "account-locked", "account-disabled", "password-expired", "password-expired-cannot-change",
-	"directory-away", "timeout", "overloaded", "failed"}
+	"directory-away", "directory-silent", "directory-refused", "timeout", "overloaded", "failed"}
+
+// away reports whether a directory could not be asked: what the grace of a credential policy is for.
+func (r Reason) away() bool { return r == DirectoryAway || r == DirectorySilent }
 
 // String is the reason in one word.
 func (r Reason) String() string {
@@ -100,7 +105,8 @@ type Directory interface {
 
 // Outcome is what a directory says.
 type Outcome struct {
-	// Reason is one of Success, WrongCredentials, AccountLocked, AccountDisabled, PasswordExpired, PasswordExpiredHard and DirectoryAway.
+	// Reason is one of Success, WrongCredentials, AccountLocked, AccountDisabled, PasswordExpired, PasswordExpiredHard, DirectoryAway, DirectorySilent,
+	// DirectoryRefused and Overloaded.
 	Reason Reason
 	// Why is a sentence for the operator.
 	Why string
