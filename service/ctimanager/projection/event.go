@@ -160,7 +160,8 @@ type Participant struct {
 
 // A Park is where somebody waits, or has waited, to be fetched.
 type Park struct {
-	Number string `json:"number"`
+	// At is the park number.
+	At Party `json:"at"`
 	// Parked is who waits. Line and Device of the event are those of whoever parked.
 	Parked Party             `json:"parked"`
 	Status ctiqbe.ParkStatus `json:"status"`

@@ -115,7 +115,7 @@ func (b *line) rest(ev *Event) {
 		b.idle(c.Idle)
 	}
 	if p := ev.Park; p != nil {
-		b.word(p.Status.String()).add("at", p.Number).party("parked", p.Parked)
+		b.word(p.Status.String()).party("at", p.At).party("parked", p.Parked)
 	}
 	if ev.Kind == TransferEnded || ev.Kind == ConferenceEnded || ev.Kind == BargeEnded {
 		b.add("success", strconv.FormatBool(ev.Success))
