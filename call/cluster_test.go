@@ -436,7 +436,7 @@ func (c *cluster) tie(l *simLeg, r Ring) {
 		to.nextLeg += 2
 		to.legs[o.id] = o
 		s := Setup{Leg: o.id, Node: l.node.name, At: &at, Calling: r.Calling, Redirecting: r.Redirecting, Hops: r.Hops, NoHops: r.Hops == 0,
-			GlobalID: r.GlobalID, Inside: r.Inside, Lock: r.Lock, Trust: TrustMutual, Desc: o.hears(r.Media.Kind, offer)}
+			GlobalID: r.GlobalID, Far: l.id, FarCall: r.Call, Tag: r.Tag, Inside: r.Inside, Lock: r.Lock, Trust: TrustMutual, Desc: o.hears(r.Media.Kind, offer)}
 		c.step(to, Input{Driver: "sip", Signal: s})
 	}, fails)
 }

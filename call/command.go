@@ -30,6 +30,8 @@ type Ring struct {
 	Quiet bool `json:"quiet,omitempty"`
 	// Inside tells another node that the caller is of this site. Lock is then how well the caller's side alone is protected.
 	Inside bool `json:"inside,omitempty"`
+	// Tag is, for a tie, the tag of Call (View.Tag).
+	Tag uint64 `json:"tag,omitempty"`
 }
 
 // AnswerNow has a leg that rings answer in the place of its user: by a word to the phone where it listens to one (NOTIFY, Event: talk), else by

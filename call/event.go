@@ -117,6 +117,9 @@ type View struct {
 	Mix      []Edge       `json:"mix,omitempty"`
 	// Emergency says that an emergency number was called.
 	Emergency bool `json:"emergency,omitempty"`
+	// Upstream is the call at another node of which this one is a part: it came over a tie, to ring exactly one device or trunk here. It stays
+	// when the tie has gone.
+	Upstream *Upstream `json:"upstream,omitempty"`
 	// Room is the meet-me conference that the call is; nil for all others.
 	Room *Spot `json:"room,omitempty"`
 	// Protection is how well the whole call is protected, and if not, where and why.
@@ -163,6 +166,13 @@ func (p *PartyView) Original() (who Identity, line LineID) {
 	return p.Redirections[0].From, p.Redirections[0].Line
 }
 
+// An Upstream names the call at Node that rings something at another node: Call is zero where it was not said, Tag where it has none.
+type Upstream struct {
+	Node string `json:"node"`
+	Call CallID `json:"call,omitempty"`
+	Tag  uint64 `json:"tag,omitempty"`
+}
+
 // A Spot is where a call waits or meets: a park number with its range, or the number of a meet-me conference with the conference's name.
 type Spot struct {
 	Range  string `json:"range"`
@@ -187,6 +197,8 @@ type LegView struct {
 	Node string `json:"node,omitempty"`
 	// Consults is the leg of the same device that was put on hold for this one, by an application (MakeCall.From).
 	Consults LegID `json:"consults,omitempty"`
+	// Far is, of a tie that came in, the leg at Node that is its other end; zero where that is not known.
+	Far LegID `json:"far,omitempty"`
 	// Quality is nil until it was measured.
 	Quality *Quality `json:"quality,omitempty"`
 }

@@ -33,6 +33,7 @@ type tie struct {
 	asks   bool   // it asks for something of the other node: a refusal is said in that node's words
 	room   bool   // it leads into a meet-me conference of the other node
 	sendTo string // for its Release: where the phone that rang here wants the call to go
+	far    LegID  // its other end, where that is known
 }
 
 // tieDriver is the driver of all ties.
@@ -44,6 +45,22 @@ func (l *Leg) node() string {
 		return ""
 	}
 	return l.tie.node
+}
+
+// tagOut is the tag of the call that a tie tells the other node.
+func (l *Leg) tagOut() uint64 {
+	if l.tie == nil {
+		return 0
+	}
+	return l.party.call.tag
+}
+
+// farEnd is the leg at the other end of a tie that came in, zero where it is not known.
+func (l *Leg) farEnd() LegID {
+	if l.tie == nil {
+		return 0
+	}
+	return l.tie.far
 }
 
 // left says whether a tie does not lead to its device any more.
@@ -173,6 +190,7 @@ func (e *Engine) tieAsks(l *Leg, s Setup) Cause {
 // ringExactly rings one appearance, or one trunk, and nothing else.
 func (e *Engine) ringExactly(l *Leg, s Setup) Cause {
 	c, at := l.party.call, s.At
+	c.upstream, c.view = &Upstream{Node: s.Node, Call: s.FarCall, Tag: s.Tag}, nil
 	d := dialling{caller: l.party, called: at.Called, calling: s.Calling, redirecting: s.Redirecting, hops: e.hopsOf(s), emergency: at.Emergency}
 	if cause := e.hopsLeft(&d); cause != CauseNone {
 		return cause

@@ -153,6 +153,7 @@ func (transfer) join(e *Engine, l, second *Leg, near, far []*Leg) (Cause, string
 	}
 	e.transferred(home, l, gone, second)
 	for _, f := range moving {
+		f.party.came = append(f.party.came[:len(f.party.came):len(f.party.came)], l.party.diverts(RedirectTransferred))
 		e.move(f.party, home)
 	}
 	e.tell(l, TransferResult{Leg: l.id, Status: 200, Final: true})
@@ -214,6 +215,11 @@ func (e *Engine) inherit(p, caller *Party, l *Leg) {
 	if h := p.offering.hunt; h != nil && h.caller != caller {
 		change(&h.dialling)
 	}
+}
+
+// diverts is the diversion by a party that sends a call on.
+func (p *Party) diverts(why RedirectReason) Redirection {
+	return Redirection{From: p.identity, Reason: why, Line: p.line}
 }
 
 // move takes a party from its call to another one. Its exchange, if one is in flight, ends by itself.

@@ -11,6 +11,7 @@ type Call struct {
 	id       CallID
 	globalID string
 	tag      uint64
+	upstream *Upstream // the call at another node that it is a part of
 	created  time.Time
 	answered time.Time
 	parties  []*Party     // in the order in which they joined
@@ -203,7 +204,7 @@ func (c *Call) picture() *View {
 		View
 		few [2]*PartyView
 	}{View: View{ID: c.id, GlobalID: c.globalID, Tag: c.tag, Created: c.created, Answered: c.answered, Mix: c.mix, Protection: c.protection,
-		Emergency: c.emergency, Ended: c.ended}}
+		Emergency: c.emergency, Upstream: c.upstream, Ended: c.ended}}
 	v := &block.View
 	if c.room != nil {
 		v.Room = c.room.spot
@@ -249,6 +250,6 @@ func (p *Party) picture() *PartyView {
 }
 
 func (l *Leg) view() LegView {
-	return LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet, Node: l.node(), Consults: l.consults,
+	return LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet, Node: l.node(), Far: l.farEnd(), Consults: l.consults,
 		Security: l.security, Anchored: l.anchored, Trust: l.trust, Proof: l.proof, Lock: l.lock(), Quality: l.quality}
 }

@@ -346,7 +346,7 @@ func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
 	}
 	e.tell(l, Ring{Leg: l.id, Call: p.call.id, Target: to, Calling: calling, Called: Identity{Number: to.Called, Display: o.display(p)}, Lock: l.shown,
 		Redirecting: redirecting, Hops: o.hops, Media: m, GlobalID: p.call.globalID, AutoAnswer: l.auto, Quiet: l.quiet,
-		Inside: l.tie != nil && !o.caller.outside()})
+		Inside: l.tie != nil && !o.caller.outside(), Tag: l.tagOut()})
 	e.emit(LegRinging, p.call, p, l, CauseNone)
 }
 

@@ -48,6 +48,10 @@ type Setup struct {
 	Lock   Lock `json:"lock,omitempty"`
 	// Owner is the node that has the leg of Replaces or Join; empty for this one.
 	Owner string `json:"owner,omitempty"`
+	// Far is the leg of a tie at Node, FarCall the call that was in when the tie began, and Tag that call's tag; zero where it is not known.
+	Far     LegID  `json:"far,omitempty"`
+	FarCall CallID `json:"far_call,omitempty"`
+	Tag     uint64 `json:"tag,omitempty"`
 }
 
 // Alerting: the far end of an outgoing leg rings (180).

@@ -38,7 +38,7 @@ var _ sipleg.Dialect = Dialect{}
 
 // Ring implements sipleg.Dialect.
 func (d Dialect) Ring(r call.Ring) dialog.Header {
-	h := Header{From: d.Node, To: d.Peer, Inside: r.Inside, Lock: r.Lock}
+	h := Header{From: d.Node, To: d.Peer, Inside: r.Inside, Lock: r.Lock, Leg: r.Leg, Number: r.Call, Tag: r.Tag}
 	if IsGlobalID(r.GlobalID) {
 		h.Call = r.GlobalID
 	}
@@ -90,6 +90,7 @@ func (d Dialect) Setup(m *sip.Message, s *call.Setup) *sipleg.Refusal {
 	}
 	at := h.target(s.Called)
 	s.Node, s.At, s.Inside, s.Lock = d.Peer, &at, h.Inside, h.Lock
+	s.Far, s.FarCall, s.Tag = h.Leg, h.Number, h.Tag
 	if h.Call != "" {
 		s.GlobalID = h.Call
 	}

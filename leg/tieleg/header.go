@@ -56,6 +56,11 @@ type Header struct {
 	Replaces, Join call.LegID
 	// Call is the global id of the whole call (RFC 7989, 4.1: 32 hexadecimal digits).
 	Call string
+	// Leg is the leg of node From that the tie begins with, Number the call it is in, and Tag that call's tag: those who watch both ends name
+	// the call by them. Zero where it is not said.
+	Leg    call.LegID
+	Number call.CallID
+	Tag    uint64
 	// Inside says that whoever calls, or is connected now, is of this site.
 	Inside bool
 	// Lock is how well the call is protected beyond the tie, as far as its sender knows, and Why the sentence where that is not encrypted.
@@ -139,6 +144,9 @@ func (h Header) Append(b []byte) []byte {
 	number("replaces", uint64(h.Replaces))
 	number("join", uint64(h.Join))
 	text("call", h.Call)
+	number("leg", uint64(h.Leg))
+	number("number", uint64(h.Number))
+	number("tag", h.Tag)
 	flag("inside", h.Inside)
 	if h.Lock != call.LockUnknown {
 		text("lock", h.Lock.String())
@@ -189,7 +197,7 @@ func (h *Header) set(name, value string) (problem string) {
 	texts := map[string]*string{"from": &h.From, "to": &h.To, "device": &h.Device, "line": &h.Line.Number, "partition": &h.Line.Partition,
 		"trunk": &h.Trunk, "call": &h.Call, "life": &h.Life, "hunt": &h.Hunt, "range": &h.Range, "why": &h.Why}
 	flags := map[string]*bool{"inside": &h.Inside, "emergency": &h.Emergency, "park": &h.Park}
-	numbers := map[string]*call.LegID{"replaces": &h.Replaces, "join": &h.Join}
+	numbers := map[string]*uint64{"replaces": (*uint64)(&h.Replaces), "join": (*uint64)(&h.Join), "leg": (*uint64)(&h.Leg), "number": (*uint64)(&h.Number), "tag": &h.Tag}
 	switch {
 	case texts[name] != nil && value == "", numbers[name] != nil && value == "0":
 		return name + " is empty"
@@ -204,7 +212,7 @@ func (h *Header) set(name, value string) (problem string) {
 		if err != nil || strconv.FormatUint(n, 10) != value {
 			return fmt.Sprintf("%s is %q; expected a number", name, value)
 		}
-		*numbers[name] = call.LegID(n)
+		*numbers[name] = n
 	case name == "form":
 		for f := FormDevice; int(f) < len(formNames); f++ {
 			if formNames[f] == value {
