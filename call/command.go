@@ -34,6 +34,12 @@ type Ring struct {
 	Tag uint64 `json:"tag,omitempty"`
 }
 
+// AcceptNow tells the driver of a terminal that its application takes the call it was offered: its time to accept it is over, and the driver
+// says Alerting. Only legs of devices with Terminal get it.
+type AcceptNow struct {
+	Leg LegID `json:"leg"`
+}
+
 // AnswerNow has a leg that rings answer in the place of its user: by a word to the phone where it listens to one (NOTIFY, Event: talk), else by
 // ringing it once more with AutoAnswer. For the engine it stays the same leg, and rings on until Answered or Released.
 type AnswerNow struct {
@@ -136,6 +142,7 @@ type Release struct {
 
 func (c Ring) CommandLeg() LegID           { return c.Leg }
 func (c AnswerNow) CommandLeg() LegID      { return c.Leg }
+func (c AcceptNow) CommandLeg() LegID      { return c.Leg }
 func (c Alert) CommandLeg() LegID          { return c.Leg }
 func (c Progress) CommandLeg() LegID       { return c.Leg }
 func (c Answer) CommandLeg() LegID         { return c.Leg }
@@ -151,6 +158,7 @@ func (c ShowLock) CommandLeg() LegID       { return c.Leg }
 
 func (Ring) command()           {}
 func (AnswerNow) command()      {}
+func (AcceptNow) command()      {}
 func (Alert) command()          {}
 func (Progress) command()       {}
 func (Answer) command()         {}
