@@ -46,7 +46,7 @@ func (c *checker) servicePorts(path string, s NodeService) {
 	c.port(path+".port", s.Port)
 	c.port(path+".httpPort", s.HTTPPort)
 	c.port(path+".httpsPort", s.HTTPSPort)
-	if s.Port != 0 && s.Service != ServiceCAPF && s.Service != ServiceTVS && s.Service != ServiceProvisioning && s.Service != ServiceBus {
+	if s.Port != 0 && s.Service != ServiceCAPF && s.Service != ServiceTVS && s.Service != ServiceCTIManager && s.Service != ServiceProvisioning && s.Service != ServiceBus {
 		c.at(path+".port", fmt.Sprintf("%s has no port of its own here", s.Service), "remove it; the call manager's ports are in the security profiles, admin's is in the node's configuration")
 	}
 	if (s.HTTPPort != 0 || s.HTTPSPort != 0) && s.Service != ServiceProvisioning {
@@ -55,6 +55,9 @@ func (c *checker) servicePorts(path string, s NodeService) {
 	c.issuer(path, s)
 	if s.LegacyRSA && s.Service != ServiceCAPF {
 		c.at(path+".legacyRSA", fmt.Sprintf("%s has no such exception", s.Service), "remove it, or move it to capf")
+	}
+	if s.Clear && s.Service != ServiceCTIManager {
+		c.at(path+".clear", fmt.Sprintf("%s has no such exception", s.Service), "remove it, or move it to ctimanager")
 	}
 }
 

@@ -171,14 +171,14 @@ type Node struct {
 // NodeService is one service enabled on a node.
 type NodeService struct {
 	// Which service: callmanager, admin, capf, provisioning, tvs, ctimanager, voicemail, border, callserver, voicebrowser, contactcenter or bus.
-	// This version has callmanager, admin, capf, provisioning, tvs and bus, which always runs; the others take effect with the version that brings them.
+	// This version has callmanager, admin, capf, provisioning, tvs, ctimanager and bus, which always runs; the others take effect with the version that brings them.
 	Service ServiceName `yaml:"service" json:"service"`
 	// Address the service binds, when it differs from the node's: services may have an address each. Left out: the node's, and
 	// loopback for admin, whose port is 8443 either way.
 	Address string `yaml:"address" json:"address,omitempty"`
 	// Further addresses the call manager answers on as well.
 	AlsoAddresses []string `yaml:"alsoAddresses" json:"alsoAddresses,omitempty"`
-	// Port of capf, tvs, the bus (for the buses of other nodes) or, over TFTP, provisioning. Default: 3804, 2445, 6222, 69. Where port 69 may not be bound or is taken, and none
+	// Port of capf, tvs, ctimanager, the bus (for the buses of other nodes) or, over TFTP, provisioning. Default: 3804, 2445, 2749, 6222, 69. Where port 69 may not be bound or is taken, and none
 	// is given here, provisioning takes a free one and the status says which.
 	Port int `yaml:"port" json:"port,omitempty"`
 	// Port on which provisioning serves the same files over HTTP. Default: 6970.
@@ -188,6 +188,9 @@ type NodeService struct {
 	// Let capf speak TLS 1.2 with TLS_RSA_WITH_AES_128_CBC_SHA, for clients that know nothing better: the exception
 	// capf-legacy-rsa of `show exceptions`. What such a client sends can be read later by who gets hold of capf's key.
 	LegacyRSA bool `yaml:"legacyRSA" json:"legacyRSA,omitempty"`
+	// Let ctimanager listen on port 2748 as well, in the clear: the exception cti-clear of `show exceptions`. Whoever is on the way reads and
+	// changes what applications say, and can learn their passwords. A change takes effect when the node starts again.
+	Clear bool `yaml:"clear" json:"clear,omitempty"`
 	// Who issues what capf hands out. Own: the cluster's authority. Offline: an authority that files are carried to and from
 	// (locktone capf requests). Online: one that is asked by CMP (RFC 4210) over HTTP at issuerURL. A change takes effect when the node starts again.
 	Issuer CertificateIssuer `yaml:"issuer" json:"issuer,omitempty"`

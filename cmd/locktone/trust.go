@@ -23,7 +23,7 @@ type trustCmd struct {
 
 // trustPlanCmd is `locktone trust plan`.
 type trustPlanCmd struct {
-	Rotate string   `required:"" enum:"callmanager,provisioning,tvs,itl,recovery,capf,ca,all" help:"What to replace: callmanager, provisioning, tvs, itl (both list signers), recovery, capf, ca, all." placeholder:"WHAT"`
+	Rotate string   `required:"" enum:"callmanager,ctimanager,provisioning,tvs,itl,recovery,capf,ca,all" help:"What to replace: callmanager, ctimanager, provisioning, tvs, itl (both list signers), recovery, capf, ca, all." placeholder:"WHAT"`
 	Order  string   `enum:",at-once,one-by-one,signers-together,signers-with-tvs" default:"" help:"Another order than the safe one: at-once, one-by-one, signers-together, signers-with-tvs." placeholder:"ORDER"`
 	Accept []string `help:"Devices to give up, each by its name." placeholder:"DEVICE"`
 	Apply  bool     `help:"Do it, and follow it."`

@@ -15,6 +15,7 @@ const (
 	CallManager  Target = "callmanager"
 	Provisioning Target = "provisioning"
 	TVS          Target = "tvs"
+	CTIManager   Target = "ctimanager"
 	ITL          Target = "itl" // the two list signers, one after the other
 	Recovery     Target = "recovery"
 	CAPF         Target = "capf"
@@ -24,7 +25,7 @@ const (
 
 // Targets are all targets, in the order in which All takes them.
 func Targets() []Target {
-	return []Target{CA, CAPF, ITL, Recovery, TVS, Provisioning, CallManager, All}
+	return []Target{CA, CAPF, ITL, Recovery, TVS, CTIManager, Provisioning, CallManager, All}
 }
 
 // Order is how the steps follow each other. The zero value is the safe one.
@@ -200,7 +201,7 @@ func targeted(s State, t Target) (groups [][]string, err error) {
 	if t == All {
 		want = Targets()[:len(Targets())-1]
 	} else if t == CA {
-		want = []Target{CA, CAPF, TVS, Provisioning, CallManager}
+		want = []Target{CA, CAPF, TVS, CTIManager, Provisioning, CallManager}
 	} else if !slices.Contains(Targets(), t) {
 		return nil, unknown("there is nothing called %q to rotate: choose %s", t, join(Targets()))
 	}

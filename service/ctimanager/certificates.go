@@ -202,3 +202,15 @@ func (s *Service) Compromised(ctx context.Context) ([]Compromise, error) {
 	}
 	return out, nil
 }
+
+// Recheck closes the providers whose certificate is not good any more: revoked, expired, of an authority that is not trusted now.
+func (s *Service) Recheck() {
+	for _, c := range s.table.all() {
+		if !c.secure || c.shownTLS.Load() == nil {
+			continue
+		}
+		if err := s.cfg.Identity.Inspect(c.tls, pki.PeerIsClient, peers()).Err(); err != nil {
+			c.box.put(ordered{ctiqbe.ProviderCloseReasonUnauthorizedForTLS, "the certificate is not good any more: " + err.Error()})
+		}
+	}
+}

@@ -24,8 +24,6 @@ type hub struct {
 	machine *projection.Machine
 	watches map[string]map[*connection]struct{} // by device
 	streams map[*stream]struct{}
-	gaps    int64 // losses told by engines
-	events  uint64
 }
 
 func newHub(s *Service) *hub {
@@ -80,7 +78,7 @@ func (h *hub) note(n live.RemoteNote) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if in.Lost {
-		h.gaps++
+		h.s.counts.gaps.Add(1)
 	}
 	for _, e := range h.machine.Note(in) {
 		h.hand(e)
@@ -89,7 +87,7 @@ func (h *hub) note(n live.RemoteNote) {
 
 // hand hands an event to who opened its device; one of a line alone to who opened any device that has the line.
 func (h *hub) hand(e projection.Event) {
-	h.events++
+	h.s.counts.events.Add(1)
 	for s := range h.streams {
 		s.put(e)
 	}

@@ -156,5 +156,5 @@ func (s *Service) record(c *connection, l trace.Level, text string, fields ...tr
 
 // counts are what the metrics show.
 type counts struct {
-	accepted, refused, probes, handshakes, malformed, cut, logins, opened atomic.Uint64
+	accepted, refused, probes, handshakes, malformed, cut, logins, opened, events, gaps atomic.Uint64
 }

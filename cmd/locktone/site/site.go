@@ -26,6 +26,7 @@ import (
 	"github.com/locktone/locktone/service/admin"
 	"github.com/locktone/locktone/service/callmanager"
 	"github.com/locktone/locktone/service/capf"
+	"github.com/locktone/locktone/service/ctimanager"
 	"github.com/locktone/locktone/service/provisioning"
 	"github.com/locktone/locktone/service/tvs"
 	"github.com/locktone/locktone/store"
@@ -84,6 +85,7 @@ type Site struct {
 	Provisioning *provisioning.Service
 	CAPF         *capf.Service
 	TVS          *tvs.Service
+	CTI          *ctimanager.Service // nil where it does not run here
 
 	listen     []netip.Addr // of the call manager
 	identities []served
@@ -113,7 +115,7 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry(), observed: make(chan pki.Observation, 256),
 		told: make(map[trustlist.Kind]int), failed: make(chan error, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.openLists, s.startCalls, s.startEnrolment, s.writePhones, s.startAdmin} {
+	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.openLists, s.startCalls, s.startEnrolment, s.startCTI, s.writePhones, s.startAdmin} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
@@ -351,6 +353,9 @@ func (s *Site) close(ctx context.Context, calls func(*callmanager.Service, conte
 	var errs []error
 	if s.admin != nil {
 		errs = append(errs, s.admin.Close(ctx))
+	}
+	if s.CTI != nil {
+		errs = append(errs, s.CTI.Close(ctx))
 	}
 	if s.Calls != nil {
 		errs = append(errs, calls(s.Calls, ctx))

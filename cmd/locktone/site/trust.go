@@ -18,6 +18,7 @@ import (
 	"github.com/locktone/locktone/pki/truststore"
 	"github.com/locktone/locktone/service/callmanager"
 	"github.com/locktone/locktone/service/capf"
+	"github.com/locktone/locktone/service/ctimanager"
 	"github.com/locktone/locktone/service/provisioning"
 	"github.com/locktone/locktone/service/tvs"
 	"github.com/locktone/locktone/trace"
@@ -155,6 +156,7 @@ func (s *Site) whoRuns(ctx context.Context, cluster config.Cluster) ([]served, e
 		{config.ServiceProvisioning, provisioning.Name, "tftp.", []trustlist.Role{trustlist.RoleTFTP}},
 		{config.ServiceCAPF, capf.Name, "capf.", []trustlist.Role{trustlist.RoleCAPF}},
 		{config.ServiceTVS, tvs.Name, "tvs.", []trustlist.Role{trustlist.RoleTVS}},
+		{config.ServiceCTIManager, ctimanager.Name, "cti.", []trustlist.Role{trustlist.RoleCCM}}, // applications verify it as they do a call manager
 	} {
 		if !s.here.Runs(x.service) {
 			continue
@@ -277,9 +279,7 @@ func (s *Site) use(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.Calls != nil {
-		s.Calls.Recheck()
-	}
+	s.recheckPeers()
 	return nil
 }
 
@@ -320,6 +320,16 @@ func (s *Site) Renew(ctx context.Context) error {
 	return errors.Join(refused, s.advance(ctx))
 }
 
+// recheckPeers closes the connections of those who would not be let in any more.
+func (s *Site) recheckPeers() {
+	if s.Calls != nil {
+		s.Calls.Recheck()
+	}
+	if s.CTI != nil {
+		s.CTI.Recheck()
+	}
+}
+
 // recheck closes the connections of those whose certificates are revoked, as soon as that is known, and takes uploads to the
 // trust stores into use.
 func (s *Site) recheck() {
@@ -327,8 +337,8 @@ func (s *Site) recheck() {
 	for s.ctx.Err() == nil {
 		select {
 		case _, open := <-revoked:
-			if open && s.Calls != nil {
-				s.Calls.Recheck()
+			if open {
+				s.recheckPeers()
 			}
 		case _, open := <-uploaded:
 			if !open {
