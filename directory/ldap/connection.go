@@ -152,7 +152,7 @@ func (c *connection) do(ctx context.Context, limit time.Duration, bytes int64, f
 	if !stop() && err != nil { // we cut it off
 		return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 	}
-	c.used = true
+	c.used = c.used || !broken(err)
 	return err
 }
 
@@ -243,7 +243,7 @@ func fixTrust(p *Problem) string {
 	case pki.RuleUntrustedRoot, pki.RuleIssuerMissing, pki.RuleSelfSigned:
 		return "upload the authority of the directory server with locktone trust upload directory-trust FILE, after comparing its fingerprint"
 	case pki.RuleName:
-		return "write host as the certificate has it, or have the directory server's certificate issued with this name"
+		return "write host as the certificate has it (" + f.Got + "), or have the directory server's certificate issued with this name"
 	}
 	return f.Fix
 }

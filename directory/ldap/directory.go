@@ -317,7 +317,7 @@ func (d *Directory) bindService(ctx context.Context, c *connection) *Problem {
 	if p != nil {
 		return p
 	}
-	_, err := d.bind(ctx, c, d.settings.BindDN, password)
+	policy, err := d.bind(ctx, c, d.settings.BindDN, password)
 	if err == nil {
 		return nil
 	}
@@ -328,7 +328,7 @@ func (d *Directory) bindService(ctx context.Context, c *connection) *Problem {
 	case code != goldap.LDAPResultInvalidCredentials && code != goldap.LDAPResultInvalidDNSyntax && code != goldap.LDAPResultNoSuchObject:
 		return resultProblem(c.at.url(), "the bind as "+d.settings.BindDN, code, err, false)
 	}
-	a, data := refusedBind(err, nil)
+	a, data := refusedBind(err, policy)
 	p = &Problem{Reason: ServiceAccount, Account: a.reason, Server: c.at.url(), Code: code, Data: data,
 		What: fmt.Sprintf("the service account %s is refused: %s", d.settings.BindDN, a.what), Fix: a.fix}
 	if a.reason == WrongPassword || a.reason == NoSuchUser {

@@ -182,3 +182,26 @@ func referralsIn(err error) (out []string) {
 	}
 	return out
 }
+
+// page is one page of a search; control is changed to ask for the next one by SetCookie.
+func (d *Directory) page(ctx context.Context, c *connection, q query, control *goldap.ControlPaging) (r *goldap.SearchResult, err error) {
+	limit := d.settings.SearchTimeLimit.D()
+	if _, err := goldap.CompileFilter(q.filter); err != nil {
+		return nil, err
+	}
+	req := goldap.NewSearchRequest(q.base, goldap.ScopeWholeSubtree, goldap.NeverDerefAliases, 0, int(limit.Seconds()), false, q.filter, q.attributes, []goldap.Control{control})
+	err = c.do(ctx, limit+d.settings.NetworkTimeout.D(), pageBytes, func(lc *goldap.Conn) (err error) {
+		r, err = lc.Search(req)
+		return err
+	})
+	return r, err
+}
+
+// nextPage is what asks for the page after this one, empty after the last; ok is false for a server that does not page.
+func nextPage(r *goldap.SearchResult) (cookie []byte, ok bool) {
+	control, ok := goldap.FindControl(r.Controls, goldap.ControlTypePaging).(*goldap.ControlPaging)
+	if !ok {
+		return nil, false
+	}
+	return control.Cookie, true
+}
