@@ -12,13 +12,13 @@ import (
 
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory/ldap"
-	"github.com/locktone/locktone/lab/ldapserver"
+	"github.com/locktone/locktone/lab/realldap"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/wire/secret"
 )
 
 // trusting is an identity that trusts an authority for peers.
-func trusting(t testing.TB, authorities ...*ldapserver.Authority) *pki.Identity {
+func trusting(t testing.TB, authorities ...*realldap.Authority) *pki.Identity {
 	t.Helper()
 	var anchors []pki.Anchor
 	for _, a := range authorities {
@@ -35,15 +35,15 @@ func trusting(t testing.TB, authorities ...*ldapserver.Authority) *pki.Identity 
 	return id
 }
 
-// settings are those of a slapd of package ldapserver, over LDAPS.
-func settings(s *ldapserver.Server) config.LDAPDirectory {
-	return config.LDAPDirectory{Name: "corp", Servers: []config.LDAPServer{{Host: "localhost", Port: s.TLSPort}}, Base: "ou=people," + ldapserver.Suffix,
-		BindDN: ldapserver.Service, BindPassword: config.NewPassword(ldapserver.ServicePassword), Attributes: config.LDAPAttributes{ID: "entryUUID"},
+// settings are those of a slapd of package realldap, over LDAPS.
+func settings(s *realldap.Server) config.LDAPDirectory {
+	return config.LDAPDirectory{Name: "corp", Servers: []config.LDAPServer{{Host: "localhost", Port: s.TLSPort}}, Base: "ou=people," + realldap.Suffix,
+		BindDN: realldap.Service, BindPassword: config.NewPassword(realldap.ServicePassword), Attributes: config.LDAPAttributes{ID: "entryUUID"},
 		NetworkTimeout: config.Duration(2 * time.Second), SearchTimeLimit: config.Duration(2 * time.Second)}
 }
 
 // open opens a directory with settings as a function leaves them.
-func open(t testing.TB, s *ldapserver.Server, change func(*config.LDAPDirectory)) *ldap.Directory {
+func open(t testing.TB, s *realldap.Server, change func(*config.LDAPDirectory)) *ldap.Directory {
 	t.Helper()
 	c := settings(s)
 	if change != nil {
@@ -62,7 +62,7 @@ func login(t testing.TB, d *ldap.Directory, user, password string) (ldap.Outcome
 	var stages []string
 	out := d.Authenticate(ctx, user, secret.New(password), func(text string) { stages = append(stages, text) })
 	for _, s := range stages {
-		if password != "" && strings.Contains(s, password) || strings.Contains(s, ldapserver.ServicePassword) {
+		if password != "" && strings.Contains(s, password) || strings.Contains(s, realldap.ServicePassword) {
 			t.Errorf("a stage shows a password: %s", s)
 		}
 	}
@@ -71,7 +71,7 @@ func login(t testing.TB, d *ldap.Directory, user, password string) (ldap.Outcome
 
 // TestStages: a login is told in the words of the field's trace, in its order; the second one needs no connection of the service.
 func TestStages(t *testing.T) {
-	s := ldapserver.Slapd(t, ldapserver.SlapdConfig{})
+	s := realldap.Slapd(t, realldap.SlapdConfig{})
 	d := open(t, s, func(c *config.LDAPDirectory) {
 		c.Transport = config.LDAPClear
 		c.Servers[0] = config.LDAPServer{Host: "127.0.0.1", Port: s.Port}
@@ -97,7 +97,7 @@ func TestStages(t *testing.T) {
 	connect := []string{
 		"LDAP not initialized...connecting...",
 		"Authenticating with SSL not enabled " + url,
-		"LDAP authentication bind SUCCESS for " + ldapserver.Service,
+		"LDAP authentication bind SUCCESS for " + realldap.Service,
 		"Connection # (0): sucessful", "Details ::", server, "Available Servers (1)",
 		"Authentication of LDAP administrator successful.",
 	}
@@ -111,7 +111,7 @@ func TestStages(t *testing.T) {
 
 // TestLogin: who gets in and why not, over LDAPS and StartTLS.
 func TestLogin(t *testing.T) {
-	s := ldapserver.Slapd(t, ldapserver.SlapdConfig{})
+	s := realldap.Slapd(t, realldap.SlapdConfig{})
 	overStartTLS := func(c *config.LDAPDirectory) { c.Transport, c.Servers[0].Port = config.LDAPStartTLS, s.Port }
 	for name, d := range map[string]*ldap.Directory{"ldaps": open(t, s, nil), "starttls": open(t, s, overStartTLS)} {
 		for _, c := range []struct {
@@ -148,9 +148,9 @@ func reason(p *ldap.Problem) ldap.Reason {
 // broken is a set-up made wrong for real, and what names it.
 type broken struct {
 	name   string
-	slapd  ldapserver.SlapdConfig
-	change func(t *testing.T, s *ldapserver.Server, c *config.LDAPDirectory)
-	do     func(t *testing.T, s *ldapserver.Server)
+	slapd  realldap.SlapdConfig
+	change func(t *testing.T, s *realldap.Server, c *config.LDAPDirectory)
+	do     func(t *testing.T, s *realldap.Server)
 	user   string // looked for with its password, where given
 	want   ldap.Reason
 	says   string // in the text or the fix
@@ -161,76 +161,76 @@ const word = "the word of "
 // TestBrokenSetUps: each set-up is made wrong at a real slapd, and `ldap check` names what is wrong. The check sees the settings and
 // the server alone.
 func TestBrokenSetUps(t *testing.T) {
-	set := func(f func(*config.LDAPDirectory)) func(*testing.T, *ldapserver.Server, *config.LDAPDirectory) {
-		return func(_ *testing.T, _ *ldapserver.Server, c *config.LDAPDirectory) { f(c) }
+	set := func(f func(*config.LDAPDirectory)) func(*testing.T, *realldap.Server, *config.LDAPDirectory) {
+		return func(_ *testing.T, _ *realldap.Server, c *config.LDAPDirectory) { f(c) }
 	}
 	everybody := "access to attrs=userPassword by anonymous auth by * none\naccess to * by * read"
 	for _, b := range []broken{
-		{name: "wrong port", change: func(t *testing.T, s *ldapserver.Server, c *config.LDAPDirectory) { c.Servers[0].Port = closedPort(t) }, want: ldap.Unreachable, says: "nothing listens"},
+		{name: "wrong port", change: func(t *testing.T, s *realldap.Server, c *config.LDAPDirectory) { c.Servers[0].Port = closedPort(t) }, want: ldap.Unreachable, says: "nothing listens"},
 		{name: "name that is none", change: set(func(c *config.LDAPDirectory) { c.Servers[0].Host = "dc1.corp.invalid" }), want: ldap.NameUnknown, says: "dc1.corp.invalid"},
-		{name: "TLS to a clear port", change: func(_ *testing.T, s *ldapserver.Server, c *config.LDAPDirectory) { c.Servers[0].Port = s.Port }, want: ldap.NotTLS, says: "starttls"},
-		{name: "clear to a TLS port", change: func(_ *testing.T, s *ldapserver.Server, c *config.LDAPDirectory) { c.Transport = config.LDAPClear }, want: ldap.NotLDAP, says: "transport: ldaps"},
-		{name: "StartTLS to a TLS port", change: func(_ *testing.T, s *ldapserver.Server, c *config.LDAPDirectory) { c.Transport = config.LDAPStartTLS }, want: ldap.NotLDAP, says: "transport: ldaps"},
-		{name: "unknown authority", slapd: ldapserver.SlapdConfig{Authority: ldapserver.NewAuthority(t, "Somebody Else")}, want: ldap.CertificateBad, says: "directory-trust"},
-		{name: "expired certificate", slapd: ldapserver.SlapdConfig{From: -48 * time.Hour, To: -24 * time.Hour}, want: ldap.CertificateBad, says: "expired"},
-		{name: "certificate not yet valid", slapd: ldapserver.SlapdConfig{From: 24 * time.Hour, To: 48 * time.Hour}, want: ldap.CertificateBad, says: "becomes valid"},
-		{name: "wrong name", slapd: ldapserver.SlapdConfig{Hosts: []string{"dc7.corp.test"}}, want: ldap.CertificateBad, says: "dc7.corp.test"},
-		{name: "wrong name with StartTLS", slapd: ldapserver.SlapdConfig{Hosts: []string{"dc7.corp.test"}},
-			change: func(_ *testing.T, s *ldapserver.Server, c *config.LDAPDirectory) {
+		{name: "TLS to a clear port", change: func(_ *testing.T, s *realldap.Server, c *config.LDAPDirectory) { c.Servers[0].Port = s.Port }, want: ldap.NotTLS, says: "starttls"},
+		{name: "clear to a TLS port", change: func(_ *testing.T, s *realldap.Server, c *config.LDAPDirectory) { c.Transport = config.LDAPClear }, want: ldap.NotLDAP, says: "transport: ldaps"},
+		{name: "StartTLS to a TLS port", change: func(_ *testing.T, s *realldap.Server, c *config.LDAPDirectory) { c.Transport = config.LDAPStartTLS }, want: ldap.NotLDAP, says: "transport: ldaps"},
+		{name: "unknown authority", slapd: realldap.SlapdConfig{Authority: realldap.NewAuthority(t, "Somebody Else")}, want: ldap.CertificateBad, says: "directory-trust"},
+		{name: "expired certificate", slapd: realldap.SlapdConfig{From: -48 * time.Hour, To: -24 * time.Hour}, want: ldap.CertificateBad, says: "expired"},
+		{name: "certificate not yet valid", slapd: realldap.SlapdConfig{From: 24 * time.Hour, To: 48 * time.Hour}, want: ldap.CertificateBad, says: "becomes valid"},
+		{name: "wrong name", slapd: realldap.SlapdConfig{Hosts: []string{"dc7.corp.test"}}, want: ldap.CertificateBad, says: "dc7.corp.test"},
+		{name: "wrong name with StartTLS", slapd: realldap.SlapdConfig{Hosts: []string{"dc7.corp.test"}},
+			change: func(_ *testing.T, s *realldap.Server, c *config.LDAPDirectory) {
 				c.Transport, c.Servers[0].Port = config.LDAPStartTLS, s.Port
 			}, want: ldap.CertificateBad, says: "dc7.corp.test"},
-		{name: "StartTLS refused", slapd: ldapserver.SlapdConfig{NoTLS: true}, change: func(_ *testing.T, s *ldapserver.Server, c *config.LDAPDirectory) {
+		{name: "StartTLS refused", slapd: realldap.SlapdConfig{NoTLS: true}, change: func(_ *testing.T, s *realldap.Server, c *config.LDAPDirectory) {
 			c.Transport, c.Servers[0].Port = config.LDAPStartTLS, s.Port
 		}, want: ldap.StartTLSRefused, says: "certificate"},
-		{name: "certificate ends soon", slapd: ldapserver.SlapdConfig{From: -time.Hour, To: 72 * time.Hour}, want: ldap.CertificateSoon, says: "renew"},
-		{name: "bind DN wrong", change: set(func(c *config.LDAPDirectory) { c.BindDN = "cn=service,ou=services," + ldapserver.Suffix }), want: ldap.ServiceBind, says: "bindDN"},
+		{name: "certificate ends soon", slapd: realldap.SlapdConfig{From: -time.Hour, To: 72 * time.Hour}, want: ldap.CertificateSoon, says: "renew"},
+		{name: "bind DN wrong", change: set(func(c *config.LDAPDirectory) { c.BindDN = "cn=service,ou=services," + realldap.Suffix }), want: ldap.ServiceBind, says: "bindDN"},
 		{name: "bind DN of Active Directory at OpenLDAP", change: set(func(c *config.LDAPDirectory) { c.BindDN = "svc@corp.test" }), want: ldap.ServiceBind, says: "as a DN"},
 		{name: "bind password wrong", change: set(func(c *config.LDAPDirectory) { c.BindPassword = config.NewPassword("another") }), want: ldap.ServiceBind, says: "bindPassword"},
-		{name: "service account locked", slapd: ldapserver.SlapdConfig{Policy: true, LDIF: policies}, do: lockService, want: ldap.ServiceAccount, says: "locked"},
+		{name: "service account locked", slapd: realldap.SlapdConfig{Policy: true, LDIF: policies}, do: lockService, want: ldap.ServiceAccount, says: "locked"},
 		{name: "no password file", change: set(func(c *config.LDAPDirectory) { c.BindPassword, c.BindPasswordFile = config.Password{}, "ldap.password" }), want: ldap.NotConfigured, says: "ldap.password"},
-		{name: "password file for all to read", change: func(t *testing.T, _ *ldapserver.Server, c *config.LDAPDirectory) {
+		{name: "password file for all to read", change: func(t *testing.T, _ *realldap.Server, c *config.LDAPDirectory) {
 			path := filepath.Join(t.TempDir(), "ldap.password")
 			if err := os.WriteFile(path, []byte("x\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			c.BindPassword, c.BindPasswordFile = config.Password{}, path
 		}, want: ldap.NotConfigured, says: "chmod 600"},
-		{name: "base that does not exist", change: set(func(c *config.LDAPDirectory) { c.Base = "ou=staff," + ldapserver.Suffix }), want: ldap.BaseMissing, says: "ou=staff"},
+		{name: "base that does not exist", change: set(func(c *config.LDAPDirectory) { c.Base = "ou=staff," + realldap.Suffix }), want: ldap.BaseMissing, says: "ou=staff"},
 		{name: "base elsewhere", change: set(func(c *config.LDAPDirectory) { c.Base = "dc=example,dc=com" }), want: ldap.BaseMissing, says: "dc=example"},
 		{name: "base that is no DN", change: set(func(c *config.LDAPDirectory) { c.Base = "people of the corp" }), want: ldap.BaseInvalid, says: "no DN"},
 		{name: "filter syntax", change: set(func(c *config.LDAPDirectory) { c.Filter = "(&(uid={user})" }), want: ldap.FilterInvalid, says: "filter"},
 		{name: "filter finds nobody", change: set(func(c *config.LDAPDirectory) { c.Filter = "(&(objectClass=posixAccount)(sAMAccountName={user}))" }), want: ldap.FilterNobody, says: "rest of the filter"},
-		{name: "base without users", change: set(func(c *config.LDAPDirectory) { c.Base = "ou=empty," + ldapserver.Suffix }), want: ldap.FilterNobody, says: "correct base"},
-		{name: "filter finds two", change: set(func(c *config.LDAPDirectory) { c.Base = "ou=twins," + ldapserver.Suffix }), user: "gast", want: ldap.Ambiguous, says: "Gast Left"},
+		{name: "base without users", change: set(func(c *config.LDAPDirectory) { c.Base = "ou=empty," + realldap.Suffix }), want: ldap.FilterNobody, says: "correct base"},
+		{name: "filter finds two", change: set(func(c *config.LDAPDirectory) { c.Base = "ou=twins," + realldap.Suffix }), user: "gast", want: ldap.Ambiguous, says: "Gast Left"},
 		{name: "wrong attribute", change: set(func(c *config.LDAPDirectory) { c.Attributes.ID = "objectGUID" }), want: ldap.AttributeMissing, says: "entryUUID"},
 		{name: "group map to a missing group", change: set(func(c *config.LDAPDirectory) {
-			c.Groups = []config.LDAPGroup{{DN: "cn=CTI Users,ou=groups," + ldapserver.Suffix, Groups: []config.Group{config.GroupCTIEnabled}}}
+			c.Groups = []config.LDAPGroup{{DN: "cn=CTI Users,ou=groups," + realldap.Suffix, Groups: []config.Group{config.GroupCTIEnabled}}}
 		}), want: ldap.GroupMissing, says: "CTI Users"},
-		{name: "size limit", slapd: ldapserver.SlapdConfig{Global: "sizelimit 1"}, user: "alice", change: set(func(c *config.LDAPDirectory) { c.Filter = "(|(sAMAccountName={user})(objectClass=user))" }), want: ldap.SizeLimit, says: "limit"},
+		{name: "size limit", slapd: realldap.SlapdConfig{Global: "sizelimit 1"}, user: "alice", change: set(func(c *config.LDAPDirectory) { c.Filter = "(|(sAMAccountName={user})(objectClass=user))" }), want: ldap.SizeLimit, says: "limit"},
 		{name: "user disabled", user: "bob", want: ldap.AccountDisabled, says: "enable"},
 		{name: "account expired", user: "dora", want: ldap.AccountExpired, says: "expir"},
 		{name: "user unknown", user: "zoe", want: ldap.NoSuchUser, says: "zoe"},
-		{name: "user locked", slapd: ldapserver.SlapdConfig{Policy: true, LDIF: policies}, do: lockEve, user: "eve", want: ldap.AccountLocked, says: "unlock"},
-		{name: "user must change the password", slapd: ldapserver.SlapdConfig{Policy: true, LDIF: policies}, user: "reset", want: ldap.MustChangePassword, says: "change"},
-		{name: "password expired", slapd: ldapserver.SlapdConfig{Policy: true, LDIF: policies}, user: "stale", want: ldap.PasswordExpired, says: "change"},
-		{name: "server down", do: func(_ *testing.T, s *ldapserver.Server) { s.Kill() }, want: ldap.Unreachable, says: "nothing listens"},
-		{name: "server silent", do: func(_ *testing.T, s *ldapserver.Server) { s.Hang() }, want: ldap.Silent, says: "in time"},
+		{name: "user locked", slapd: realldap.SlapdConfig{Policy: true, LDIF: policies}, do: lockEve, user: "eve", want: ldap.AccountLocked, says: "unlock"},
+		{name: "user must change the password", slapd: realldap.SlapdConfig{Policy: true, LDIF: policies}, user: "reset", want: ldap.MustChangePassword, says: "change"},
+		{name: "password expired", slapd: realldap.SlapdConfig{Policy: true, LDIF: policies}, user: "stale", want: ldap.PasswordExpired, says: "change"},
+		{name: "server down", do: func(_ *testing.T, s *realldap.Server) { s.Kill() }, want: ldap.Unreachable, says: "nothing listens"},
+		{name: "server silent", do: func(_ *testing.T, s *realldap.Server) { s.Hang() }, want: ldap.Silent, says: "in time"},
 		{name: "anonymous refused", change: set(func(c *config.LDAPDirectory) { c.BindDN, c.BindPassword = "", config.Password{} }), want: ldap.AnonymousRefused, says: "bindDN"},
-		{name: "anonymous not shown", slapd: ldapserver.SlapdConfig{Global: "require bind"}, change: set(func(c *config.LDAPDirectory) { c.BindDN, c.BindPassword = "", config.Password{} }), want: ldap.AnonymousRefused, says: "bindDN"},
-		{name: "service account may not read", slapd: ldapserver.SlapdConfig{Database: "access to attrs=userPassword by anonymous auth by * none\naccess to * by * none"}, want: ldap.AccessRefused, says: "right to read"},
-		{name: "encryption demanded", slapd: ldapserver.SlapdConfig{Global: "security simple_bind=128"}, change: func(_ *testing.T, s *ldapserver.Server, c *config.LDAPDirectory) {
+		{name: "anonymous not shown", slapd: realldap.SlapdConfig{Global: "require bind"}, change: set(func(c *config.LDAPDirectory) { c.BindDN, c.BindPassword = "", config.Password{} }), want: ldap.AnonymousRefused, says: "bindDN"},
+		{name: "service account may not read", slapd: realldap.SlapdConfig{Database: "access to attrs=userPassword by anonymous auth by * none\naccess to * by * none"}, want: ldap.AccessRefused, says: "right to read"},
+		{name: "encryption demanded", slapd: realldap.SlapdConfig{Global: "security simple_bind=128"}, change: func(_ *testing.T, s *realldap.Server, c *config.LDAPDirectory) {
 			c.Transport, c.Servers[0].Port = config.LDAPClear, s.Port
 		}, want: ldap.TLSRequired, says: "transport: ldaps"},
-		{name: "referral to a stranger", slapd: ldapserver.SlapdConfig{Global: "referral ldap://dc9.example.com"}, change: set(func(c *config.LDAPDirectory) { c.Base = "dc=example,dc=com" }), want: ldap.ReferralRefused, says: "referralHosts"},
-		{name: "matching rule that is none", slapd: ldapserver.SlapdConfig{Database: everybody}, change: set(func(c *config.LDAPDirectory) {
+		{name: "referral to a stranger", slapd: realldap.SlapdConfig{Global: "referral ldap://dc9.example.com"}, change: set(func(c *config.LDAPDirectory) { c.Base = "dc=example,dc=com" }), want: ldap.ReferralRefused, says: "referralHosts"},
+		{name: "matching rule that is none", slapd: realldap.SlapdConfig{Database: everybody}, change: set(func(c *config.LDAPDirectory) {
 			c.Filter = "(&(userAccountControl:9.9.9.9:=2)(sAMAccountName={user}))"
 		}), want: ldap.FilterNobody, says: "rest of the filter"},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			s := ldapserver.Slapd(t, b.slapd)
+			s := realldap.Slapd(t, b.slapd)
 			if b.name == "unknown authority" {
-				s.Authority = ldapserver.NewAuthority(t, "Directory Authority")
+				s.Authority = realldap.NewAuthority(t, "Directory Authority")
 			}
 			c := settings(s)
 			if b.change != nil {
@@ -305,14 +305,14 @@ pwdChangedTime: 20200101000000Z
 `
 
 // lockEve guesses until the policy locks.
-func lockEve(t *testing.T, s *ldapserver.Server) {
+func lockEve(t *testing.T, s *realldap.Server) {
 	d := open(t, s, nil)
 	for range 3 {
 		login(t, d, "eve", "a wrong guess")
 	}
 }
 
-func lockService(t *testing.T, s *ldapserver.Server) {
+func lockService(t *testing.T, s *realldap.Server) {
 	for range 3 {
 		d := open(t, s, func(c *config.LDAPDirectory) { c.BindPassword = config.NewPassword("a wrong guess") })
 		login(t, d, "alice", "a guess")

@@ -11,14 +11,14 @@ import (
 
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory/ldap"
-	"github.com/locktone/locktone/lab/ldapserver"
+	"github.com/locktone/locktone/lab/realldap"
 	"github.com/locktone/locktone/wire/secret"
 )
 
 // TestFailover: the next server is asked while one is down, and silent; the first again when it is back. Nobody waits twice for a silent one.
 func TestFailover(t *testing.T) {
-	a := ldapserver.NewAuthority(t, "Directory Authority")
-	one, two := ldapserver.Slapd(t, ldapserver.SlapdConfig{Authority: a}), ldapserver.Slapd(t, ldapserver.SlapdConfig{Authority: a})
+	a := realldap.NewAuthority(t, "Directory Authority")
+	one, two := realldap.Slapd(t, realldap.SlapdConfig{Authority: a}), realldap.Slapd(t, realldap.SlapdConfig{Authority: a})
 	d := open(t, one, func(c *config.LDAPDirectory) {
 		c.Servers = append(c.Servers, config.LDAPServer{Host: "localhost", Port: two.TLSPort})
 		c.NetworkTimeout = config.Duration(time.Second)
@@ -69,7 +69,7 @@ func TestFailover(t *testing.T) {
 
 // TestSilent: the only server accepts and never answers: logins fail in the time limit, those after it at once, and the reason stays.
 func TestSilent(t *testing.T) {
-	s := ldapserver.Slapd(t, ldapserver.SlapdConfig{})
+	s := realldap.Slapd(t, realldap.SlapdConfig{})
 	d := open(t, s, func(c *config.LDAPDirectory) { c.NetworkTimeout = config.Duration(time.Second) })
 	s.Hang()
 	defer s.Resume()
@@ -88,7 +88,7 @@ func TestSilent(t *testing.T) {
 
 // TestCancelled: who no longer waits is not kept, and the server is not blamed.
 func TestCancelled(t *testing.T) {
-	s := ldapserver.Slapd(t, ldapserver.SlapdConfig{})
+	s := realldap.Slapd(t, realldap.SlapdConfig{})
 	d := open(t, s, nil)
 	s.Hang()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -134,7 +134,7 @@ func liar(t testing.TB, serve func(net.Conn)) config.LDAPServer {
 
 // TestLiars: what a server sends cannot hold a login, nor fill the memory.
 func TestLiars(t *testing.T) {
-	s := ldapserver.Slapd(t, ldapserver.SlapdConfig{})
+	s := realldap.Slapd(t, realldap.SlapdConfig{})
 	endless := func(c net.Conn) { // an answer of 2 GB, as long as anybody reads
 		if _, err := c.Write([]byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff, 0x04, 0x84, 0x7f, 0xff, 0xff, 0x00}); err != nil {
 			return
@@ -171,9 +171,9 @@ func TestLiars(t *testing.T) {
 
 // TestReferrals: a server that refers to a configured one is followed there, with bind and all; one that refers in a circle is named.
 func TestReferrals(t *testing.T) {
-	a := ldapserver.NewAuthority(t, "Directory Authority")
-	has := ldapserver.Slapd(t, ldapserver.SlapdConfig{Authority: a})
-	refers := ldapserver.Slapd(t, ldapserver.SlapdConfig{Authority: a, LDIF: fmt.Sprintf(`dn: ou=far,dc=corp,dc=test
+	a := realldap.NewAuthority(t, "Directory Authority")
+	has := realldap.Slapd(t, realldap.SlapdConfig{Authority: a})
+	refers := realldap.Slapd(t, realldap.SlapdConfig{Authority: a, LDIF: fmt.Sprintf(`dn: ou=far,dc=corp,dc=test
 objectClass: referral
 objectClass: extensibleObject
 ou: far
@@ -181,14 +181,14 @@ ref: ldaps://localhost:%d/ou=people,dc=corp,dc=test
 
 `, has.TLSPort)})
 	d := open(t, refers, func(c *config.LDAPDirectory) {
-		c.Base = "ou=far," + ldapserver.Suffix
+		c.Base = "ou=far," + realldap.Suffix
 		c.Servers = append(c.Servers, config.LDAPServer{Host: "localhost", Port: has.TLSPort})
 	})
 	out, stages := login(t, d, "alice", "the word of alice")
 	if !out.OK() || out.Account.DN != "cn=Alice Ali,ou=people,dc=corp,dc=test" {
 		t.Errorf("%v\n%s", out.Problem, strings.Join(stages, "\n"))
 	}
-	circle := ldapserver.Slapd(t, ldapserver.SlapdConfig{Authority: a})
+	circle := realldap.Slapd(t, realldap.SlapdConfig{Authority: a})
 	circle.Kill()
 	circle.Add(t, fmt.Sprintf(`dn: ou=round,dc=corp,dc=test
 objectClass: referral
@@ -198,7 +198,7 @@ ref: ldaps://localhost:%d/ou=round,dc=corp,dc=test
 
 `, circle.TLSPort))
 	circle.Start(t)
-	d = open(t, circle, func(c *config.LDAPDirectory) { c.Base = "ou=round," + ldapserver.Suffix })
+	d = open(t, circle, func(c *config.LDAPDirectory) { c.Base = "ou=round," + realldap.Suffix })
 	if out, _ := login(t, d, "alice", "the word of alice"); reason(out.Problem) != ldap.ReferralLoop {
 		t.Errorf("a circle: %v", out.Problem)
 	}
@@ -210,7 +210,7 @@ ref: ldaps://localhost:%d/ou=round,dc=corp,dc=test
 
 // TestExpiry: the password policy control says for how many days a password is good.
 func TestExpiry(t *testing.T) {
-	s := ldapserver.Slapd(t, ldapserver.SlapdConfig{Policy: true, LDIF: policies + fmt.Sprintf(`
+	s := realldap.Slapd(t, realldap.SlapdConfig{Policy: true, LDIF: policies + fmt.Sprintf(`
 dn: cn=Fresh,ou=people,dc=corp,dc=test
 objectClass: user
 cn: Fresh

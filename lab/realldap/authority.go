@@ -1,4 +1,4 @@
-package ldapserver
+package realldap
 
 import (
 	"crypto/ecdsa"
