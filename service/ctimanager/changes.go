@@ -23,6 +23,7 @@ func (p *provider) revised() {
 	}
 	p.rightsChanged(rights)
 	p.devicesChanged()
+	p.pickupsChanged()
 }
 
 // dismiss closes a provider whose user may not be logged in any more, with the reason the field has for it.

@@ -267,6 +267,10 @@ func (x *stepper) do(o output) {
 		x.run(job{o.id, o.errand})
 	case watch:
 		x.s.hub.watch(x.c, o.device)
+	case watchGroup:
+		x.s.hub.watchGroup(x.c, o.group)
+	case unwatchGroup:
+		x.s.hub.unwatchGroup(x.c, o.group)
 	case unwatch:
 		x.s.hub.unwatch(x.c, o.device)
 	case snapshot:

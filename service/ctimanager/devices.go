@@ -171,16 +171,6 @@ func (p *provider) registrations(name string) {
 	}
 }
 
-// handleDeviceState answers DEVICE_GET_DEVICE_STATE_REQUEST.
-func (p *provider) handleDeviceState(m *ctiqbe.DeviceGetDeviceStateRequest) {
-	o := p.device(m.CallManagerID, m.DeviceID)
-	if o == nil {
-		p.fail(m.SequenceNumber, ctiqbe.ErrIllegalHandle, "the device is not open")
-		return
-	}
-	p.send(&ctiqbe.DeviceGetDeviceStateResponse{SequenceNumber: m.SequenceNumber, CallManagerID: m.CallManagerID, DeviceID: m.DeviceID, DeviceState: o.state})
-}
-
 // handleDeviceConfig answers DEVICE_GET_CONFIG_INFO_REQUEST: a device's type; ports of media resources there are none.
 func (p *provider) handleDeviceConfig(m *ctiqbe.DeviceGetConfigInfoRequest) {
 	d, no := p.mayControl(m.DeviceName)

@@ -15,6 +15,9 @@ func (p *provider) deliver(l *openLine, e projection.Event) {
 			l.calls[h] = c
 		}
 		c.Node, c.Engine, c.Call, c.Event = e.Node, e.Engine, e.Call, e
+		if e.Conference != nil {
+			c.confer(e.Conference)
+		}
 		if e.Leg != 0 {
 			c.Leg = e.Leg
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/service/ctimanager/projection"
+	"github.com/locktone/locktone/wire/ctiqbe"
 )
 
 // A hub takes what happens in the engines of all nodes, makes CTI events of it and hands them to those who opened the device. It waits
@@ -23,11 +24,12 @@ type hub struct {
 	mu      sync.Mutex
 	machine *projection.Machine
 	watches map[string]map[*connection]struct{} // by device
+	groups  map[string]map[*connection]int      // by pickup group: how often somebody wants to be told of it
 	streams map[*stream]struct{}
 }
 
 func newHub(s *Service) *hub {
-	h := &hub{s: s, watches: map[string]map[*connection]struct{}{}, streams: map[*stream]struct{}{}}
+	h := &hub{s: s, watches: map[string]map[*connection]struct{}{}, groups: map[string]map[*connection]int{}, streams: map[*stream]struct{}{}}
 	h.machine = projection.New(numbering{s})
 	return h
 }
@@ -55,12 +57,45 @@ func (h *hub) forget(c *connection, device string) {
 	}
 }
 
+// watchGroup has the calls that ring in a pickup group told to a connection.
+func (h *hub) watchGroup(c *connection, group string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.groups[group] == nil {
+		h.groups[group] = map[*connection]int{}
+	}
+	h.groups[group][c]++
+}
+
+func (h *hub) unwatchGroup(c *connection, group string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.groups[group][c]--; h.groups[group][c] <= 0 {
+		delete(h.groups[group], c)
+	}
+}
+
+// ring tells of a call that begins to ring at a line to who wants to know it of the line's pickup group.
+func (h *hub) ring(e projection.Event) {
+	if len(h.groups) == 0 || e.Kind != projection.NewCall || e.State != ctiqbe.CallStateOffering {
+		return
+	}
+	if g := h.s.site().groupOf(e.Line); g != "" {
+		for c := range h.groups[g] {
+			c.box.put(rings{g, e})
+		}
+	}
+}
+
 // drop forgets a connection.
 func (h *hub) drop(c *connection, devices []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, d := range devices {
 		h.forget(c, d)
+	}
+	for _, set := range h.groups {
+		delete(set, c)
 	}
 }
 
@@ -75,6 +110,7 @@ func (h *hub) snapshot(c *connection, device string, line call.LineID) {
 func (h *hub) note(n live.RemoteNote) {
 	in := projection.Input{Node: n.Node, Engine: n.Engine, Lost: n.Lost != live.LossNone, Gone: n.Lost == live.LossNode, Why: n.Why, Snapshot: n.Snapshot, AsOf: n.AsOf,
 		Calls: n.Calls, Settings: n.Settings, Event: n.Event, Left: n.Left}
+	h.s.userSettings.note(&in)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if in.Lost {
@@ -91,6 +127,7 @@ func (h *hub) hand(e projection.Event) {
 	for s := range h.streams {
 		s.put(e)
 	}
+	h.ring(e)
 	switch {
 	case e.Device != "":
 		h.handTo(e.Device, e)

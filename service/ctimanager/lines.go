@@ -33,6 +33,9 @@ type openCall struct {
 	Leg    call.LegID
 	State  ctiqbe.CallState
 	Event  projection.Event // the last one
+	// conference are those who can be dropped from the conference that the call is, controller is who made it one.
+	conference []callHandle
+	controller callHandle
 }
 
 // handleLineOpen answers LINE_OPEN_REQUEST. The calls the line has follow, each as an existing call.

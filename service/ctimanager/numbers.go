@@ -99,7 +99,7 @@ func parametersOf(*config.Site) parameters {
 
 // viewOf makes what providers see of a revision.
 func viewOf(d *directory.Directory, site *config.Site, nodes nodeNumbers) *siteView {
-	v := &siteView{Directory: d, nodes: nodes, params: parametersOf(site), only: map[string]call.LineID{}}
+	v := &siteView{Directory: d, nodes: nodes, params: parametersOf(site), only: map[string]call.LineID{}, featureView: featuresOf(site)}
 	twice := map[string]bool{}
 	for _, l := range d.Lines() {
 		if _, ok := v.only[l.Number]; ok {
@@ -109,9 +109,6 @@ func viewOf(d *directory.Directory, site *config.Site, nodes nodeNumbers) *siteV
 	}
 	for n := range twice {
 		delete(v.only, n)
-	}
-	for _, p := range site.ParkNumbers {
-		v.parks = append(v.parks, call.LineID{Number: p.Pattern, Partition: p.Partition})
 	}
 	return v
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/service/ctimanager/projection"
 	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/ctiqbe"
 )
@@ -37,6 +38,10 @@ type world interface {
 	registration(device string) (place, bool)
 	// certificate is the one under which passwords come, DER.
 	certificate() []byte
+	// settings are what the user of a line, or of a device where one is named, has set.
+	settings(line call.LineID, device string) call.Settings
+	// mint is a name for a call that is about to be made.
+	mint() uint64
 }
 
 // A siteView is one revision of the site as providers see it.
@@ -44,8 +49,8 @@ type siteView struct {
 	*directory.Directory
 	nodes  nodeNumbers
 	params parameters
-	parks  []call.LineID          // numbers at which calls can be parked
 	only   map[string]call.LineID // lines whose number is in one partition only
+	featureView
 }
 
 // A place is where a device is registered.
@@ -99,6 +104,10 @@ type provider struct {
 	listings []*listing       // devices that are being told, one after the other
 	acquired map[string]bool  // devices a provider that may control all has asked for
 	told     map[string]bool  // devices the client knows of: those it may control
+
+	minted  map[uint64]bool        // names of calls that the client was given; false: a request with it is under way
+	pickups map[pickupGroup]string // groups whose calls it is told of, with their names
+	rang    []projection.GCH       // the last of them, told once
 }
 
 // application is what a client says of itself.
@@ -120,7 +129,8 @@ type callHandle struct{ CallManagerID, CallLegID uint32 }
 func newProvider(w world, who caller, t answerTable, now time.Time) *provider {
 	return &provider{world: w, who: who, table: t, now: now, deadlineIn: now.Add(who.login), heard: now, said: now, version: ctiqbe.Version12,
 		pendings: map[uint64]pending{}, devices: map[deviceHandle]*openDevice{}, lines: map[lineHandle]*openLine{}, names: map[string]*openDevice{},
-		lists: map[uint32]*list{}, acquired: map[string]bool{}, told: map[string]bool{}}
+		lists: map[uint32]*list{}, acquired: map[string]bool{}, told: map[string]bool{},
+		minted: map[uint64]bool{}, pickups: map[pickupGroup]string{}}
 }
 
 // Step takes one input and returns what is to be done, in order.
@@ -142,6 +152,8 @@ func (p *provider) Step(now time.Time, in input) []output {
 		p.event(in.event)
 	case existing:
 		p.existing(in)
+	case rings:
+		p.alert(in.group, &in.event)
 	case registered:
 		p.registrations(in.device)
 	case revised:

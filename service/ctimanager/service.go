@@ -35,6 +35,8 @@ type Service struct {
 	passwords    *passwordKey
 	failures     failures
 	certificates *certificates
+	userSettings userSettings
+	minted       atomic.Uint64
 	listeners    []listener
 	responders   bus.Responders
 }

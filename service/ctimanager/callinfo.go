@@ -1,0 +1,54 @@
+package ctimanager
+
+import (
+	"github.com/locktone/locktone/wire/ctiqbe"
+)
+
+// handleLineInfo says what is going on at a line (45).
+func (p *provider) handleLineInfo(m *ctiqbe.LineGetInfoRequest) {
+	l := p.openLineOf(m.SequenceNumber, m.LineCallManagerID, m.LineID)
+	if l == nil {
+		return
+	}
+	r := &ctiqbe.LineGetInfoResponse{SequenceNumber: m.SequenceNumber, LineCallManagerID: m.LineCallManagerID, LineID: m.LineID, DeviceName: l.device.name,
+		LineDir: l.line.Number, LinePartition: l.line.Partition, MaxActiveCalls: 1, MaxCallsOnHold: uint32(p.maxCalls(l)), CanTransfer: true, CanBlindTransfer: true, CanHold: true,
+		CanPark: len(p.world.site().parks) > 0, CanConference: true, CanForward: true, MessageWaitingLampMode: ctiqbe.LampModeOff}
+	for _, h := range l.handles() {
+		switch l.calls[h].State {
+		case ctiqbe.CallStateOnHold:
+			r.NumCallsOnHold++
+		case ctiqbe.CallStateRemoteInUse:
+			continue
+		default:
+			r.NumActiveCalls++
+		}
+		r.Calls = append(r.Calls, ctiqbe.CallHandle{CallManagerID: h.CallManagerID, CallLegID: h.CallLegID})
+	}
+	if to := p.forwardAll(l.line); to != "" {
+		r.ForwardInfo = []ctiqbe.ForwardInfo{{ForwardType: ctiqbe.ForwardTypeAllOn, Destination: to}}
+	}
+	p.send(r)
+}
+
+// handleCallInfo says who is in a call (72).
+func (p *provider) handleCallInfo(m *ctiqbe.CallGetInfoRequest) {
+	c := p.callOf(target{m.SequenceNumber, m.LineCallManagerID, m.LineID, m.CallLegCallManagerID, m.CallLegID})
+	if c == nil {
+		return
+	}
+	ev := &c.Event
+	p.send(&ctiqbe.CallGetInfoResponse{SequenceNumber: m.SequenceNumber, DeviceName: c.line.device.name, LineDir: c.line.line.Number,
+		OriginalParty: ev.Original.Number, OriginalPartyName: ev.Original.Name, CallingParty: ev.Calling.Number, CallingPartyName: ev.Calling.Name,
+		CalledParty: ev.Called.Number, CalledPartyName: ev.Called.Name, Reason: ev.Reason, Origin: ev.Origin, LastRedirectingParty: ev.LastRedirecting.Number,
+		LastRedirectingPartyName: ev.LastRedirecting.Name, RemoteInUse: ev.RemoteInUse, Privacy: ev.Private,
+		UnmodifiedCallingParty: ev.Calling.Number, UnmodifiedCalledParty: ev.Called.Number, UnmodifiedOriginalCalledParty: ev.Original.Number,
+		UnmodifiedLastRedirectingParty: ev.LastRedirecting.Number})
+}
+
+// maxCalls is how many calls a line may have on its device.
+func (p *provider) maxCalls(l *openLine) int {
+	if a, no := p.appearance(l.device, l.line.Number, l.line.Partition); no == nil {
+		return a.MaxCalls
+	}
+	return 0
+}
