@@ -5,45 +5,15 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/locktone/locktone/directory/login"
 	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/ctiqbe"
 	"github.com/locktone/locktone/wire/secret"
 )
 
-// An Attempt is one login.
-type Attempt struct {
-	User     string
-	Password secret.Text
-	From     netip.Addr
-}
-
-// An Outcome is what a directory says of a login. Result is OK when the password is right and the account may be used.
-type Outcome struct {
-	User   string // as the site spells it
-	Result ctiqbe.Result
-	Why    string
-	Days   uint32 // until the password expires; NoExpiry: it does not
-}
-
-// NoExpiry says that a password does not expire.
-const NoExpiry = 0xffffffff
-
-// An Authenticator checks logins. stage hears of each step as it is taken, by the names the field's traces have; it never hears the password.
+// Authenticator checks logins; *login.Checker is one. tell hears of each step as it is taken, never of the password.
 type Authenticator interface {
-	Authenticate(ctx context.Context, a Attempt, stage func(text string)) Outcome
-}
-
-// local knows the users of the site by their passwords there.
-type local struct{ s *Service }
-
-// Authenticate implements Authenticator.
-func (l local) Authenticate(_ context.Context, a Attempt, stage func(string)) Outcome {
-	stage("authenticationDB::authenticateUserWithPassword():enter")
-	u, ok := l.s.site().User(a.User)
-	if !ok || !u.Password.Verify(a.Password.Reveal()) {
-		return Outcome{Result: ctiqbe.ErrDirectoryLoginFailed, Why: "user name or password is wrong"}
-	}
-	return Outcome{User: u.Name, Days: NoExpiry}
+	Check(ctx context.Context, a login.Attempt, tell login.StageFunc) login.Result
 }
 
 // checkLogin is the errand of looking at a user's password. The password is in it as it came: encrypted.
@@ -82,11 +52,31 @@ func (e checkLogin) do(ctx context.Context, s *Service, c *connection) asked {
 		stage("CCMEncryption::DecryptText (Exit) (Success)")
 		stage(fmt.Sprintf("Decrypted Password Status success - [%d]", len(password.Reveal())))
 	}
-	o := s.cfg.Login.Authenticate(ctx, Attempt{User: e.user, Password: password, From: e.from.Addr()}, stage)
-	out := checkedLogin{user: o.User, days: o.Days}
-	if o.Result != ctiqbe.OK {
+	r := s.cfg.Login.Check(ctx, login.Attempt{User: e.user, Password: password, From: e.from.Addr().String(), Service: Name}, stage)
+	out := checkedLogin{user: r.User, days: r.ExpiresInDays}
+	if !r.OK {
 		s.counts.logins.Add(1)
-		out.refusal = &refusal{result: o.Result, why: o.Why}
+		s.record(c, trace.Error, fmt.Sprintf("the login of %s failed: %s", e.user, r.Why))
+		out.refusal = refusalOf(r.Reason)
 	}
 	return asked{Value: out}
+}
+
+// refusalOf is what a client is told of a login that failed: no more than the value says.
+func refusalOf(r login.Reason) *refusal {
+	switch r {
+	case login.WrongCredentials:
+		return &refusal{result: ctiqbe.ErrDirectoryLoginFailed, why: "user name or password is wrong"}
+	case login.AccountLocked:
+		return &refusal{result: ctiqbe.ErrLoginFailedAccountLocked, why: "the account is locked"}
+	case login.AccountDisabled:
+		return &refusal{result: ctiqbe.ErrLoginFailedAccountDisabled, why: "the account is disabled"}
+	case login.PasswordExpired:
+		return &refusal{result: ctiqbe.ErrLoginFailedPwdExpiredUserCanReset, why: "the password has expired: change it"}
+	case login.PasswordExpiredHard:
+		return &refusal{result: ctiqbe.ErrLoginFailedPwdExpiredUserCannotReset, why: "the password has expired: an administrator has to change it"}
+	case login.DirectorySilent, login.Timeout:
+		return &refusal{result: ctiqbe.ErrDirectoryLoginTimeout, why: "the login could not be checked in time"}
+	}
+	return &refusal{result: ctiqbe.ErrDirectoryTemporaryUnavailable, why: "logins cannot be checked at present"}
 }

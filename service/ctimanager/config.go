@@ -29,7 +29,7 @@ const Free = -1
 // Exception is the name of this service's one exception: connections in the clear.
 const Exception = "cti-clear"
 
-// Config says where the service runs and what it stands on. Addresses, Store, Bus, Identity and Profiles must be set.
+// Config says where the service runs and what it stands on. Addresses, Store, Bus, Identity, Profiles and Login must be set.
 type Config struct {
 	Node    string // this node's name
 	Version string // of the program
@@ -47,7 +47,7 @@ type Config struct {
 	Profiles Profiles
 	// Engines is the service whose call engines are controlled; "": callmanager.
 	Engines string
-	// Login checks users and their passwords; nil: those of the site alone.
+	// Login checks users and their passwords.
 	Login  Authenticator
 	Limits Limits
 	// Keys makes the key under which passwords come; nil: a new one. Laboratories give ready-made ones.
@@ -90,8 +90,8 @@ type Limits struct {
 
 func (c Config) withDefaults() (Config, error) {
 	switch {
-	case c.Store == nil || c.Bus == nil || c.Identity == nil || c.Profiles == nil || len(c.Addresses) == 0:
-		return c, errors.New("addresses, a store, a bus, an identity and the enrolment profiles are needed")
+	case c.Store == nil || c.Bus == nil || c.Identity == nil || c.Profiles == nil || c.Login == nil || len(c.Addresses) == 0:
+		return c, errors.New("addresses, a store, a bus, an identity, the enrolment profiles and who checks logins are needed")
 	case c.Port < Free || c.Port > 0xffff || c.ClearPort < Free || c.ClearPort > 0xffff:
 		return c, fmt.Errorf("there is no port %d or %d", c.Port, c.ClearPort)
 	}

@@ -66,9 +66,6 @@ func (s *Service) start(ctx context.Context) (err error) {
 		return err
 	}
 	s.use(now)
-	if s.cfg.Login == nil {
-		s.cfg.Login = local{s}
-	}
 	if err := s.answer(); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 // answer answers what other services and administration ask on the bus.
 func (s *Service) answer() (err error) {
 	s.responders, err = s.cfg.Bus.Answer(Name, bus.Answers{Status: s.Status, Levels: s.cfg.Trace,
-		Connections: func(context.Context) ([]bus.Connection, error) { return s.rows(), nil },
+		Connections: s.Rows,
 		Exceptions:  func(context.Context) ([]bus.Exception, error) { return s.cfg.weaknesses(), nil }})
 	return err
 }
@@ -53,13 +53,13 @@ func (p *provider) shown() shown {
 	return out
 }
 
-// rows are the connections.
-func (s *Service) rows() []bus.Connection {
+// Rows are the connections, and the addresses whose last attempt failed.
+func (s *Service) Rows(context.Context) ([]bus.Connection, error) {
 	out := []bus.Connection{}
 	for _, c := range s.table.all() {
 		out = append(out, c.row(s.cfg.Node))
 	}
-	return append(out, s.failures.rows(s.cfg.Node)...)
+	return append(out, s.failures.rows(s.cfg.Node)...), nil
 }
 
 func (c *connection) row(node string) bus.Connection {

@@ -17,6 +17,8 @@ import (
 	"github.com/locktone/locktone/backup"
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/directory/login"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/pki/capfprofile"
 	"github.com/locktone/locktone/pki/custody"
@@ -86,16 +88,18 @@ type Site struct {
 	CAPF         *capf.Service
 	TVS          *tvs.Service
 	CTI          *ctimanager.Service // nil where it does not run here
+	Logins       *login.Checker
 
 	listen     []netip.Addr // of the call manager
 	identities []served
 	members    *lists.Members
 	publisher  *lists.Publisher
-	observed   chan pki.Observation            // what handshakes showed
-	trusting   sync.Mutex                      // held while the trust of the identities is replaced
-	announcing sync.Mutex                      // held while members are announced and lists published
-	advancing  sync.Mutex                      // held while a rotation takes steps
-	told       map[trustlist.Kind]int          // the lists that phones were told of
+	observed   chan pki.Observation   // what handshakes showed
+	trusting   sync.Mutex             // held while the trust of the identities is replaced
+	announcing sync.Mutex             // held while members are announced and lists published
+	advancing  sync.Mutex             // held while a rotation takes steps
+	told       map[trustlist.Kind]int // the lists that phones were told of
+	resolved   atomic.Pointer[directory.Directory]
 	term       atomic.Pointer[context.Context] // of the lead; nil: never had it
 	failed     chan error                      // why the site ends by itself
 	admin      *admin.Server
@@ -354,9 +358,7 @@ func (s *Site) close(ctx context.Context, calls func(*callmanager.Service, conte
 	if s.admin != nil {
 		errs = append(errs, s.admin.Close(ctx))
 	}
-	if s.CTI != nil {
-		errs = append(errs, s.CTI.Close(ctx))
-	}
+	errs = append(errs, s.closeCTI(ctx))
 	if s.Calls != nil {
 		errs = append(errs, calls(s.Calls, ctx))
 	}
