@@ -481,8 +481,9 @@ func (m *model) applyDevices(msg ctiqbe.Message) []Event {
 			return set(e.DeviceInfo.Name, false, true)
 		}
 		return []Event{DeviceChanged{Device: e.DeviceInfo.Name}}
-	case *ctiqbe.Heartbeat, *ctiqbe.FailureResponse:
-		return nil
+	case *ctiqbe.Heartbeat, *ctiqbe.FailureResponse, *ctiqbe.ProviderOpenCompletedEvent, *ctiqbe.ProviderClosedEvent,
+		*ctiqbe.ProviderGetAllDevicesAndLinesCompletedEvent:
+		return nil // the session's own affairs
 	}
 	if _, answer := ctiqbe.Sequence(msg); answer { // of a request that nobody waits for any more
 		return nil

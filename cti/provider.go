@@ -481,7 +481,8 @@ func (p *Provider) Lines() []LineInfo {
 	return all
 }
 
-// Find is the line with that number, at that device where one is named. It is an error where several fit.
+// Find is the line with that number, at that device where one is named; without a number the device's first line. It is an
+// error where several fit.
 func (p *Provider) Find(device, number string) (LineID, error) {
 	var found []LineID
 	for _, l := range p.Lines() {
