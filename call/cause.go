@@ -42,6 +42,7 @@ const (
 	ServiceNotImplemented   Cause = 79
 	UserNotInGroup          Cause = 87
 	IncompatibleDestination Cause = 88
+	WrongCallState          Cause = 101
 	RecoveryOnTimerExpiry   Cause = 102
 	ProtocolError           Cause = 111
 	InterworkingUnspecified Cause = 127
@@ -104,6 +105,7 @@ var causeTable = []causeRow{
 	{ServiceNotImplemented, "service not implemented", 501, 79, true},
 	{UserNotInGroup, "user not in closed group", 403, 87, false},
 	{IncompatibleDestination, "incompatible destination", 503, 88, true},
+	{WrongCallState, "message not compatible with call state", 500, 101, false},
 	{RecoveryOnTimerExpiry, "recovery on timer expiry", 504, 102, true},
 	{ProtocolError, "protocol error", 500, 111, true},
 	{InterworkingUnspecified, "interworking unspecified", 500, 127, true},

@@ -517,7 +517,7 @@ func (c *cluster) arrive(l *simLeg, life int, cmd Command, kind DescKind, media 
 		s = Progressing{l.id, d}
 	case Answer:
 		l.active, l.peer.active = true, true
-		s = Answered{Leg: l.id, Desc: d, Connected: cmd.Connected, Trust: TrustMutual, Lock: cmd.Lock}
+		s = Answered{Leg: l.id, Desc: d, Connected: cmd.Connected, Trust: TrustMutual, Lock: cmd.Lock, GlobalID: cmd.GlobalID}
 	case Confirm:
 		s = Confirmed{l.id, d}
 	case Reoffer:
@@ -534,7 +534,7 @@ func (c *cluster) arrive(l *simLeg, life int, cmd Command, kind DescKind, media 
 		l.ours = false
 		s = ReofferRejected{l.id, cmd.Cause}
 	case Identify:
-		s = Identified{l.id, cmd.Connected, cmd.Inside}
+		s = Identified{l.id, cmd.Connected, cmd.Inside, cmd.GlobalID}
 	case SendDigit:
 		s = Digit{l.id, cmd.Digit, cmd.Millis}
 	case ShowLock:

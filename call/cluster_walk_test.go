@@ -117,7 +117,6 @@ func (c *clusterWalk) request() {
 	if n.lost {
 		return
 	}
-	c.w.k = n.k
 	in := c.w.request(slices.Sorted(maps.Keys(n.legs)))
 	if d, ok := in.Request.(Drop); ok && d.Leg == 0 && d.Party == 0 {
 		return

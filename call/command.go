@@ -67,6 +67,8 @@ type Answer struct {
 	Media     Media    `json:"media,omitzero"`
 	// Lock is how well the call is protected with this answer; of a tie, how well all of it is but the tie.
 	Lock Lock `json:"lock,omitempty"`
+	// GlobalID tells another node in which call the tie is here; ties only.
+	GlobalID string `json:"global_id,omitempty"`
 }
 
 // Confirm ends a three-step exchange (ACK with the answer) after Answered or ReofferAnswered brought an offer.
@@ -99,8 +101,9 @@ type Identify struct {
 	Connected Identity `json:"connected"`
 	// Lock is the lock state to show with it, where that has changed too.
 	Lock Lock `json:"lock,omitempty"`
-	// Inside tells another node that whoever is connected is of this site; ties only.
-	Inside bool `json:"inside,omitempty"`
+	// Inside tells another node that whoever is connected is of this site, GlobalID in which call the tie is here; ties only.
+	Inside   bool   `json:"inside,omitempty"`
+	GlobalID string `json:"global_id,omitempty"`
 }
 
 // SendDigit passes a digit on (INFO, or RFC 4733 on a stream of ours).

@@ -278,7 +278,7 @@ func (e *Engine) tell(l *Leg, c Command) {
 		c = e.config.retold(space, c)
 	}
 	if i, ok := c.(Identify); ok && l.tie != nil {
-		i.Inside = e.insideFor(l)
+		i.Inside, i.GlobalID = e.insideFor(l), l.party.call.globalID
 		c = i
 	}
 	l.noted(c)

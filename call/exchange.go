@@ -378,10 +378,13 @@ func (e *Engine) answerCaller(l *Leg, m Media) {
 	if l.shown = LockUnknown; l.lock() != LockUnknown {
 		l.shown, _ = l.party.call.weakest(l)
 	}
+	a := Answer{Leg: l.id, Connected: e.connected(l), Media: m}
 	if l.tie != nil {
 		l.shown, _ = l.party.call.weakestBut(l, nil)
+		a.GlobalID = l.party.call.globalID
 	}
-	e.tell(l, Answer{Leg: l.id, Connected: e.connected(l), Media: m, Lock: l.shown})
+	a.Lock = l.shown
+	e.tell(l, a)
 	e.activate(l)
 }
 

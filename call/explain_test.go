@@ -72,7 +72,7 @@ func TestExplanationIsTheCall(t *testing.T) {
 func (w *walker) foretold(t *testing.T, seed int64, m move, setup Setup) (rang int) {
 	policy := MediaPolicy{SRTP: SRTP}
 	if d := w.k.e.config.devices[setup.Device]; d != nil {
-		policy = d.Media
+		policy = w.k.e.mediaOf(d)
 	}
 	if tr := w.k.e.config.trunks[setup.Trunk]; tr != nil {
 		policy = tr.Media

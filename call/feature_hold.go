@@ -67,12 +67,17 @@ func (hold) request(e *Engine, r Request, reply *Reply) bool {
 	default:
 		return false
 	}
-	l := e.legs[id]
+	l := e.activeHere(id, reply)
 	switch {
-	case l == nil || !l.active():
-		reply.Cause, reply.Why = NoSuchCall, "there is no active leg "+id.String()
+	case l == nil:
+	case l.party.held == held && held:
+		reply.Cause, reply.Why = WrongCallState, "leg "+id.String()+" has its call on hold already"
+	case l.party.held == held:
+		reply.Cause, reply.Why = WrongCallState, "leg "+id.String()+" does not hold its call"
 	default:
-		reply.Call, reply.Leg = l.party.call.id, id
+		if !held && l.device != "" {
+			e.holdOthers(l.device, l)
+		}
 		e.setHeld(l, held)
 		e.settle(l.party.call)
 	}

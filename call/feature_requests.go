@@ -9,7 +9,17 @@ func (makeCall) request(e *Engine, r Request, reply *Reply) bool {
 	if !ok {
 		return false
 	}
-	e.ringFirst(m.Device, m.Line, wish{called: m.Called, auto: m.Auto, tag: m.Tag}, reply)
+	w := wish{called: m.Called, auto: m.Auto, tag: m.Tag, from: m.From}
+	if m.From != 0 {
+		if l := e.activeHere(m.From, reply); l == nil {
+			return true
+		} else if l.device != m.Device || l.tie != nil {
+			reply.Call, reply.Leg = 0, 0
+			reply.Cause, reply.Why = WrongCallState, "leg "+m.From.String()+" is not one of device "+m.Device
+			return true
+		}
+	}
+	e.ringFirst(m.Device, m.Line, w, reply)
 	return true
 }
 
@@ -19,6 +29,7 @@ type wish struct {
 	then   Request // TakeOver, Pickup or Barge; nil calls the number
 	auto   bool    // the device is asked to answer by itself
 	tag    uint64
+	from   LegID // the leg of the device that it consults somebody for
 }
 
 // ringFirst rings a device so that it can have a call of its own.
@@ -32,6 +43,7 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 		reply.Cause, reply.Why = SubscriberAbsent, e.whyAbsent(device)
 		return
 	}
+	e.holdOthers(device, nil)
 	c := e.newCall("", w.tag)
 	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, dial: w.called, then: w.then}
 	if w.then == nil {
@@ -40,7 +52,7 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 	p.offering = &offering{dialling: dialling{caller: p, calling: Identity{Number: w.called}, called: line.ID.Number, hops: e.config.site.Policy.maxHops()}}
 	p.offering.ring = timer{kind: timerNoAnswer, call: c, party: p}
 	e.addParty(c, p)
-	l := &Leg{driver: d.Driver, device: d.Name, policy: e.mediaOf(d), state: LegOffering, oa: weOffered, auto: w.auto}
+	l := &Leg{driver: d.Driver, device: d.Name, policy: e.mediaOf(d), state: LegOffering, oa: weOffered, auto: w.auto, consults: w.from}
 	e.addLeg(p, l)
 	l.told = Media{Kind: KindOffer, Treatment: Source, Source: SourceRingback, Dir: SendRecv, Security: e.sourceSecurity(l)}
 	e.tell(l, Ring{Leg: l.id, Call: c.id, Target: Target{Device: d.Name, Line: line.ID, Called: line.ID.Number},

@@ -26,6 +26,7 @@ type ties struct{ abstain }
 // A tie is what a leg to another node has besides. Leg.device or Leg.trunk is what the leg leads to there, where that is known.
 type tie struct {
 	node string
+	call string // the global id of the call in which the other node has it, as far as that has said so
 	// behind is how well what lies behind it is protected as far as the other node has said, and why.
 	behind Lock
 	why    string
@@ -101,8 +102,11 @@ func (e *Engine) insideFor(l *Leg) bool {
 // oneCall says whether two legs of different calls are both ends of ties of one call at another node: connected, they would be a ring of ties
 // with nobody in it, which nobody could end.
 func oneCall(a, b *Leg) bool {
-	return a.tie != nil && b.tie != nil && a.node() == b.node() && a.party.call != b.party.call && a.party.call.globalID == b.party.call.globalID
+	return a.tie != nil && b.tie != nil && a.node() == b.node() && a.party.call != b.party.call && a.farCall() == b.farCall()
 }
+
+// farCall is the global id of the call in which the other node has the far end of a tie.
+func (l *Leg) farCall() string { return orDefault(l.tie.call, l.party.call.globalID) }
 
 // circle says why.
 const circle = "both calls are one at the other node: it would talk to itself"
@@ -297,7 +301,7 @@ func (ties) signal(e *Engine, l *Leg, s Signal) bool {
 		return true
 	case Answered:
 		if l.tie != nil && l.ringing() {
-			l.tie.behind = s.Lock
+			l.tie.behind, l.tie.call = s.Lock, s.GlobalID
 		}
 	case Released:
 		if l.tie != nil && l.tie.asks && s.Why != "" && l.ringing() && l.party.offering != nil {
@@ -331,6 +335,7 @@ func (l *Leg) asker() *Leg {
 // identified: somebody else is at the far end of a tie.
 func (e *Engine) identified(l *Leg, s Identified) {
 	p, c := l.party, l.party.call
+	l.tie.call = s.GlobalID
 	if p.identity == s.Connected && p.far == !s.Inside {
 		return
 	}

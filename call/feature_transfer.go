@@ -106,15 +106,16 @@ func (t transfer) consulted(e *Engine, l *Leg, others []*Leg, second *Leg) (Caus
 		return NoSuchCall, "the call to be transferred to is not there"
 	case second.device != l.device || second.trunk != l.trunk:
 		return FacilityRejected, "both calls must be the transferor's own"
-	case second.state == LegWaiting && len(others) > 1:
-		return FacilityRejected, "a call with several others cannot be transferred"
-	case second.state == LegWaiting:
-		return t.ringing(e, l, others[0], second)
-	case !second.active():
+	case !second.active() && second.state != LegWaiting:
 		return NoSuchCall, "the call to be transferred to is not there"
 	}
 	far := second.party.call.talkers(second.party)
-	if len(far) == 0 {
+	switch ringing := len(far) == 0 && len(e.calledBy(second.party)) > 0; {
+	case ringing && len(others) > 1:
+		return FacilityRejected, "a call with several others cannot be transferred"
+	case ringing:
+		return t.ringing(e, l, others[0], second)
+	case len(far) == 0:
 		return NoSuchCall, "there is nobody at the other end of the call to be transferred to"
 	}
 	for _, other := range others {
@@ -177,11 +178,8 @@ func (transfer) join(e *Engine, l, second *Leg, near, far []*Leg) (Cause, string
 // number, and the second call of the transferor is over.
 func (transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
 	c, old := l.party.call, second.party.call
-	var called []*Party
-	for _, p := range old.parties {
-		if p.offering == nil || p.offering.caller != second.party || p.offering.transferor != nil {
-			continue
-		}
+	called := e.calledBy(second.party)
+	for _, p := range called {
 		for _, o := range p.legs {
 			if !o.ringing() {
 				continue
@@ -190,10 +188,6 @@ func (transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
 				return cause, why
 			}
 		}
-		called = append(called, p)
-	}
-	if len(called) == 0 {
-		return NoSuchCall, "nobody rings in the call to be transferred to"
 	}
 	e.tell(l, TransferResult{Leg: l.id, Status: 180})
 	for _, p := range called {
@@ -202,6 +196,16 @@ func (transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
 	}
 	e.hangUp(old, PickedUpElsewhere)
 	return CauseNone, ""
+}
+
+// calledBy are the parties that are being reached for another one, by nobody's transfer.
+func (e *Engine) calledBy(p *Party) (called []*Party) {
+	for _, q := range p.call.parties {
+		if q.offering != nil && q.offering.caller == p && q.offering.transferor == nil {
+			called = append(called, q)
+		}
+	}
+	return called
 }
 
 // inherit makes a party that rings ring for another caller, in a transfer by l.
@@ -360,10 +364,27 @@ func (t transfer) request(e *Engine, r Request, reply *Reply) bool {
 		reply.Cause, reply.Why = InvalidNumberFormat, "give the number to transfer to, or the leg of the other call, and not both"
 	default:
 		c := l.party.call
+		if o := e.legs[x.With]; o != nil && len(c.talkers(l.party)) == 0 && o.device == l.device && len(o.party.call.talkers(o.party)) > 0 {
+			l, c = o, o.party.call // who consults while it rings may name the two calls the other way round
+			x.With = x.Leg
+		}
 		if reply.Cause, reply.Why = t.begin(e, l, x.To, x.With); reply.Cause == CauseNone {
-			reply.Call, reply.Leg = c.id, x.Leg
+			reply.Call, reply.Leg = c.id, l.id
+			if x.With != 0 {
+				t.left(e, l)
+			}
 		}
 		e.settle(c)
 	}
 	return true
+}
+
+// left: a transfer by an application to somebody who rings still. Nobody at the phone waits for its outcome, so the leg leaves now; if it fails
+// the phone is rung again.
+func (t transfer) left(e *Engine, l *Leg) {
+	if !l.active() || !t.busy(l) {
+		return
+	}
+	e.transferred(l.party.call, l, nil, nil)
+	e.dropParty(l.party, NormalClearing)
 }

@@ -27,7 +27,7 @@ type feature interface {
 //   - the shared line before basic: the other devices are set aside before the answer goes to the caller.
 var features = [...]feature{
 	hopLimit{}, callLimit{}, durationLimit{}, lockState{}, settings{}, ties{}, parks{}, pickups{}, takeOvers{}, codes{}, conference{}, barge{}, hunting{}, forwarding{},
-	transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{}, retries{}, makeCall{}, accepting{}, dropping{}, measuring{}, reminders{}, basic{},
+	transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{}, retries{}, makeCall{}, answering{}, dropping{}, measuring{}, reminders{}, basic{},
 }
 
 // abstain takes nothing; a feature embeds it for the inputs it has no say in.

@@ -440,6 +440,10 @@ func (k *checker) exchange(w *wireLeg, c Command) {
 			}
 			w.earlySent = true
 		}
+	case AnswerNow, AcceptNow:
+		if w.incoming || w.answered {
+			bad("the leg does not ring")
+		}
 	case Answer:
 		want := KindAnswer
 		if w.invite == KindNone {

@@ -75,8 +75,9 @@ type Answered struct {
 	Connected Identity `json:"connected,omitzero"`
 	// Trust is how the peer proved who it is.
 	Trust Trust `json:"trust,omitempty"`
-	// Lock is, for a tie, how well what lies behind it is protected.
-	Lock Lock `json:"lock,omitempty"`
+	// Lock is, for a tie, how well what lies behind it is protected, GlobalID the call in which the other node has the tie.
+	Lock     Lock   `json:"lock,omitempty"`
+	GlobalID string `json:"global_id,omitempty"`
 }
 
 // Confirmed: the ACK came for an Answer or AnswerReoffer that carried an offer; Desc is the answer. A driver sends it only then.
@@ -142,8 +143,9 @@ type Released struct {
 type Identified struct {
 	Leg       LegID    `json:"leg"`
 	Connected Identity `json:"connected,omitzero"`
-	// Inside says that it is somebody of this site.
-	Inside bool `json:"inside,omitempty"`
+	// Inside says that it is somebody of this site, GlobalID in which call the other node has the tie now.
+	Inside   bool   `json:"inside,omitempty"`
+	GlobalID string `json:"global_id,omitempty"`
 }
 
 // LockShown: what lies behind a tie is protected otherwise than was said before; the other node's ShowLock.

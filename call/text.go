@@ -197,7 +197,7 @@ func (l line) signal(s Signal) line {
 	case Progressing:
 		return l.desc(s.Desc)
 	case Answered:
-		return l.desc(s.Desc).identity("connected", s.Connected).trust(s.Trust).lock(s.Lock)
+		return l.desc(s.Desc).identity("connected", s.Connected).trust(s.Trust).lock(s.Lock).str("global_id", s.GlobalID)
 	case Heard:
 		return l.str("proof", s.Proof.String()).str("why", s.Why)
 	case Measured:
@@ -226,7 +226,7 @@ func (l line) signal(s Signal) line {
 		l = l.str("node", s.Node).str("thing", s.Thing.String()).str("range", s.Range).str("number", s.Number).appearance(s.Line)
 		return l.str("device", s.Device).leg(s.Leg).flag("gone", s.Gone)
 	case Identified:
-		return l.identity("connected", s.Connected).flag("inside", s.Inside)
+		return l.identity("connected", s.Connected).flag("inside", s.Inside).str("global_id", s.GlobalID)
 	case LockShown:
 		return l.lock(s.Lock).str("why", s.Why)
 	case DriverLost:
@@ -247,7 +247,7 @@ func (l line) command(c Command) line {
 	case Progress:
 		return l.media(c.Media)
 	case Answer:
-		return l.identity("connected", c.Connected).media(c.Media).lock(c.Lock)
+		return l.identity("connected", c.Connected).media(c.Media).lock(c.Lock).str("global_id", c.GlobalID)
 	case Confirm:
 		return l.media(c.Media)
 	case Reoffer:
@@ -257,7 +257,7 @@ func (l line) command(c Command) line {
 	case RejectReoffer:
 		return l.cause(c.Cause)
 	case Identify:
-		return l.identity("connected", c.Connected).lock(c.Lock).flag("inside", c.Inside)
+		return l.identity("connected", c.Connected).lock(c.Lock).flag("inside", c.Inside).str("global_id", c.GlobalID)
 	case SendDigit:
 		return l.str("digit", c.Digit).num("millis", c.Millis)
 	case TransferResult:

@@ -82,6 +82,7 @@ func walkSite(seed int64) Site {
 	site.Policy.Mixed = MixedPolicy(seed % 4 % 3)
 	site.Policy.ConferenceEnds = ConferenceEnd(seed % 3)
 	site.Trunks[0].MaxCalls = 2
+	site.Devices[2].Terminal = seed%5 == 1
 	if seed%2 == 0 { // the trunks take turns, and the list says itself what leads to the next one
 		list := &site.RouteLists[0]
 		list.Members[0].Turns, list.Members[1].Turns, list.Causes = "turns", "turns", []Cause{TemporaryFailure, NoCircuit, RecoveryOnTimerExpiry}
@@ -199,9 +200,20 @@ func (w *walker) request(ids []LegID) Input {
 	if len(ids) > 0 {
 		leg = pick(w.rnd, ids)
 	}
-	switch w.rnd.Intn(14) {
+	switch w.rnd.Intn(19) {
 	case 11, 12:
 		in.Request = Conference{Leg: leg, With: []LegID{w.another(leg, ids), w.another(leg, ids)}[:1+w.rnd.Intn(2)]}
+	case 14:
+		in.Request = AnswerCall{leg}
+	case 15:
+		in.Request = AcceptCall{leg}
+	case 16:
+		in.Request = SendDigits{Leg: leg, Digits: pick(w.rnd, []string{"12#", "5", "", "x"}), Millis: w.rnd.Intn(2) * 100}
+	case 17:
+		in.Request = Redirect{Leg: leg, To: w.number(), Original: OriginalCalled(w.rnd.Intn(3)), Preferred: "8888", CallerSpace: w.rnd.Intn(2) == 0,
+			Transfer: w.rnd.Intn(2) == 0, Calling: pick(w.rnd, []string{"", "2999"})}
+	case 18:
+		in.Request = MakeCall{Device: w.deviceOf(leg), Called: w.number(), Auto: true, From: leg, Tag: uint64(w.rnd.Intn(2))}
 	case 13:
 		in.Request = Barge{Device: pick(w.rnd, phones)}
 	case 5:
@@ -233,10 +245,21 @@ func (w *walker) request(ids []LegID) Input {
 	return in
 }
 
+// deviceOf is the device of a leg, where that is known, or any.
+func (w *walker) deviceOf(leg LegID) string {
+	if w.k != nil && w.k.wire[leg] != nil && w.k.wire[leg].device != "" {
+		return w.k.wire[leg].device
+	}
+	return pick(w.rnd, phones)
+}
+
 // another is a leg: more often than not one of the same device as the first.
 func (w *walker) another(leg LegID, ids []LegID) LegID {
 	var own []LegID
 	for _, id := range ids {
+		if w.k == nil {
+			break // a walk over several nodes
+		}
 		if a, b := w.k.wire[id], w.k.wire[leg]; id != leg && a != nil && b != nil && a.device == b.device {
 			own = append(own, id)
 		}
@@ -434,7 +457,7 @@ func TestWalkReachesEverything(t *testing.T) {
 			outcomes[o] = true
 		}
 		for _, r := range w.records {
-			for _, name := range []string{"Ring", "Alert", "Progress", "Answer", "Confirm", "Reoffer", "AnswerReoffer", "RejectReoffer", "Identify", "SendDigit", "TransferResult", "Release", "ShowLock"} {
+			for _, name := range []string{"Ring", "Alert", "Progress", "Answer", "Confirm", "Reoffer", "AnswerReoffer", "RejectReoffer", "Identify", "SendDigit", "TransferResult", "Release", "ShowLock", "AnswerNow", "AcceptNow"} {
 				if strings.Contains(string(r.Output), `"command":"`+name+`"`) {
 					seen[name] = true
 				}
@@ -456,7 +479,7 @@ func TestWalkReachesEverything(t *testing.T) {
 	if !seen[EmergencyCallMade.String()] {
 		t.Error("no walk made an emergency call")
 	}
-	for _, name := range []string{"Ring", "Alert", "Progress", "Answer", "Confirm", "Reoffer", "AnswerReoffer", "RejectReoffer", "Identify", "SendDigit", "TransferResult", "Release", "ShowLock"} {
+	for _, name := range []string{"Ring", "Alert", "Progress", "Answer", "Confirm", "Reoffer", "AnswerReoffer", "RejectReoffer", "Identify", "SendDigit", "TransferResult", "Release", "ShowLock", "AnswerNow", "AcceptNow"} {
 		if !seen[name] {
 			t.Errorf("no walk saw the command %s", name)
 		}

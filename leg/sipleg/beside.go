@@ -19,12 +19,12 @@ func (l *leg) beside() []dialog.Header {
 }
 
 // hearFirst takes what the answer to our INVITE says of the other side.
-func (l *leg) hearFirst(m *sip.Message) call.Lock {
+func (l *leg) hearFirst(m *sip.Message) Said {
 	if l.node != "" && l.profile.Dialect != nil {
 		l.beyond, _ = l.profile.Dialect.Heard(m)
 		l.named = l.connected(m)
 	}
-	return l.beyond.Lock
+	return l.beyond
 }
 
 // hearBeside tells the engine what has changed at the other side of a tie: who is there, and how well that is protected.
@@ -36,9 +36,9 @@ func (l *leg) hearBeside(m *sip.Message) {
 	if !ok {
 		return
 	}
-	if id := l.connected(m); id != (call.Identity{}) && (id != l.named || said.Inside != l.beyond.Inside) {
+	if id := l.connected(m); id != (call.Identity{}) && (id != l.named || said.Inside != l.beyond.Inside || said.Call != l.beyond.Call) {
 		l.named = id
-		_ = l.signal(call.Identified{Leg: l.id, Connected: id, Inside: said.Inside})
+		_ = l.signal(call.Identified{Leg: l.id, Connected: id, Inside: said.Inside, GlobalID: said.Call})
 	}
 	if said.Lock != call.LockUnknown && (said.Lock != l.beyond.Lock || said.Why != l.beyond.Why) {
 		_ = l.signal(call.LockShown{Leg: l.id, Lock: said.Lock, Why: said.Why})

@@ -82,7 +82,7 @@ func (l *leg) answer(c call.Answer) {
 	l.state, l.early = legUp, nil
 	l.confirmed.Store(true)
 	l.focus(c.Media.Focus)
-	l.said.Lock = c.Lock
+	l.said.Lock, l.said.Call = c.Lock, c.GlobalID
 	l.step(dialog.Accept{Body: body, Headers: slices.Concat(l.asserts(c.Connected), l.lockInfo(c.Lock), l.beside())})
 }
 
@@ -123,7 +123,7 @@ func (l *leg) offer(c call.Reoffer) {
 
 // identify tells the peer that somebody else is at the other end (RFC 4916 by P-Asserted-Identity).
 func (l *leg) identify(c call.Identify) {
-	if l.said.Inside = c.Inside; c.Lock != call.LockUnknown {
+	if l.said.Inside, l.said.Call = c.Inside, c.GlobalID; c.Lock != call.LockUnknown {
 		l.said.Lock, l.said.Why = c.Lock, ""
 	}
 	if h := slices.Concat(l.asserts(c.Connected), l.lockInfo(c.Lock), l.beside()); h != nil {

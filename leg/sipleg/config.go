@@ -99,9 +99,10 @@ type Dialect interface {
 	Reborn() bool
 }
 
-// Said is what a call manager says of its side of a call: whether whoever is connected is of this site, how well the call is protected but
-// for the dialog, and the sentence where that is not encrypted.
+// Said is what a call manager says of its side of a call: which call that is, whether whoever is connected is of this site, how well the call
+// is protected but for the dialog, and the sentence where that is not encrypted.
 type Said struct {
+	Call   string // RFC 7989
 	Inside bool
 	Lock   call.Lock
 	Why    string

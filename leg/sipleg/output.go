@@ -126,7 +126,8 @@ func (l *leg) answered(o dialog.Output) {
 		l.breakOff(err)
 		return
 	}
-	_ = l.signal(call.Answered{Leg: l.id, Desc: d, Connected: l.connected(o.Msg), Trust: trust(l.to.Flow), Lock: l.hearFirst(o.Msg)})
+	said := l.hearFirst(o.Msg)
+	_ = l.signal(call.Answered{Leg: l.id, Desc: d, Connected: l.connected(o.Msg), Trust: trust(l.to.Flow), Lock: said.Lock, GlobalID: said.Call})
 }
 
 // note keeps what others need to know of the dialog.

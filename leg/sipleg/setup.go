@@ -112,7 +112,7 @@ func (l *leg) observeOpened() {
 // dial rings a target.
 func (l *leg) dial(c call.Ring) {
 	l.state, l.target, l.ring, l.outgoing = legOutgoing, c.Target, &c, true
-	l.globalID = c.GlobalID
+	l.globalID, l.said.Call = c.GlobalID, c.GlobalID
 	l.node = c.Target.Node
 	ways, refusal := l.drv.cfg.Directory.Ways(c.Target)
 	if refusal != nil || len(ways) == 0 {

@@ -51,7 +51,11 @@ func (d Dialect) Ring(r call.Ring) dialog.Header {
 
 // Tell implements sipleg.Dialect.
 func (d Dialect) Tell(s sipleg.Said) dialog.Header {
-	return dialog.Header{Name: Name, Value: Header{Inside: s.Inside, Lock: s.Lock, Why: s.Why}.String()}
+	h := Header{Inside: s.Inside, Lock: s.Lock, Why: s.Why}
+	if IsGlobalID(s.Call) {
+		h.Call = s.Call
+	}
+	return dialog.Header{Name: Name, Value: h.String()}
 }
 
 // Heard implements sipleg.Dialect.
