@@ -69,7 +69,9 @@ type Header struct {
 }
 
 // said is the part of a header that is about the sender's side of the call: all there is inside a call.
-func (h Header) said() sipleg.Said { return sipleg.Said{Call: h.Call, Inside: h.Inside, Lock: h.Lock, Why: h.Why} }
+func (h Header) said() sipleg.Said {
+	return sipleg.Said{Call: h.Call, Inside: h.Inside, Lock: h.Lock, Why: h.Why}
+}
 
 // target is what the order is for, in the words of the engine; called is the number of the Request-URI.
 func (h Header) target(called string) call.Target {
