@@ -120,7 +120,9 @@ func TestChanges(t *testing.T) {
 	expect(t, "nothing for it", revise(func(c *config.Site) { c.Lines[0].Display = "x" }))
 	expect(t, "a device more", revise(func(c *config.Site) { user(c).Devices = append(user(c).Devices, "carol") }), `< ProviderUserChangedEvent TypeOfNotification=DEVICEADD DeviceInfo={Name="carol"`)
 	expect(t, "and away", revise(func(c *config.Site) { user(c).Devices = []string{"alice", "bob"} }), `< ProviderUserChangedEvent TypeOfNotification=DEVICEREMOVE DeviceInfo={Name="carol"`)
-	expect(t, "more rights", revise(func(c *config.Site) { user(c).Groups = append(user(c).Groups, config.GroupCTIAllDevices, config.GroupCTICallPark) }),
+	expect(t, "more rights", revise(func(c *config.Site) {
+		user(c).Groups = append(user(c).Groups, config.GroupCTIAllDevices, config.GroupCTICallPark)
+	}),
 		"TypeOfNotification=SUPERPROVIDERCHANGED ProviderCapabilitiesInfo={ControlAnyDevice=true", "TypeOfNotification=PARKDNMONITORCHANGED")
 	expect(t, "fewer", revise(func(c *config.Site) { user(c).Groups = user(c).Groups[:2] }), "TypeOfNotification=SUPERPROVIDERCHANGED ProviderCapabilitiesInfo={Max", "TypeOfNotification=PARKDNMONITORCHANGED")
 	expect(t, "the line is restricted", revise(func(c *config.Site) { c.Devices[0].Lines[0].AllowControlFromCTI = config.CTIControlRefused }),
