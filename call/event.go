@@ -145,6 +145,8 @@ type PartyView struct {
 	// Redirections are the diversions by which the call came to the party, the newest last: the first is from whom it was for originally.
 	Redirections []Redirection `json:"redirections,omitempty"`
 	Held         bool          `json:"held,omitempty"`
+	// Purpose says for what an application has had the party's phone rung; none for everybody else.
+	Purpose Purpose `json:"purpose,omitempty"`
 	// Parked is where the party waits; nil for who is not parked.
 	Parked *Spot     `json:"parked,omitempty"`
 	Legs   []LegView `json:"legs,omitempty"`
@@ -171,6 +173,33 @@ type Upstream struct {
 	Node string `json:"node"`
 	Call CallID `json:"call,omitempty"`
 	Tag  uint64 `json:"tag,omitempty"`
+}
+
+// A Purpose is for what a phone was rung in the name of its user, by an application.
+type Purpose uint8
+
+// The purposes.
+const (
+	PurposeNone     Purpose = iota
+	PurposeCall             // to make a call
+	PurposeRetrieve         // to fetch who is parked
+	PurposePickup           // to answer what rings elsewhere
+	PurposeTakeOver         // to go on with what another phone of the line holds
+	PurposeBarge            // to come into the call of another phone of the line
+)
+
+var purposeNames = [...]string{"none", "call", "retrieve", "pickup", "take-over", "barge"}
+
+func (p Purpose) String() string { return enumName(purposeNames[:], int(p)) }
+
+// MarshalText writes the name.
+func (p Purpose) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads the name.
+func (p *Purpose) UnmarshalText(b []byte) error {
+	n, err := enumValue("purpose", purposeNames[:], b)
+	*p = Purpose(n)
+	return err
 }
 
 // A Spot is where a call waits or meets: a park number with its range, or the number of a meet-me conference with the conference's name.

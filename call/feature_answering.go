@@ -57,8 +57,11 @@ func (e *Engine) activeHere(id LegID, reply *Reply) *Leg {
 }
 
 // holdOthers puts the calls that a device is in on hold, but for one: nobody talks in two at once. A phone does that by itself when its user
-// takes another call; when an application does, it is done here.
+// takes another call; when an application does, it is done here. A terminal is the application itself, and has as many calls as it likes.
 func (e *Engine) holdOthers(device string, but *Leg) {
+	if d := e.config.devices[device]; d == nil || d.Terminal {
+		return
+	}
 	for _, o := range e.device(device).legs {
 		if o != but && o.active() && o.tie == nil && !o.party.held && o.party.stay == nil {
 			e.setHeld(o, true)

@@ -386,7 +386,7 @@ func (reminders) failed(e *Engine, p *Party, cause Cause) bool {
 
 func (parks) request(e *Engine, r Request, reply *Reply) bool {
 	if r, ok := r.(Retrieve); ok {
-		e.ringFirst(r.Device, r.Line, wish{called: r.Slot, auto: true}, reply)
+		e.ringFirst(r.Device, r.Line, wish{called: r.Slot, auto: true, tag: r.Tag, purpose: PurposeRetrieve}, reply)
 		return true
 	}
 	k, ok := r.(Park)

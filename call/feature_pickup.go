@@ -9,53 +9,64 @@ type pickups struct{ abstain }
 
 // pickup has a leg, which waits for its answer or is active, take a ringing call.
 func (e *Engine) pickup(l *Leg, r Pickup) (Done, Cause) {
+	f, cause, why := e.findRinging(l, r)
+	switch {
+	case cause != CauseNone:
+		return Done{Why: why}, cause
+	case f.afar != nil:
+		return e.askFor(l, f.afar, Ask{Thing: ThingRinging, Replaces: f.afar.Leg})
+	}
+	return e.takeRinging(l, f.party)
+}
+
+// A found call rings here, or at another node.
+type found struct {
+	party *Party
+	afar  *heard
+}
+
+// findRinging is what a leg answers that picks up; a cause and a sentence say that there is nothing.
+func (e *Engine) findRinging(l *Leg, r Pickup) (found, Cause, string) {
 	groups, cause, why := e.pickupGroups(l, r)
 	if cause != CauseNone {
-		return Done{Why: why}, cause
+		return found{}, cause, why
 	}
 	for i, g := range groups {
-		done, cause, found := e.answerRinging(l, g, func(line LineID, called string) bool {
+		f, ok := e.longest(l, func(line LineID, called string) bool {
 			return e.groupOf(line) == g && (r.Ringing == "" || line.Number == r.Ringing || called == r.Ringing)
 		})
-		if found {
-			return done, cause
+		if ok {
+			e.explainFeature("pickup", "of what rings in pickup group %s the call that has rung longest is answered", g)
+			return f, CauseNone, ""
 		}
 		if i+1 < len(groups) {
 			e.explainFeature("pickup", "nothing rings in pickup group %s: %s is next", g, groups[i+1])
 		}
 	}
-	if r.Ringing != "" {
+	switch {
+	case r.Ringing != "":
 		known := func(line LineID, called string) bool {
 			return r.Group == "" && (line.Number == r.Ringing || called == r.Ringing) && e.mayAnswer(l, line, called)
 		}
-		if done, cause, found := e.answerRinging(l, "", known); found {
-			return done, cause
+		if f, ok := e.longest(l, known); ok {
+			return f, CauseNone, ""
 		}
-		return Done{Why: "nothing rings at " + r.Ringing + " that this phone may answer"}, UnallocatedNumber
+		return found{}, UnallocatedNumber, "nothing rings at " + r.Ringing + " that this phone may answer"
+	case len(groups) == 0:
+		return found{}, UserNotInGroup, "line " + l.party.line.Number + " is in no pickup group"
 	}
-	if len(groups) == 0 {
-		return Done{Why: "line " + l.party.line.Number + " is in no pickup group"}, UserNotInGroup
-	}
-	return Done{Why: "nothing rings in pickup group " + groups[0]}, UnallocatedNumber
+	return found{}, UnallocatedNumber, "nothing rings in pickup group " + groups[0]
 }
 
-// answerRinging has a leg answer the call that has rung longest, here or at another node, of those that fit by the line that rings and the
-// number it was called by; group is the pickup group that is looked at, if one is.
-func (e *Engine) answerRinging(l *Leg, group string, fits func(line LineID, called string) bool) (Done, Cause, bool) {
+// longest is the call that has rung longest, here or at another node, of those that fit by the line that rings and the number it was
+// called by.
+func (e *Engine) longest(l *Leg, fits func(line LineID, called string) bool) (found, bool) {
 	p := e.longestRinging(l, func(p *Party) bool { return fits(p.line, p.called) })
 	x := e.afarRinging(l, fits)
-	if p == nil && x == nil {
-		return Done{}, CauseNone, false
-	}
-	if group != "" {
-		e.explainFeature("pickup", "of what rings in pickup group %s the call that has rung longest is answered", group)
-	}
 	if p == nil || x != nil && x.at.Before(p.legs[0].history.setup) {
-		done, cause := e.askFor(l, x, Ask{Thing: ThingRinging, Replaces: x.Leg})
-		return done, cause, true
+		return found{afar: x}, x != nil
 	}
-	done, cause := e.takeRinging(l, p)
-	return done, cause, true
+	return found{party: p}, true
 }
 
 // groupPickupCode answers a call of the group whose number is the argument.
@@ -193,6 +204,13 @@ func (pickups) request(e *Engine, r Request, reply *Reply) bool {
 	if !ok {
 		return false
 	}
-	e.ringFirst(p.Device, p.Line, wish{called: orDefault(p.Ringing, orDefault(p.Group, "pickup")), then: p, auto: true}, reply)
+	if d, line := e.config.devices[p.Device], e.config.lineOf(p.Device, p.Line); d != nil && line != nil && e.device(d.Name).here() { // else ringFirst says what is wrong
+		who := &Leg{driver: d.Driver, device: d.Name, party: &Party{line: line.ID}}
+		if _, cause, why := e.findRinging(who, p); cause != CauseNone { // the phone is not rung for nothing
+			reply.Cause, reply.Why = cause, why
+			return true
+		}
+	}
+	e.ringFirst(p.Device, p.Line, wish{called: orDefault(p.Ringing, orDefault(p.Group, "pickup")), then: p, auto: true, purpose: PurposePickup}, reply)
 	return true
 }

@@ -9,7 +9,7 @@ func (makeCall) request(e *Engine, r Request, reply *Reply) bool {
 	if !ok {
 		return false
 	}
-	w := wish{called: m.Called, auto: m.Auto, tag: m.Tag, from: m.From}
+	w := wish{called: m.Called, auto: m.Auto, tag: m.Tag, from: m.From, purpose: PurposeCall}
 	if m.From != 0 {
 		if l := e.activeHere(m.From, reply); l == nil {
 			return true
@@ -30,6 +30,8 @@ type wish struct {
 	auto   bool    // the device is asked to answer by itself
 	tag    uint64
 	from   LegID // the leg of the device that it consults somebody for
+	// purpose is what observers are told.
+	purpose Purpose
 }
 
 // ringFirst rings a device so that it can have a call of its own.
@@ -45,7 +47,7 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 	}
 	e.holdOthers(device, nil)
 	c := e.newCall("", w.tag)
-	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, dial: w.called, then: w.then}
+	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, dial: w.called, then: w.then, purpose: w.purpose}
 	if w.then == nil {
 		p.dialled = w.called
 	}

@@ -69,6 +69,6 @@ func (takeOvers) request(e *Engine, r Request, reply *Reply) bool {
 	if !ok {
 		return false
 	}
-	e.ringFirst(t.Device, t.Line, wish{called: "resume", then: t, auto: true}, reply)
+	e.ringFirst(t.Device, t.Line, wish{called: "resume", then: t, auto: true, purpose: PurposeTakeOver}, reply)
 	return true
 }

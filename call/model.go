@@ -52,6 +52,7 @@ type Party struct {
 	offering *offering // how it is being reached; nil for a party that came in, and once it has answered
 	dial     string    // MakeCall: what to dial when the device has answered
 	then     Request   // what to do instead of dialling
+	purpose  Purpose   // for what an application has had it rung
 	stay     *stay     // why it may be alone in its call, nil for everybody else
 	view     *PartyView
 }
@@ -230,7 +231,7 @@ func (p *Party) picture() *PartyView {
 	block := &struct {
 		PartyView
 		one [1]LegView
-	}{PartyView: PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Dialled: p.dialled, Redirections: p.came, Held: p.held}}
+	}{PartyView: PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Dialled: p.dialled, Redirections: p.came, Held: p.held, Purpose: p.purpose}}
 	v := &block.PartyView
 	if p.offering != nil {
 		v.Redirections = p.offering.redirecting

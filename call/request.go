@@ -135,6 +135,8 @@ type Retrieve struct {
 	Device string `json:"device"`
 	Line   LineID `json:"line,omitzero"`
 	Slot   string `json:"slot"`
+	// Tag is a name an application has given the call, see View.Tag. It lasts until the one who was parked is reached.
+	Tag uint64 `json:"tag,omitempty"`
 }
 
 // Pickup has Device answer a call that rings elsewhere: at the number Ringing, in the pickup group Group, or, with neither, in the group

@@ -320,7 +320,7 @@ func (l line) service(r Request) line {
 	case Park:
 		return l.leg(r.Leg).str("slot", r.Slot)
 	case Retrieve:
-		return l.str("device", r.Device).appearance(r.Line).str("slot", r.Slot)
+		return l.str("device", r.Device).appearance(r.Line).str("slot", r.Slot).id("tag", 't', r.Tag)
 	case Pickup:
 		return l.str("device", r.Device).appearance(r.Line).str("group", r.Group).str("ringing", r.Ringing)
 	case SetForward:
