@@ -56,7 +56,7 @@ func (p *provider) handleUnpark(m *ctiqbe.LineCallUnparkRequest) {
 		return
 	}
 	p.ask(m.SequenceNumber, fetched{m.SequenceNumber, l.handle, tag}, l.device.name, node,
-		call.Retrieve{Device: l.device.name, Line: l.line, Slot: m.ParkedAtAddress})
+		call.Retrieve{Device: l.device.name, Line: l.line, Slot: m.ParkedAtAddress, Tag: tag})
 }
 
 type fetched struct {
