@@ -127,12 +127,11 @@ func refuses(u *directory.User, a *Account, now time.Time) (Reason, string) {
 	_, over := expiry(u, a, now)
 	switch {
 	case u.Disabled:
-		return AccountDisabled, fmt.Sprintf("user %s is disabled in the configuration: remove disabled", u.Name)
+		return AccountDisabled, fmt.Sprintf("user %s is disabled in the configuration", u.Name)
 	case u.Authentication == config.AuthenticateLocal && u.MustChangePassword:
-		return expired, fmt.Sprintf("the password of %s must be changed before it can be used: locktone login password %s", u.Name, u.Name)
+		return expired, fmt.Sprintf("the password of %s must be changed before it can be used", u.Name)
 	case over:
-		return expired, fmt.Sprintf("the password of %s expired on %s: locktone login password %s, or give the user another", u.Name,
-			a.ChangedAt.Add(time.Duration(u.Policy.ExpiresAfterDays)*day).UTC().Format(time.DateOnly), u.Name)
+		return expired, fmt.Sprintf("the password of %s expired on %s", u.Name, a.ChangedAt.Add(time.Duration(u.Policy.ExpiresAfterDays)*day).UTC().Format(time.DateOnly))
 	}
 	return ReasonNone, ""
 }
@@ -194,4 +193,47 @@ func runs(s string) bool {
 		}
 	}
 	return false
+}
+
+// Standing says what the credential policy makes of a login of the user now, with the right password: ReasonNone when it would be let in,
+// else why not and what to do.
+func Standing(u *directory.User, a Account, now time.Time) (reason Reason, why, fix string) {
+	a.meet(u.Password, now)
+	if lock := a.lock(u.Policy, now); lock.locked() {
+		return AccountLocked, fmt.Sprintf("the account of %s is %s", u.Name, lock), "locktone login unlock " + u.Name
+	}
+	if u.Authentication == config.AuthenticateLocal && u.Password.IsZero() {
+		return WrongCredentials, fmt.Sprintf("user %s has no password", u.Name), fmt.Sprintf("set password of user %s, or authentication: ldap", u.Name)
+	}
+	reason, why = refuses(u, &a, now)
+	switch reason {
+	case AccountDisabled:
+		fix = fmt.Sprintf("remove disabled of user %s", u.Name)
+	case PasswordExpired:
+		fix = "locktone login password " + u.Name
+	case PasswordExpiredHard:
+		fix = fmt.Sprintf("set another password of user %s", u.Name)
+	}
+	return reason, why, fix
+}
+
+// Policy is what the policy counts of an account now, for people.
+type Policy struct {
+	Name     string    `json:"name"`
+	Lock     string    `json:"lock"`
+	Failures int       `json:"failedLogins"`
+	Left     int       `json:"failedLoginsLeft"` // -1: any number
+	Days     uint32    `json:"expiresInDays"`    // Never: it does not expire
+	Changed  time.Time `json:"passwordSince,omitzero"`
+}
+
+// Counted is what the policy counts of an account now.
+func Counted(u *directory.User, a Account, now time.Time) Policy {
+	a.meet(u.Password, now)
+	days, _ := expiry(u, &a, now)
+	failures := a.Failures
+	if !a.lock(u.Policy, now).locked() && now.Sub(a.LastFailure) > u.Policy.ResetFailedLoginsAfter.D() {
+		failures = 0
+	}
+	return Policy{Name: policyName(u.Policy), Lock: a.lock(u.Policy, now).String(), Failures: failures, Left: a.left(u.Policy, now), Days: days, Changed: a.ChangedAt}
 }
