@@ -16,6 +16,7 @@ import (
 )
 
 func TestLocal(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "")
 	r := k.want("ann", "correct horse", Success)
 	if r.ExpiresInDays != Never || r.User != "ann" {
@@ -35,6 +36,7 @@ func TestLocal(t *testing.T) {
 
 // TestStages: what is told and what is kept is as the field's trace has it, and neither has the password, nor what is kept its length.
 func TestStages(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "")
 	k.want("ann", "correct horse", Success)
 	want := strings.TrimSpace(`
@@ -66,6 +68,7 @@ AuthenticationImpl::login: result=Success user=ann Expire days=4294967295`)
 }
 
 func TestLockOut(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "{name: default, failedLogins: 3, resetFailedLoginsAfter: 10m, lockOutDuration: 5m}")
 	k.want("ann", "guess 1", WrongCredentials)
 	k.want("ann", "guess 2", WrongCredentials)
@@ -99,6 +102,7 @@ func TestLockOut(t *testing.T) {
 }
 
 func TestUnlock(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "{name: default, failedLogins: 1, administratorMustUnlock: true, inactiveDays: 30}")
 	policy := k.current().DefaultPolicy()
 	k.want("ann", "guess", WrongCredentials)
@@ -124,6 +128,7 @@ func TestUnlock(t *testing.T) {
 }
 
 func TestUnlimited(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "{name: default, unlimitedFailedLogins: true}")
 	for i := range 12 {
 		k.want("ann", fmt.Sprint("guess ", i), WrongCredentials)
@@ -132,6 +137,7 @@ func TestUnlimited(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "{name: default, expiresAfterDays: 30, warningDays: 5}")
 	k.Meet(t.Context()) // the age begins with the configuration, not with the first login
 	k.pass(10*day + time.Hour)
@@ -158,6 +164,7 @@ func TestExpiry(t *testing.T) {
 }
 
 func TestLDAPOutcomes(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "")
 	if r := k.want("cid", "x", DirectoryRefused); !strings.Contains(r.Why, "ldapDirectories") {
 		t.Error(r.Why)
@@ -183,6 +190,7 @@ func TestLDAPOutcomes(t *testing.T) {
 
 // TestSlowDirectory: a directory that never answers holds up its own users for the limit and nobody else.
 func TestSlowDirectory(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "", func(c *Config) { c.Limit, c.MaxOfLane, c.Now = 2*time.Second, 2, time.Now })
 	asked := make(chan struct{}, 100)
 	var inside, most atomic.Int32
@@ -222,6 +230,7 @@ func TestSlowDirectory(t *testing.T) {
 
 // TestGuessesAtTheSameTime: guesses in parallel are no more than guesses in a row, and those that repeat one password are one.
 func TestGuessesAtTheSameTime(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "{name: default, failedLogins: 5}")
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -242,6 +251,7 @@ func TestGuessesAtTheSameTime(t *testing.T) {
 
 // TestStorm: many who come with the same password at once are answered by few comparisons; more than may wait are told so.
 func TestStorm(t *testing.T) {
+	t.Parallel()
 	compared := 0
 	k := newKit(t, "", func(c *Config) { c.MaxOfUser, c.MaxWaiting = 200, 200 })
 	hold := make(chan struct{})
@@ -272,6 +282,7 @@ func TestStorm(t *testing.T) {
 
 // TestStoreAway: what a login changes waits with the node, and a lock-out holds.
 func TestStoreAway(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "{name: default, failedLogins: 1}")
 	k.accounts.down = true
 	k.want("ann", "guess", WrongCredentials)
@@ -279,6 +290,7 @@ func TestStoreAway(t *testing.T) {
 }
 
 func TestBudget(t *testing.T) {
+	t.Parallel()
 	b := newBudget(10)
 	small, err := b.take(t.Context(), 4)
 	if err != nil {
@@ -328,6 +340,7 @@ func TestBudget(t *testing.T) {
 }
 
 func TestGrace(t *testing.T) {
+	t.Parallel()
 	policy := "{name: default, directoryGrace: 2h, failedLogins: 3}"
 	k := newKit(t, policy)
 	away := Outcome{Reason: DirectoryAway, Why: "nobody answers"}
@@ -380,6 +393,7 @@ func TestGrace(t *testing.T) {
 }
 
 func TestChange(t *testing.T) {
+	t.Parallel()
 	var k *kit
 	k = newKit(t, "", func(c *Config) {
 		c.SetPassword = func(_ context.Context, user string, v config.Verifier) error {
@@ -435,6 +449,7 @@ func TestChange(t *testing.T) {
 
 // TestTwoNodes: failures on either node count on both.
 func TestTwoNodes(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "{name: default, failedLogins: 4}")
 	other := New(k.cfg)
 	defer other.Close()
@@ -452,6 +467,7 @@ func TestTwoNodes(t *testing.T) {
 
 // TestFloor: a failure is answered no earlier than the floor, an unknown name not earlier than a known one.
 func TestFloor(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, "", func(c *Config) { c.Floor, c.Now = 300*time.Millisecond, time.Now })
 	for _, user := range []string{"ann", "nobody", "dan", ""} {
 		began := time.Now()
@@ -463,6 +479,7 @@ func TestFloor(t *testing.T) {
 }
 
 func TestStrangersAreBounded(t *testing.T) {
+	t.Parallel()
 	var s strangers
 	for i := range maxStrangers + 10 {
 		s.put(fmt.Sprint(i), Account{LastFailure: time.Unix(int64(i), 0)})

@@ -132,7 +132,7 @@ func ctlCurrent(f *Facts) found {
 	case f.CTL.Version == 0:
 		return failed("locktone status says why none is published", "no CTL has been published")
 	case len(f.CTL.Expired) > 0:
-		return failed("locktone trust renew", "the certificate of the CTI manager on %s is over", strings.Join(f.CTL.Expired, ", "))
+		return failed("locktone trust plan --rotate ctimanager --apply", "the certificate of the CTI manager on %s is over", strings.Join(f.CTL.Expired, ", "))
 	case len(f.CTL.Missing) > 0:
 		return failed("start that node again, or look at its status: a node announces its certificates when it starts",
 			"CTL %d has no certificate of the CTI manager on %s: applications refuse it", f.CTL.Version, strings.Join(f.CTL.Missing, ", "))
@@ -157,6 +157,9 @@ func userKnown(f *Facts) found {
 // standing is the verdict on what the credential policy says, where it says one of the reasons.
 func standing(f *Facts, fine string, reasons ...login.Reason) found {
 	u := f.user()
+	if f.LoggedIn && !slices.Contains(reasons, login.AccountDisabled) {
+		return irrelevant("the user is logged in")
+	}
 	if u == nil {
 		return unknown("there is no such user")
 	}

@@ -31,6 +31,9 @@ type Facts struct {
 	// Instance is the instance id of the application, or empty for any that the user has.
 	Instance string
 
+	// LoggedIn says that the login itself is over: whether it would succeed again does not matter.
+	LoggedIn bool
+
 	// What is not known is nil.
 	Managers     []Service      // the CTI managers that answer
 	CallManagers []Service      // the call managers that answer

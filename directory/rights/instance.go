@@ -19,11 +19,11 @@ func stages() []func(*Facts, *Instance) (wrong, fix string) {
 			who := f.User + "/" + i.ID
 			switch {
 			case i.Locked:
-				return fmt.Sprintf("instance %s has no certificate, and its enrolment is locked after wrong authorization strings", i.ID), "locktone capf reset " + who
+				return fmt.Sprintf("instance %s has no certificate, and its enrolment is locked after wrong authorization strings", i.ID), "locktone capf profile reset " + who
 			case strings.Contains(i.Status, "Pending"):
 				return fmt.Sprintf("instance %s has not fetched its certificate yet (%s)", i.ID, i.Status), "have the application fetch it with its authorization string: locktone tsp fetch-certificate"
 			}
-			return fmt.Sprintf("instance %s has no certificate (%s)", i.ID, orText(i.Status, "None")), fmt.Sprintf("locktone capf create --user %s --instance %s, then have the application fetch it", f.User, i.ID)
+			return fmt.Sprintf("instance %s has no certificate (%s)", i.ID, orText(i.Status, "None")), fmt.Sprintf("locktone capf profile create --user %s --instance %s, then have the application fetch it", f.User, i.ID)
 		},
 		func(f *Facts, i *Instance) (string, string) { // in time
 			switch {
@@ -56,7 +56,7 @@ func stages() []func(*Facts, *Instance) (wrong, fix string) {
 }
 
 func renew(f *Facts, i *Instance) string {
-	return fmt.Sprintf("locktone capf create --user %s --instance %s, then have the application fetch another certificate", f.User, i.ID)
+	return fmt.Sprintf("locktone capf profile create --user %s --instance %s, then have the application fetch another certificate", f.User, i.ID)
 }
 
 // passing are the instances that pass the first n stages.
@@ -119,9 +119,9 @@ func instanceKnown(f *Facts) found {
 	got := passing(f, 0)
 	switch {
 	case len(got) == 0 && f.Instance != "":
-		return failed(fmt.Sprintf("locktone capf create --user %s --instance %s", f.User, f.Instance), "user %s has no CAPF profile for instance %s", f.User, f.Instance)
+		return failed(fmt.Sprintf("locktone capf profile create --user %s --instance %s", f.User, f.Instance), "user %s has no CAPF profile for instance %s", f.User, f.Instance)
 	case len(got) == 0:
-		return failed(fmt.Sprintf("locktone capf create --user %s --instance ID, and give the id and its string to the application", f.User), "user %s has no CAPF profile: no instance of it can get a certificate", f.User)
+		return failed(fmt.Sprintf("locktone capf profile create --user %s --instance ID, and give the id and its string to the application", f.User), "user %s has no CAPF profile: no instance of it can get a certificate", f.User)
 	}
 	ids := make([]string, len(got))
 	for i, x := range got {

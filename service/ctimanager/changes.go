@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/directory/rights"
 	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/ctiqbe"
 )
@@ -16,12 +17,12 @@ func (p *provider) revised() {
 	if p.state != stateReady {
 		return
 	}
-	rights, no := mayLogIn(p.world.site(), p.user, p.who.secure)
+	settings, no := mayLogIn(p.world.site(), p.user, p.who.secure)
 	if no != nil {
 		p.dismiss(no)
 		return
 	}
-	p.rightsChanged(rights)
+	p.rightsChanged(settings)
 	p.devicesChanged()
 	p.pickupsChanged()
 }
@@ -44,7 +45,7 @@ func (p *provider) dismiss(no *refusal) {
 }
 
 // rightsChanged tells which capabilities are others than before, each by its own event.
-func (p *provider) rightsChanged(now permissions) {
+func (p *provider) rightsChanged(now rights.Settings) {
 	was := p.rights
 	p.rights = now
 	for _, x := range []struct {

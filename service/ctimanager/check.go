@@ -6,8 +6,8 @@ import (
 	"net/netip"
 
 	"github.com/locktone/locktone/directory/login"
+	"github.com/locktone/locktone/directory/rights"
 	"github.com/locktone/locktone/trace"
-	"github.com/locktone/locktone/wire/ctiqbe"
 	"github.com/locktone/locktone/wire/secret"
 )
 
@@ -57,26 +57,7 @@ func (e checkLogin) do(ctx context.Context, s *Service, c *connection) asked {
 	if !r.OK {
 		s.counts.logins.Add(1)
 		s.record(c, trace.Error, fmt.Sprintf("the login of %s failed: %s", e.user, r.Why))
-		out.refusal = refusalOf(r.Reason)
+		out.refusal = &refusal{result: rights.ResultOf(r.Reason), why: rights.Told(r.Reason)}
 	}
 	return asked{Value: out}
-}
-
-// refusalOf is what a client is told of a login that failed: no more than the value says.
-func refusalOf(r login.Reason) *refusal {
-	switch r {
-	case login.WrongCredentials:
-		return &refusal{result: ctiqbe.ErrDirectoryLoginFailed, why: "user name or password is wrong"}
-	case login.AccountLocked:
-		return &refusal{result: ctiqbe.ErrLoginFailedAccountLocked, why: "the account is locked"}
-	case login.AccountDisabled:
-		return &refusal{result: ctiqbe.ErrLoginFailedAccountDisabled, why: "the account is disabled"}
-	case login.PasswordExpired:
-		return &refusal{result: ctiqbe.ErrLoginFailedPwdExpiredUserCanReset, why: "the password has expired: change it"}
-	case login.PasswordExpiredHard:
-		return &refusal{result: ctiqbe.ErrLoginFailedPwdExpiredUserCannotReset, why: "the password has expired: an administrator has to change it"}
-	case login.DirectorySilent, login.Timeout:
-		return &refusal{result: ctiqbe.ErrDirectoryLoginTimeout, why: "the login could not be checked in time"}
-	}
-	return &refusal{result: ctiqbe.ErrDirectoryTemporaryUnavailable, why: "logins cannot be checked at present"}
 }

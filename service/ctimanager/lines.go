@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/locktone/locktone/call"
-	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/directory/rights"
 	"github.com/locktone/locktone/service/ctimanager/projection"
 	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/ctiqbe"
@@ -79,10 +79,9 @@ func (p *provider) appearance(o *openDevice, number, partition string) (*directo
 		if a.Line.Number != number || a.Line.Partition != partition && partition != "" {
 			continue
 		}
-		if a.AllowControlFromCTI == config.CTIControlRefused {
-			return nil, &refusal{result: ctiqbe.ErrLineRestricted, why: fmt.Sprintf("line %s on device %s does not allow control from CTI", number, o.name)}
-		}
-		return a, nil
+		f := facts(p.world.site(), p.user, p.who.secure)
+		f.Device, f.Line = o.name, a.Line.Key()
+		return a, unmet(f, rights.Line)
 	}
 	return nil, &refusal{result: ctiqbe.ErrUndefinedLine, why: fmt.Sprintf("device %s has no line %s in partition %q", o.name, number, partition)}
 }

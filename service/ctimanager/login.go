@@ -142,18 +142,18 @@ func (loginChecked) finish(p *provider, a asked) {
 // verify looks at the user's settings; on the TLS port the certificate comes next.
 func (p *provider) verify() {
 	p.remark(trace.Info, fmt.Sprintf("CtiUserSettingsReq |ready| mUserId=%s", p.user))
-	rights, no := mayLogIn(p.world.site(), p.user, p.who.secure)
-	p.rights = rights
+	settings, no := mayLogIn(p.world.site(), p.user, p.who.secure)
+	p.rights = settings
 	result := uint32(0)
 	if no != nil {
 		result = uint32(no.result)
 	}
-	p.remark(trace.Info, fmt.Sprintf("CtiUserSettingsRes |%v| %v Userid = %s result=%d", p.state, rights, p.user, result))
+	p.remark(trace.Info, fmt.Sprintf("CtiUserSettingsRes |%v| %v Userid = %s result=%d", p.state, settings, p.user, result))
 	port := Port
 	if !p.who.secure {
 		port = ClearPort
 	}
-	p.remark(trace.Info, fmt.Sprintf("[CTI-INFO] [CTIHandler::verifying_CtiUserSettingsRes] mCtiUserSettings.mbSecurityEnabled=%d", bit(rights.Secure)))
+	p.remark(trace.Info, fmt.Sprintf("[CTI-INFO] [CTIHandler::verifying_CtiUserSettingsRes] mCtiUserSettings.mbSecurityEnabled=%d", bit(settings.Secure)))
 	p.remark(trace.Info, fmt.Sprintf("[CTI-INFO] [CTIHandler::verifying_CtiUserSettingsRes] mListenPort=%d", port))
 	switch {
 	case no != nil:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/directory/rights"
 	"github.com/locktone/locktone/service/ctimanager/projection"
 	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/ctiqbe"
@@ -86,7 +87,7 @@ type provider struct {
 	heldBack    *refusal
 	application application
 	user        string
-	rights      permissions
+	rights      rights.Settings
 	filter      ctiqbe.ProviderEventFilter
 
 	clientBeat, serverBeat time.Duration // how often each says something

@@ -1,70 +1,49 @@
 package ctimanager
 
 import (
-	"fmt"
-
-	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
-	"github.com/locktone/locktone/wire/ctiqbe"
+	"github.com/locktone/locktone/directory/rights"
 )
 
-// permissions are what a user's groups allow. They print as the trace of the field has them.
-type permissions struct {
-	CTI, Secure, SRTPKeys, AllDevices, Monitoring, Recording, ParkMonitoring, ModifyCalling bool
-	ConnectedTransfer, Rollover                                                             bool
-}
-
-func (r permissions) String() string {
-	word := func(b bool) string {
-		if b {
-			return "Enabled"
-		}
-		return "Disabled"
+// facts are what the CTI Manager knows of a user when it decides: the site and the port. The login itself was checked before.
+func facts(site *siteView, user string, secure bool) *rights.Facts {
+	port := rights.SecurePort
+	if !secure {
+		port = rights.ClearPort
 	}
-	return fmt.Sprintf("SuperProvider = %s CallParkRetrievalAllowed = %s ModifyCallingNumber = %s CTI Enabled = %s CallMonitor=%s CallRecord=%s", word(r.AllDevices),
-		word(r.ParkMonitoring), word(r.ModifyCalling), word(r.CTI), word(r.Monitoring), word(r.Recording))
+	return &rights.Facts{Site: site.Directory, User: user, Port: port, LoggedIn: true}
 }
 
-func permissionsOf(u *directory.User) permissions {
-	return permissions{CTI: u.In(config.GroupCTIEnabled), Secure: u.In(config.GroupCTISecureConnection), SRTPKeys: u.ReceivesKeys(),
-		AllDevices: u.In(config.GroupCTIAllDevices), Monitoring: u.In(config.GroupCTICallMonitoring), Recording: u.In(config.GroupCTICallRecording),
-		ParkMonitoring: u.In(config.GroupCTICallPark), ModifyCalling: u.In(config.GroupCTICallingNumber),
-		ConnectedTransfer: u.In(config.GroupCTIConnectedTransfer), Rollover: u.In(config.GroupCTIRollover)}
+// unmet is the refusal of the first condition of a step that is not met.
+func unmet(f *rights.Facts, step rights.Step) *refusal {
+	if v, failed := rights.At(f, step); failed {
+		return &refusal{result: v.Result, why: v.Found}
+	}
+	return nil
 }
 
 // mayLogIn says what a user may, and why not at all.
-func mayLogIn(site *siteView, user string, secure bool) (permissions, *refusal) {
-	u, ok := site.User(user)
-	if !ok {
-		return permissions{}, &refusal{result: ctiqbe.ErrDirectoryLoginFailed, why: fmt.Sprintf("there is no user %s", user)}
+func mayLogIn(site *siteView, user string, secure bool) (rights.Settings, *refusal) {
+	f := facts(site, user, secure)
+	no := unmet(f, rights.Login)
+	if no == nil {
+		no = unmet(f, rights.Provider)
 	}
-	r := permissionsOf(u)
-	switch {
-	case u.Disabled:
-		return r, &refusal{result: ctiqbe.ErrLoginFailedAccountDisabled, why: fmt.Sprintf("the account of %s is disabled", user)}
-	case !r.CTI:
-		return r, &refusal{result: ctiqbe.ErrDirectoryLoginNotAllowed, why: fmt.Sprintf("%s is not in the group Standard CTI Enabled", user)}
-	case r.Secure && !secure:
-		return r, &refusal{result: ctiqbe.ErrConnectionOnInvalidPort, why: fmt.Sprintf("%s is in the group Standard CTI Secure Connection: it must come to port %d", user, Port)}
-	case !r.Secure && secure:
-		return r, &refusal{result: ctiqbe.ErrUserNotAuthForSecurity, why: fmt.Sprintf("%s is not in the group Standard CTI Secure Connection, and came to port %d", user, Port)}
+	if u, ok := site.User(user); ok {
+		return rights.SettingsOf(u), no
 	}
-	return r, nil
+	return rights.Settings{}, no
 }
 
 // mayControl says why a user may not open a device.
 func (p *provider) mayControl(name string) (*directory.Device, *refusal) {
 	site := p.world.site()
-	d, ok := site.Device(name)
-	u, known := site.User(p.user)
-	switch {
-	case !ok || !known:
-		return nil, &refusal{result: ctiqbe.ErrInvalidDeviceName, why: fmt.Sprintf("there is no device %s", name)}
-	case !u.Associated(name):
-		return nil, &refusal{result: ctiqbe.ErrAccessToDeviceDenied, why: fmt.Sprintf("device %s is not associated with %s", name, p.user)}
-	case d.AllowControlFromCTI == config.CTIControlRefused:
-		return nil, &refusal{result: ctiqbe.ErrDeviceRestricted, why: fmt.Sprintf("device %s does not allow control from CTI", name)}
+	f := facts(site, p.user, p.who.secure)
+	f.Device = name
+	if no := unmet(f, rights.Device); no != nil {
+		return nil, no
 	}
+	d, _ := site.Device(name)
 	return d, nil
 }
 
