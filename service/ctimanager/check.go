@@ -57,7 +57,12 @@ func (e checkLogin) do(ctx context.Context, s *Service, c *connection) asked {
 	if !r.OK {
 		s.counts.logins.Add(1)
 		s.record(c, trace.Error, fmt.Sprintf("the login of %s failed: %s", e.user, r.Why))
-		out.refusal = &refusal{result: rights.ResultOf(r.Reason), why: rights.Told(r.Reason)}
+		out.refusal = refusalOf(r.Reason)
 	}
 	return asked{Value: out}
+}
+
+// refusalOf is what a client is told of a login that failed: no more than the value says.
+func refusalOf(r login.Reason) *refusal {
+	return &refusal{result: rights.ResultOf(r), why: rights.Told(r)}
 }
