@@ -82,6 +82,8 @@ type TerminalKeep struct {
 type TerminalAnswer struct {
 	Lease     time.Duration `json:"lease_ns"`
 	Terminals int           `json:"terminals"`
+	// Leave are idle terminals that another node should have: this one is being drained.
+	Leave []string `json:"leave,omitempty"`
 }
 
 // TerminalLease is how long a registration lives without being kept alive.
@@ -280,8 +282,21 @@ func (t *Terminals) keep() {
 		case a.Terminals != t.count(node):
 			t.repeat(node)
 		}
+		t.leave(node, a.Leave)
 	}
 	t.again("", "")
+}
+
+// leave registers terminals elsewhere that a node wants to be rid of; that ends the registration there.
+func (t *Terminals) leave(node string, devices []string) {
+	for _, h := range t.of(node) {
+		if !slices.Contains(devices, h.reg.Device) {
+			continue
+		}
+		if to, err := t.register(t.ctx, &heldTerminal{reg: t.copyOf(h), nodes: h.nodes}, node); err == nil && t.move(h, to) {
+			t.tell(TerminalNote{Device: h.reg.Device, Node: to, Why: "node " + node + " is being drained"})
+		}
+	}
 }
 
 func (t *Terminals) count(node string) (n int) {

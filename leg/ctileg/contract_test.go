@@ -119,7 +119,7 @@ func (f *far) Do(ctx context.Context, a drivertest.Action, _ string) error {
 		f.e.Command(call.AnswerNow{Leg: f.leg})
 		if f.kind == Dynamic {
 			err := f.until(ctx, func() bool { _, wanted := f.d.Wanted(f.leg); return wanted })
-			f.d.Address(f.leg, netip.MustParseAddrPort("127.0.0.1:40002"))
+			f.d.Address("port", f.leg, netip.MustParseAddrPort("127.0.0.1:40002"))
 			return err
 		}
 	case drivertest.Reject:

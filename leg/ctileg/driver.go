@@ -134,9 +134,9 @@ func (d *Driver) Close() {
 	<-d.done
 }
 
-// Address names the address of a call's media; false when none is wanted there (any more).
-func (d *Driver) Address(leg call.LegID, at netip.AddrPort) bool {
-	return d.ask(ask{kind: askAddress, leg: leg, address: at})
+// Address names the address of a call's media; false when none is wanted there (any more), or it is another device's.
+func (d *Driver) Address(device string, leg call.LegID, at netip.AddrPort) bool {
+	return d.ask(ask{kind: askAddress, device: device, leg: leg, address: at})
 }
 
 // End ends the legs of a device: those that wait with one cause, those that were answered with the other.
@@ -219,7 +219,7 @@ func (d *Driver) take(a ask) {
 	done := false
 	switch s := d.sessions[a.leg]; a.kind {
 	case askAddress:
-		if done = s != nil && s.answering && a.address.IsValid(); done {
+		if done = s != nil && s.device == a.device && s.answering && a.address.IsValid(); done {
 			s.terminal.Address = a.address
 			d.complete(s)
 		}

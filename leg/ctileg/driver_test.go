@@ -93,10 +93,10 @@ func TestDynamic(t *testing.T) {
 		if w, ok := d.Wanted(2); !ok || w.Payload != ctiqbe.MediaPayloadG711MuLaw64K || w.Packet != 20 {
 			t.Errorf("%+v %v", w, ok)
 		}
-		if d.Address(8, netip.MustParseAddrPort("127.0.0.1:1")) || d.Address(2, netip.AddrPort{}) || !d.Address(2, netip.MustParseAddrPort("127.0.0.1:40004")) {
+		if d.Address("port", 8, netip.MustParseAddrPort("127.0.0.1:1")) || d.Address("port", 2, netip.AddrPort{}) || !d.Address("port", 2, netip.MustParseAddrPort("127.0.0.1:40004")) {
 			t.Error("an address was taken where none is wanted, or is not one, or not where it is")
 		}
-		if _, still := d.Wanted(2); still || d.Address(2, netip.MustParseAddrPort("127.0.0.1:1")) {
+		if _, still := d.Wanted(2); still || d.Address("port", 2, netip.MustParseAddrPort("127.0.0.1:1")) {
 			t.Error("the address is wanted still")
 		}
 		time.Sleep(time.Minute)

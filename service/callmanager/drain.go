@@ -148,6 +148,13 @@ func (s *Service) look() (drained bool) {
 			s.handOver(b)
 		}
 	}
+	for _, name := range s.terminals.names() { // their CTI managers hear of it when they renew them
+		if d := st.device(name); d != nil && len(s.others(st, d.Nodes)) == 0 {
+			held++
+		} else if d != nil {
+			left++
+		}
+	}
 	s.drain.mu.Lock()
 	defer s.drain.mu.Unlock()
 	if s.drain.state.State == "" {

@@ -62,12 +62,9 @@ func (s *Service) publishRegistration(device string, here bool) {
 		s.cfg.Bus.Board().Drop(factRegistration, device)
 		return
 	}
-	b, ok := s.bindings.reach(s.now(), device, "")
-	if !ok {
-		return
+	if f, ok := s.registrationOf(d); ok {
+		bus.Take(s.cfg.Bus.Board(), factRegistration, device, f)
 	}
-	bus.Take(s.cfg.Bus.Board(), factRegistration, device, registrationFact{Mode: d.Security.DeviceSecurityMode.String(), Lines: numbers(d),
-		Contact: b.contact.URI.String(), Remote: b.remote.String(), Agent: b.agent, Since: b.since.UTC()})
 }
 
 // registeredAt is the node that has a device, "" for this one and for none.
@@ -250,6 +247,7 @@ func (s *Service) takeMember(m bus.Member) {
 	}
 	if !m.Alive {
 		s.peers.lost(m.Name)
+		s.endTerminals("node "+m.Name+", whose CTI manager had registered it, is lost", func(_ string, h *terminalHolder) bool { return h.reg.Node == m.Name })
 		s.lampsChanged(s.lamps.elsewhere.lost(m.Name))
 	}
 	s.tellEngine(m.Name, call.NodeState{Node: m.Name, Up: m.Alive})
@@ -304,8 +302,8 @@ func (s *Service) takeFact(c bus.Change) {
 // stillHere tells the engine that a device is registered here and nowhere since, where that is so: what another node says of it may be
 // older than its coming here.
 func (s *Service) stillHere(device string) {
-	if _, here := s.bindings.reach(s.now(), device, ""); here && s.registeredAt(device) == "" {
-		s.tellEngine(device, call.DeviceState{Device: device, Up: true})
+	if s.here(device) && s.registeredAt(device) == "" {
+		s.tellEngine(device, s.deviceState(device, true))
 	}
 }
 
@@ -317,6 +315,7 @@ func (s *Service) tellEngine(about string, sig call.Signal) {
 
 // deviceTaken: the device has registered at another node since. What is bound here is where it was.
 func (s *Service) deviceTaken(device, node string) {
+	s.endTerminals("registered at node "+node, func(name string, _ *terminalHolder) bool { return name == device })
 	s.unreachable(s.bindings.drop(s.now(), func(b *binding) bool { return b.device == device }))
 	s.deviceGone([]string{device})
 	s.note(device, "registered at node "+node+" now; the registration here has ended")

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
@@ -103,7 +102,7 @@ func (s *Service) reachable(device string, was, is bool) {
 	if was == is {
 		return
 	}
-	if err := s.driver.Signal(call.DeviceState{Device: device, Up: is}); err != nil {
+	if err := s.driver.Signal(s.deviceState(device, is)); err != nil {
 		s.note(device, "the engine did not hear of the registration: "+err.Error())
 	}
 	what := "unregistered"

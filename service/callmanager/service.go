@@ -16,6 +16,7 @@ import (
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/leg/appleg"
+	"github.com/locktone/locktone/leg/ctileg"
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/pki"
@@ -97,19 +98,21 @@ type Service struct {
 	carrier carrier
 	sip     *sipleg.Driver
 	apps    *appleg.Driver
+	cti     *ctileg.Driver
 	plane   *media.Plane
 	screen  sip.Capabilities
 
-	bindings bindings
-	trunks   trunks
-	owners   owners
-	rejected rejections
-	failures failures
-	ends     legEnds
-	meters   *meters
-	clients  dialConfigs
-	nonces   nonces
-	sweeper  chan struct{} // capacity 1: the earliest expiry may have changed
+	bindings  bindings
+	terminals terminals
+	trunks    trunks
+	owners    owners
+	rejected  rejections
+	failures  failures
+	ends      legEnds
+	meters    *meters
+	clients   dialConfigs
+	nonces    nonces
+	sweeper   chan struct{} // capacity 1: the earliest expiry may have changed
 
 	listening  listeners
 	responders bus.Responders
@@ -168,6 +171,7 @@ func (s *Service) start(ctx context.Context) error {
 	changes := s.cfg.Store.Watch(s.ctx)
 	s.run(func() { s.follow(changes) })
 	s.run(s.sweep)
+	s.run(s.sweepTerminals)
 	s.run(s.recordCalls)
 	s.run(s.recordLost)
 	s.run(s.pruneRecords)
@@ -205,7 +209,10 @@ func (s *Service) assemble() (err error) {
 	}
 	s.sip.Use(s.ep)
 	s.carrier.to.Store(s.sip)
-	return s.startApplets()
+	if err := s.startApplets(); err != nil {
+		return err
+	}
+	return s.startTerminals()
 }
 
 // run starts a worker that Close waits for.
@@ -245,6 +252,7 @@ func (s *Service) use(snapshot store.Snapshot) error {
 		s.tell(b, bus.ActionApply) // while it can still be reached where it is
 	}
 	s.unreachable(s.bindings.drop(s.now(), func(b *binding) bool { return !next.still(b) }))
+	s.reviewTerminals(next)
 	s.mailboxes.forget(next)
 	s.relampLines(before, next)
 	s.reviewSubscriptions()

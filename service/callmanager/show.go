@@ -29,10 +29,11 @@ func (s *Service) serve() (err error) {
 		return err
 	}
 	answers, err := bus.Serve(s.cfg.Bus, s.cfg.Bus.Subject(Name, live.VerbKeys), s.serveKeys)
-	if err == nil {
-		s.responders = append(s.responders, answers)
+	if err != nil {
+		return err
 	}
-	return err
+	s.responders = append(s.responders, answers)
+	return s.serveTerminals()
 }
 
 // Status is how the service is, and where it listens.
@@ -71,6 +72,12 @@ func (s *Service) showRegistrations(context.Context) ([]bus.Registration, error)
 		}
 	}
 	for _, d := range st.Devices() {
+		if _, here := s.terminals.get(d.Name); d.Protocol.Terminal() {
+			if here || s.registeredAt(d.Name) == "" && s.speaksFor(st, d.Pool.CallManagerGroup) {
+				rows = append(rows, s.terminalRow(d))
+			}
+			continue
+		}
 		if !seen[d.Name] && s.registeredAt(d.Name) == "" && s.speaksFor(st, d.Pool.CallManagerGroup) {
 			rows = append(rows, bus.Registration{Node: s.cfg.Node, Device: d.Name, Model: d.Model, Lines: numbers(d), Protocol: "SIP",
 				Mode: d.Security.DeviceSecurityMode.String(), State: "unregistered", Group: d.Pool.CallManagerGroup})
@@ -156,7 +163,7 @@ func (s *Service) connectionRow(f transport.FlowInfo) bus.Connection {
 }
 
 func (s *Service) showExceptions(context.Context) ([]bus.Exception, error) {
-	rows := exceptions(s.cfg.Node, s.site.Load())
+	rows := append(exceptions(s.cfg.Node, s.site.Load()), s.plainTerminals()...)
 	for _, text := range s.cfg.Trace.Status().Exceptions() {
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "trace", Risk: text})
 	}
