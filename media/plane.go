@@ -9,6 +9,7 @@ import (
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/media/relay"
 	"github.com/locktone/locktone/media/rtpport"
+	"github.com/locktone/locktone/media/sealed"
 	"github.com/locktone/locktone/media/tone"
 	"github.com/locktone/locktone/wire/sdp"
 )
@@ -196,6 +197,9 @@ type leg struct {
 	watch   watch // of port
 	told    Proof // what was reported last
 	toldWhy string
+
+	keyed  uint64      // counts the keys that were other than before, as Agreement saw them
+	keysAt sealed.Keys // that it saw last
 
 	past     Quality   // sum of ports and sources it had before
 	agreedAt time.Time // when its first exchange was complete
@@ -411,12 +415,17 @@ func (l *leg) codec() string {
 	if ours == nil || theirs == nil {
 		return ""
 	}
+	return commonCodec(ours, theirs).Name
+}
+
+// commonCodec is the first encoding of speech that both lines have, zero where there is none.
+func commonCodec(ours, theirs *sdp.Media) sdp.Codec {
 	for _, c := range theirs.Codecs {
 		if !c.IsEvent() && c.Name != desc.ComfortNoise && slices.ContainsFunc(ours.Codecs, c.SameAs) {
-			return c.Name
+			return c
 		}
 	}
-	return ""
+	return sdp.Codec{}
 }
 
 // agreedSuite is the suite both lines name; the answer names one only.

@@ -1,7 +1,6 @@
 package media
 
 import (
-	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/media/sealed"
 	"github.com/locktone/locktone/wire/sdp"
 )
@@ -9,18 +8,8 @@ import (
 // Keys are the SRTP keys that are in force on a leg, as its device uses them; ok is false when the leg is unknown or nothing is agreed,
 // and keys are zero when its media is plain RTP. They are for sealing to who is entitled to them, and for nothing else.
 func (p *Plane) Keys(id LegID) (k sealed.Keys, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := p.legs[id]
-	if l == nil || l.local == nil || l.in == nil {
-		return k, false
-	}
-	ours, theirs := desc.Audio(l.local), desc.Audio(l.in.s)
-	if ours == nil || theirs == nil || ours.Rejected() || theirs.Rejected() {
-		return k, true
-	}
-	k.Receive, k.Transmit = agreedKeys(ours, theirs)
-	return k, true
+	_, k, ok = p.Agreement(id)
+	return k, ok
 }
 
 // agreedKeys are the keys of the suite that an offer and its answer agree on. RFC 4568, 5.1.2: the answer has the tag of the line it takes.

@@ -2,10 +2,7 @@ package live
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -62,7 +59,9 @@ type SealedKeys struct {
 	Global string      `json:"global,omitempty"`
 	Leg    call.LegID  `json:"leg,omitempty"`
 	Device string      `json:"device,omitempty"`
-	Sealed []byte      `json:"sealed,omitempty"`
+	// Keys is the number of these keys among the leg's, as LegMedia has it; zero where the media is plain RTP now.
+	Keys   uint64 `json:"keys,omitempty"`
+	Sealed []byte `json:"sealed,omitempty"`
 	// Over says that the session is, and Why.
 	Over string `json:"over,omitempty"`
 }
@@ -111,20 +110,25 @@ func (f *KeyFollower) Close() {
 
 func (f *KeyFollower) run() {
 	defer close(f.notes)
-	last := ""
+	s := stream[SealedKeys]{engine: f.engine, verb: VerbKeys, ctx: f.ctx,
+		number: func(m *SealedKeys) (uint64, string) { return m.N, m.Over },
+		lost:   func(why string) { f.tell(KeyNote{Lost: why}) },
+	}
 	for f.ctx.Err() == nil {
-		err := f.session(&last)
-		if f.ctx.Err() != nil {
-			return
+		receiver := ""
+		s.begin = func(session string) error {
+			a, err := f.begin(session)
+			receiver = a.Receiver
+			return err
 		}
-		if why := err.Error(); why != last { // once, however often it is tried
-			last = why
-			f.tell(KeyNote{Lost: why})
+		s.keep = func(ctx context.Context, session string, end bool) (uint64, error) {
+			a, err := f.ask(ctx, KeyRequest{Session: session, End: end})
+			return a.N, err
 		}
-		select {
-		case <-f.ctx.Done():
-		case <-time.After(retryFirst * 4):
+		s.tell = func(session string, m SealedKeys) bool {
+			return f.tell(KeyNote{SealedKeys: m, Session: session, Receiver: receiver})
 		}
+		s.once()
 	}
 }
 
@@ -137,61 +141,17 @@ func (f *KeyFollower) tell(n KeyNote) bool {
 	}
 }
 
-// session is one session, until it is lost: the error says why.
-func (f *KeyFollower) session(last *string) error {
-	b := f.engine.remote.bus
-	name := rand.Text()
-	service := f.engine.remote.service
-	sub, err := bus.Subscribe[SealedKeys](b, b.Subject(service, VerbKeys+"."+name).To(f.engine.node), framesRoom)
-	if err != nil {
-		return err
-	}
-	defer sub.Close()
-	q := KeyRequest{Session: name, Begin: true, Application: f.app, Public: f.public}
+// begin begins a session by proving who asks.
+func (f *KeyFollower) begin(session string) (KeyAnswer, error) {
+	q := KeyRequest{Session: session, Begin: true, Application: f.app, Public: f.public}
 	a, err := f.ask(f.ctx, q)
 	if err != nil {
-		return err
+		return a, err
 	}
-	if q.Chain, q.Signature, err = f.prove(KeyProofText(f.cluster, f.engine.node, service, q, a.Challenge)); err != nil {
-		return err
+	if q.Chain, q.Signature, err = f.prove(KeyProofText(f.cluster, f.engine.node, f.engine.remote.service, q, a.Challenge)); err != nil {
+		return a, err
 	}
-	if a, err = f.ask(f.ctx, q); err != nil {
-		return err
-	}
-	*last = ""
-	defer func() { // though the follower may have ended
-		ctx, cancel := context.WithTimeout(context.Background(), tryWait)
-		defer cancel()
-		_, _ = f.ask(ctx, KeyRequest{Session: name, End: true})
-	}()
-	keep := time.NewTicker(followLease / 3)
-	defer keep.Stop()
-	for n, sent := uint64(1), uint64(0); ; {
-		select {
-		case <-f.ctx.Done():
-			return f.ctx.Err()
-		case <-keep.C:
-			if n <= sent { // what was the newest the last time has not come by now
-				return fmt.Errorf("live: sealed keys %d to %d of %s were lost", n, sent, f.engine.node)
-			}
-			a, err := f.ask(f.ctx, KeyRequest{Session: name})
-			if err != nil {
-				return err
-			}
-			sent = a.N
-		case m := <-sub.C():
-			switch {
-			case m.Value.Over != "":
-				return errors.New(m.Value.Over)
-			case m.Value.N != n:
-				return fmt.Errorf("live: sealed keys %d to %d of %s were lost", n, m.Value.N-1, f.engine.node)
-			}
-			n++
-			if !f.tell(KeyNote{SealedKeys: m.Value, Session: name, Receiver: a.Receiver}) {
-				return f.ctx.Err()
-			}
-		}
-	}
+	return f.ask(f.ctx, q)
 }
 
 func (f *KeyFollower) ask(ctx context.Context, q KeyRequest) (KeyAnswer, error) {

@@ -25,7 +25,6 @@ const (
 	challengeLease = 10 * time.Second // how long a challenge can be answered
 	maxKeySessions = 64
 	maxChallenges  = 256
-	keyRoom        = 4096 // events a session may be behind the engine
 )
 
 // keyReceivers are the services that may ask for keys in the name of an application: those that authenticate applications.
@@ -33,7 +32,7 @@ func keyReceivers() []string { return []string{"ctimanager"} }
 
 // keySessions are those who are given SRTP keys, each for the devices of one application, guarded by a lock.
 type keySessions struct {
-	some atomic.Int32 // how many there are: without any nobody is told of anything
+	some atomic.Int32 // how many there are
 
 	mu         sync.Mutex
 	all        map[string]*keySession
@@ -47,18 +46,6 @@ type challenge struct {
 	request live.KeyRequest
 	text    []byte
 	until   time.Time
-}
-
-// agreed is the media plane saying that a leg has other descriptions: it only notes that. It implements media.PlaneConfig.Agreed.
-func (k *keySessions) agreed(id media.LegID) {
-	if k.some.Load() == 0 {
-		return
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, x := range k.all {
-		x.look(call.LegID(id))
-	}
 }
 
 func (k *keySessions) close() {
@@ -154,7 +141,7 @@ func (s *Service) beginKeys(r live.KeyRequest) (live.KeyAnswer, error) {
 		return live.KeyAnswer{}, err
 	}
 	x := &keySession{s: s, name: c.request.Session, application: c.request.Application, public: c.request.Public, receiver: who + " for " + c.request.Application,
-		woken: make(chan struct{}, 1), kept: make(chan struct{}, 1), over: make(chan string, 1), legs: map[call.LegID]bool{}, given: map[call.LegID]givenKeys{}}
+		legWatch: newLegWatch(), given: map[call.LegID]givenKeys{}}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed || len(k.all) >= maxKeySessions {
@@ -165,9 +152,14 @@ func (s *Service) beginKeys(r live.KeyRequest) (live.KeyAnswer, error) {
 	}
 	k.all[x.name] = x
 	k.some.Add(1)
+	s.watches.add(&x.legWatch)
 	s.note("", fmt.Sprintf("%s is given the SRTP keys of its devices", x.receiver))
 	k.wg.Go(func() {
-		why := x.run()
+		why := x.run(s, keyLease, x.turn)
+		if why != "" {
+			x.publish(live.SealedKeys{Over: why})
+		}
+		s.watches.remove(&x.legWatch)
 		k.mu.Lock()
 		delete(k.all, x.name)
 		k.some.Add(-1)
@@ -201,15 +193,8 @@ type keySession struct {
 	public                      []byte
 	sent                        atomic.Uint64
 
-	woken chan struct{} // capacity 1: there are legs to look at
-	kept  chan struct{} // capacity 1
-	over  chan string   // capacity 1: why it ends
-
-	mu   sync.Mutex
-	legs map[call.LegID]bool // that have other descriptions
-
-	picture live.Picture
-	given   map[call.LegID]givenKeys
+	legWatch
+	given map[call.LegID]givenKeys
 }
 
 // givenKeys are the keys that the receiver has of a leg.
@@ -218,128 +203,21 @@ type givenKeys struct {
 	call call.CallID
 }
 
-// maxLooked bounds the legs that wait to be looked at; beyond it all are.
-const maxLooked = 4096
-
-// look notes that a leg has to be looked at.
-func (x *keySession) look(leg call.LegID) {
-	x.mu.Lock()
-	if len(x.legs) < maxLooked {
-		x.legs[leg] = true
-	}
-	x.mu.Unlock()
-	select {
-	case x.woken <- struct{}{}:
-	default:
-	}
-}
-
-func (x *keySession) end(why string) {
-	select {
-	case x.over <- why:
-	default:
-	}
-}
-
-func (x *keySession) keep() {
-	select {
-	case x.kept <- struct{}{}:
-	default:
-	}
-}
-
-// run is the session; it returns why it is over.
-func (x *keySession) run() string {
-	w := x.s.host.Collect(keyRoom)
-	defer w.Close()
-	lease := time.NewTimer(keyLease)
-	defer lease.Stop()
-	for {
-		select {
-		case <-w.Ready():
-		case <-x.woken:
-		case <-x.kept:
-			lease.Reset(keyLease)
-		case <-lease.C:
-			return "it was not kept alive"
-		case why := <-x.over:
-			if why != "" {
-				x.publish(live.SealedKeys{Over: why})
-			}
-			return why
-		case <-w.Done():
-			return "the engine has stopped"
-		}
-		if why := x.turn(w.Take()); why != "" {
-			x.publish(live.SealedKeys{Over: why})
-			return why
-		}
-	}
-}
-
 // turn takes events in and gives keys that are other than those given.
-func (x *keySession) turn(notes []live.Note) (over string) {
+func (x *keySession) turn(calls []call.CallID) (over string) {
 	u, err := x.s.entitled(x.application)
 	if err != nil {
 		return err.Error()
 	}
-	calls := x.apply(notes)
 	for _, id := range calls {
 		if v := x.picture.Call(id); v != nil {
 			x.review(u, v)
 		}
 	}
-	for leg, g := range x.given { // of calls that are over
-		if x.picture.Call(g.call) == nil {
-			delete(x.given, leg)
-		}
+	for _, leg := range x.left {
+		delete(x.given, leg)
 	}
 	return ""
-}
-
-// apply takes events in and says which calls are to be looked at: those with events, and those of legs with other descriptions. A leg that
-// is in no call yet will be: its event comes.
-func (x *keySession) apply(notes []live.Note) (calls []call.CallID) {
-	changed := map[call.CallID]bool{}
-	for i := range notes {
-		n := &notes[i]
-		x.picture.Apply(live.RemoteNote{Snapshot: n.Snapshot, AsOf: n.AsOf, Calls: n.Calls, Settings: n.Settings, Event: n.Event})
-		if !n.Snapshot {
-			changed[n.Event.Call] = true
-			continue
-		}
-		for _, v := range n.Calls {
-			changed[v.ID] = true
-		}
-	}
-	x.mu.Lock()
-	legs := x.legs
-	x.legs = map[call.LegID]bool{}
-	x.mu.Unlock()
-	if len(legs) > 0 {
-		for _, v := range x.picture.Calls() {
-			if len(legs) >= maxLooked || hasLeg(v, legs) {
-				changed[v.ID] = true
-			}
-		}
-	}
-	for id := range changed {
-		calls = append(calls, id)
-	}
-	slices.Sort(calls)
-	return calls
-}
-
-// hasLeg says whether one of the legs is in the call.
-func hasLeg(v *call.View, legs map[call.LegID]bool) bool {
-	for _, p := range v.Parties {
-		for i := range p.Legs {
-			if legs[p.Legs[i].ID] {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // review gives the keys of a call's legs to the application's devices that it does not have.
@@ -350,19 +228,19 @@ func (x *keySession) review(u *directory.User, v *call.View) {
 			if !u.Associated(l.Device) {
 				continue
 			}
-			k, known := x.s.plane.Keys(media.LegID(l.ID))
+			a, k, known := x.s.plane.Agreement(media.LegID(l.ID))
 			had, before := x.given[l.ID]
 			if !known || before && had.keys.Same(k) && had.call == v.ID || !before && k.IsZero() {
 				continue
 			}
 			x.given[l.ID] = givenKeys{k, v.ID}
-			x.give(v, l, k)
+			x.give(v, l, k, a.Keys)
 		}
 	}
 }
 
 // give seals the keys of a leg and sends them.
-func (x *keySession) give(v *call.View, l *call.LegView, k sealed.Keys) {
+func (x *keySession) give(v *call.View, l *call.LegView, k sealed.Keys, keys uint64) {
 	subject := x.s.cfg.Bus.Subject(Name, live.VerbKeys)
 	n := x.sent.Load() + 1
 	text, err := sealed.Seal(x.public, sealed.Binding{Cluster: subject.Cluster, Node: x.s.cfg.Node, Service: Name, Call: uint64(v.ID), Leg: uint64(l.ID),
@@ -371,7 +249,7 @@ func (x *keySession) give(v *call.View, l *call.LegView, k sealed.Keys) {
 		x.end("keys cannot be sealed to this receiver: " + err.Error())
 		return
 	}
-	x.publish(live.SealedKeys{Call: v.ID, Global: x.s.globalID(v.GlobalID, v.ID), Leg: l.ID, Device: l.Device, Sealed: text})
+	x.publish(live.SealedKeys{Call: v.ID, Global: x.s.globalID(v.GlobalID, v.ID), Leg: l.ID, Device: l.Device, Keys: keys, Sealed: text})
 }
 
 // publish sends a message of the session; what is lost is a gap, which the receiver sees.

@@ -117,7 +117,9 @@ type Service struct {
 	listening  listeners
 	responders bus.Responders
 	remote     *live.BusPort // by which other services and nodes reach the engine
+	watches    legWatches    // of those below
 	keys       keySessions   // of those who are given SRTP keys
+	ears       mediaSessions // of those who are told where media goes
 	pingSeq    atomic.Uint32
 	troubles   troubles // what the status shows
 	news       news
@@ -186,7 +188,7 @@ func (s *Service) start(ctx context.Context) error {
 // assemble puts engine, drivers, media and endpoint together.
 func (s *Service) assemble() (err error) {
 	s.host = live.Start(live.Options{Recorder: engineTrace{s}, Now: s.cfg.Now, RefuseAfter: refuseAfter, AcceptUnder: acceptUnder})
-	s.cfg.Media.Music, s.cfg.Media.Watch, s.cfg.Media.Digits, s.cfg.Media.Agreed = s.music, s.heard, s.digit, s.keys.agreed
+	s.cfg.Media.Music, s.cfg.Media.Watch, s.cfg.Media.Digits, s.cfg.Media.Agreed = s.music, s.heard, s.digit, s.watches.agreed
 	s.plane = media.NewPlane(s.cfg.Media)
 	if s.driver, err = s.host.AttachCarrier(driverSIP, &s.carrier); err != nil {
 		return err
@@ -333,6 +335,7 @@ func (s *Service) Abandon(ctx context.Context) error {
 		s.host.Close()
 	}
 	s.keys.close()
+	s.ears.close()
 	if s.remote != nil {
 		s.remote.Close() // behind the engine: who follows it has heard of the last call's end
 	}

@@ -33,6 +33,10 @@ func (s *Service) serve() (err error) {
 		return err
 	}
 	s.responders = append(s.responders, answers)
+	if answers, err = bus.Serve(s.cfg.Bus, s.cfg.Bus.Subject(Name, live.VerbMedia), s.serveMedia); err != nil {
+		return err
+	}
+	s.responders = append(s.responders, answers)
 	return s.serveTerminals()
 }
 

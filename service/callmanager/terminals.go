@@ -15,6 +15,7 @@ import (
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/leg/ctileg"
+	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/wire/ctiqbe"
 	"github.com/locktone/locktone/wire/sdp"
 )
@@ -158,7 +159,7 @@ func (s *Service) startTerminals() error {
 	if err != nil {
 		return err
 	}
-	s.cti = ctileg.Start(ctileg.Config{Engine: engine, Plane: s.plane, Changed: func(leg call.LegID) { s.keys.changed(leg) },
+	s.cti = ctileg.Start(ctileg.Config{Engine: engine, Plane: s.plane, Changed: func(leg call.LegID) { s.watches.agreed(media.LegID(leg)) },
 		Terminal: func(device string) (ctileg.Terminal, bool) {
 			t, ok := s.terminals.get(device)
 			return t.driver, ok
