@@ -320,5 +320,6 @@ func (x *stepper) leave() {
 		names = append(names, o.name)
 	}
 	x.s.hub.drop(x.c, names)
+	x.s.release(x.p)
 	x.s.certificates.leave(x.c)
 }

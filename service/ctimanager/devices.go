@@ -93,6 +93,9 @@ func (p *provider) closeDevice(o *openDevice) {
 	delete(p.names, o.name)
 	p.open = slices.DeleteFunc(p.open, func(x *openDevice) bool { return x == o })
 	p.do(unwatch{o.name})
+	if o.registered {
+		p.errand(unregistered{o.name}, unregisterTerminal{o.name, p.who.holder()})
+	}
 }
 
 // takeDevice closes a device that the client may have no longer, and says so.
@@ -180,8 +183,3 @@ func (p *provider) handleDeviceConfig(m *ctiqbe.DeviceGetConfigInfoRequest) {
 	}
 	p.send(&ctiqbe.DeviceGetConfigInfoResponse{SequenceNumber: m.SequenceNumber, DeviceType: deviceType(d)})
 }
-
-// terminal says that a device is one whose media an application terminates: a CTI port or a route point.
-func terminal(d *directory.Device) bool { return false }
-
-func terminalType(d *directory.Device) ctiqbe.DeviceType { return ctiqbe.DeviceTypeCTIPort }

@@ -1,7 +1,9 @@
 package ctimanager
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/service/ctimanager/projection"
+	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/ctiqbe"
 )
 
@@ -188,6 +191,40 @@ func (h *hub) followBoard() {
 		case <-h.s.ctx.Done():
 			return
 		}
+	}
+}
+
+// followTerminals tells providers when the registration of a terminal has ended without their doing.
+func (h *hub) followTerminals() {
+	for {
+		select {
+		case n, open := <-h.s.terminals.Notes():
+			if !open {
+				return
+			}
+			if n.Why != "" {
+				h.s.note(trace.Info, n.Device+": "+n.Why)
+			}
+			h.tell(registered{device: n.Device})
+		case <-h.s.ctx.Done():
+			return
+		}
+	}
+}
+
+// release gives back the terminals that a provider had registered when its connection ended.
+func (s *Service) release(p *provider) {
+	for _, o := range p.open {
+		if !o.registered {
+			continue
+		}
+		s.workers.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), engineWait)
+			defer cancel()
+			if err := s.terminals.Unregister(ctx, o.name, p.who.holder()); err != nil {
+				s.note(trace.Error, fmt.Sprintf("the registration of %s could not be ended, and ends with its lease: %v", o.name, err))
+			}
+		})
 	}
 }
 

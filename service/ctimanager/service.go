@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/store"
 	"github.com/locktone/locktone/trace"
@@ -33,6 +34,7 @@ type Service struct {
 	current atomic.Pointer[siteView]
 
 	passwords    *passwordKey
+	terminals    *live.Terminals
 	failures     failures
 	certificates *certificates
 	userSettings userSettings
@@ -60,6 +62,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.passwords, err = newPasswordKey(s.cfg.Keys, s.cfg.Now()); err != nil {
 		return err
 	}
+	s.terminals = live.NewRemote(s.cfg.Bus, s.cfg.Engines).Terminals(rand.Text())
 	changes := s.cfg.Store.Watch(s.ctx)
 	now, err := s.cfg.Store.Site(ctx)
 	if err != nil {
@@ -72,6 +75,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	s.workers.Go(func() { s.follow(changes) })
 	s.workers.Go(s.hub.follow)
 	s.workers.Go(s.hub.followBoard)
+	s.workers.Go(s.hub.followTerminals)
 	return s.listen()
 }
 
@@ -160,5 +164,8 @@ func (s *Service) Close(ctx context.Context) error {
 	s.cancel()
 	s.table.cut()
 	s.workers.Wait()
+	if s.terminals != nil {
+		s.terminals.Close()
+	}
 	return errors.Join(errs...)
 }
