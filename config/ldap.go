@@ -412,6 +412,9 @@ func (c *checker) ldapUsers() {
 	}
 }
 
+// IsName reports whether an entity can have that name.
+func IsName(s string) bool { return nameShape.MatchString(s) && !strings.HasSuffix(s, " ") }
+
 // LDAPFor is the directory that knows a user's password: the one the user names, or the only one there is.
 func (s *Site) LDAPFor(u User) (LDAPDirectory, bool) {
 	for _, e := range s.LDAPDirectories {

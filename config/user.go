@@ -23,6 +23,8 @@ type User struct {
 	// What the directory calls the user for good (objectGUID, entryUUID): set by the synchronisation for users it has made, which
 	// changes, disables and removes these alone.
 	LDAPID string `yaml:"ldapID" json:"ldapID,omitempty"`
+	// The synchronisation has disabled the user, and enables it again when the directory does.
+	LDAPDisabled bool `yaml:"ldapDisabled" json:"ldapDisabled,omitempty"`
 	// Password, or what `locktone hash` made of it. It is hashed while the file is read (argon2id) and kept in no other form.
 	// Left out: no login by a password of this file. The API takes tokens.
 	Password Verifier `yaml:"password" json:"password,omitzero"`
