@@ -48,7 +48,7 @@ type storeListCmd struct {
 }
 
 type storeUploadCmd struct {
-	Purpose string   `arg:"" help:"callmanager-trust, capf-trust, phone-sast-trust, tvs-trust, tomcat-trust or phone-vpn-trust."`
+	Purpose string   `arg:"" help:"callmanager-trust, capf-trust, phone-sast-trust, tvs-trust, tomcat-trust, phone-vpn-trust or directory-trust."`
 	File    string   `arg:"" help:"PEM, DER or PKCS #7, whatever its name." type:"existingfile"`
 	For     []string `help:"Whom certificates under it authenticate: peer, device. Default what the purpose has."`
 	Role    []string `help:"What phones are told of it: CCM, CCM+TFTP, TFTP, SAST. Default what the purpose has."`

@@ -54,6 +54,7 @@ type commands struct {
 	CAPF    capfCmd    `cmd:"" name:"capf" help:"Enrolment of phones and CTI applications: profiles, and requests to an offline authority."`
 	Phone   phoneCmd   `cmd:"" help:"The client's side of enrolment: for applications and devices, against any call manager."`
 	Trust   trustCmd   `cmd:"" help:"Whom devices trust: the security mode, rotation of certificates, and what will break when."`
+	LDAP    ldapCmd    `cmd:"" name:"ldap" help:"LDAP directories: what is wrong with one, and its users."`
 	Verify  verifyCmd  `cmd:"" help:"Look at the TLS of any host and port as our verifier does."`
 	Utils   utilsCmd   `cmd:"" help:"Commands in the field's spelling."`
 	Hash    hashCmd    `cmd:"" help:"Hash a password for a site file: read from the terminal or standard input."`

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
@@ -71,18 +72,28 @@ const (
 	maxSamples = 20                  // entries looked at
 )
 
-// Check walks everything that a login and a synchronisation need, server by server, with connections of its own. It goes on where it can
-// after a failure.
+// Check walks everything that a login and a synchronisation need, of all servers at the same time, with connections of its own. It goes on
+// where it can after a failure.
 func (d *Directory) Check(ctx context.Context, o CheckOptions) *Report {
-	k := &checker{d: d, o: o, r: &Report{Directory: d.settings.Name}}
-	for _, s := range d.servers {
-		k.server(ctx, s.at)
+	all := make([]checker, len(d.servers))
+	var wg sync.WaitGroup
+	for i, s := range d.servers {
+		all[i] = checker{d: d, o: o, r: &Report{}}
+		wg.Go(func() { all[i].server(ctx, s.at) })
 	}
-	k.r.OK = !slices.ContainsFunc(k.r.Steps, func(s Step) bool { return s.State == Failed })
-	return k.r
+	wg.Wait()
+	out := &Report{Directory: d.settings.Name, Steps: []Step{}}
+	for _, k := range all {
+		out.Steps = append(out.Steps, k.r.Steps...)
+		if out.Account == nil {
+			out.Account = k.r.Account
+		}
+	}
+	out.OK = !slices.ContainsFunc(out.Steps, func(s Step) bool { return s.State == Failed })
+	return out
 }
 
-// checker is a check under way.
+// checker is the check of one server.
 type checker struct {
 	d  *Directory
 	o  CheckOptions

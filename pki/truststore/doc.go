@@ -11,6 +11,7 @@
 //	tvs-trust          -                          TVS
 //	tomcat-trust       -                          application server, also for what a CA here issued
 //	phone-vpn-trust    -                          application server, also for what a CA here issued
+//	directory-trust    peer, of LDAP alone        nothing
 //
 // callmanager-trust holds the roots of voicemail servers, gateways, carriers and other clusters: whoever has a
 // certificate under one may be the far end of a trunk, and nothing else. In the field the same store also holds the
@@ -23,6 +24,9 @@
 //
 // phone-sast-trust holds the list signers of another cluster. A phone that moves here with that cluster's lists asks
 // the verification service (package service/tvs) about the signer of ours, and one that goes back about theirs.
+//
+// directory-trust holds the roots of LDAP directory servers. It makes nobody the far end of a trunk, and the roots of trunks make nobody a
+// directory: connections to directories have a trust set of their own.
 //
 // The certificates are in the system of record, one document each, so that every node has them at once; Store.Watch
 // tells of a change, and the next handshake and the next answer go by it. What is removed or revoked keeps its document

@@ -20,6 +20,7 @@ const (
 	TVSTrust         Purpose = "tvs-trust"         // verification services of other clusters
 	TomcatTrust      Purpose = "tomcat-trust"      // HTTPS servers of phone services, or their roots
 	PhoneVPNTrust    Purpose = "phone-vpn-trust"   // VPN gateways of phones, or their roots
+	DirectoryTrust   Purpose = "directory-trust"   // roots of LDAP directory servers
 )
 
 // Rule says what an upload for a purpose means.
@@ -58,6 +59,7 @@ func Rules() []Rule {
 			Roles: []trustlist.Role{trustlist.RoleAppServer}, MayRoles: []trustlist.Role{trustlist.RoleAppServer}},
 		{Purpose: PhoneVPNTrust, Summary: "VPN gateways of phones, or their roots", Issues: true,
 			Roles: []trustlist.Role{trustlist.RoleAppServer}, MayRoles: []trustlist.Role{trustlist.RoleAppServer}},
+		{Purpose: DirectoryTrust, Summary: "LDAP directory servers, or their roots", Kinds: pki.KindsOf(pki.KindPeer), MayKinds: pki.KindsOf(pki.KindPeer)},
 	}
 }
 

@@ -55,6 +55,8 @@ type Config struct {
 		All(ctx context.Context) ([]lists.Holding, error)
 	}
 
+	LDAP LDAP // the LDAP directories; its zero value: this node asks none
+
 	// Backup writes everything a backup holds, in plain, private keys included; nil: this node does not do that.
 	Backup func(ctx context.Context, w io.Writer) error
 

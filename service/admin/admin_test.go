@@ -258,6 +258,8 @@ var goodBodies = map[string]string{
 	"POST /v1/nodes/removals": `{"name":"n2"}`,
 	"POST /v1/nodes/drain":    `{"name":"n2"}`,
 	"POST /v1/nodes/resume":   `{"name":"n2"}`,
+	"POST /v1/ldap/check":     `{"name":"corp"}`,
+	"POST /v1/ldap/sync":      `{"name":"corp"}`,
 }
 
 // TestRoles: every operation with every role, with no token and with a wrong one.

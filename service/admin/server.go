@@ -261,12 +261,16 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.rotationOperations(api)
 	s.backupOperations(api)
 	s.nodeOperations(api)
+	s.ldapOperations(api)
 	return api
 }
 
 // schemaName names a type in the API's description: those of other packages carry their package's name, since several
 // have a Status.
 func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	name := huma.DefaultSchemaNamer(t, hint)
 	pkg := path.Base(t.PkgPath())
 	if t.Name() == "" || pkg == "." || pkg == "admin" || strings.Contains(t.Name(), "[") {

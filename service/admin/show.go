@@ -228,6 +228,9 @@ func (s *Server) storeStatus(ctx context.Context, st *Status) {
 func (s *Server) exceptions(ctx context.Context, in *byName) (*body[Rows[bus.Exception]], error) {
 	out := gather[bus.Exception](ctx, s, bus.VerbExceptions, in.Name)
 	out.Rows = append(out.Rows, s.ownExceptions(in.Name)...)
+	if snap, err := s.cfg.Store.Site(ctx); err == nil {
+		out.Rows = append(out.Rows, ldapExceptions(s.cfg.Node, in.Name, snap.Site)...)
+	}
 	live, _ := s.others()
 	ctx, cancel := context.WithTimeout(ctx, busWait)
 	defer cancel()

@@ -124,6 +124,9 @@ func (s *Server) serveNodes() (err error) {
 	serve(bus.Serve(b, b.Subject(ServiceName, bus.VerbExceptions), func(_ context.Context, q bus.Query) ([]bus.Exception, error) {
 		return s.ownExceptions(q.Name), nil
 	}))
+	serve(bus.Serve(b, b.Subject(ServiceName, verbLDAPCheck), func(ctx context.Context, q LDAPCheck) ([]LDAPChecked, error) {
+		return s.ownLDAPCheck(ctx, LDAPCheck{Name: q.Name, User: q.User})
+	}))
 	return err
 }
 

@@ -16,7 +16,7 @@ func (s *Site) startCTI(ctx context.Context) (err error) {
 		return nil
 	}
 	s.Logins = login.New(login.Config{Site: s.directory, Accounts: s.Store.Documents(login.Collection), Verifiers: s.Store.Documents(login.VerifierCollection),
-		Node: s.node.Node, Warn: s.trouble})
+		Directory: s.loginDirectory, Node: s.node.Node, Warn: s.trouble})
 	own := s.service(config.ServiceCTIManager)
 	s.CTI, err = ctimanager.Start(ctx, ctimanager.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: x.addresses, Port: own.Port, Clear: own.Clear,
 		Store: s.Store, Bus: s.Bus, Trace: s.Trace, Identity: x.identity, Profiles: s.Profiles, Login: s.Logins, Keys: s.opt.Keys})

@@ -18,6 +18,7 @@ import (
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/directory/ldap"
 	"github.com/locktone/locktone/directory/login"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/pki/capfprofile"
@@ -90,6 +91,10 @@ type Site struct {
 	CTI          *ctimanager.Service // nil where it does not run here
 	Logins       *login.Checker
 
+	Directories  *ldap.Set     // LDAP directories, as the configuration in force has them
+	Syncer       *ldap.Syncer  // brings their users
+	directoryTLS *pki.Identity // with which directories are verified
+
 	listen     []netip.Addr // of the call manager
 	identities []served
 	members    *lists.Members
@@ -119,12 +124,12 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry(), observed: make(chan pki.Observation, 256),
 		told: make(map[trustlist.Kind]int), failed: make(chan error, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.openLists, s.startCalls, s.startEnrolment, s.startCTI, s.writePhones, s.startAdmin} {
+	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.openLists, s.openDirectories, s.startCalls, s.startEnrolment, s.startCTI, s.writePhones, s.startAdmin} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}
-	for _, work := range []func(){s.renew, s.recheck, s.follow, s.followNodes, s.observe, s.tellNode} {
+	for _, work := range []func(){s.renew, s.recheck, s.follow, s.followNodes, s.observe, s.tellNode, s.followDirectories, s.syncDirectories} {
 		s.workers.Go(work)
 	}
 	if s.Calls != nil {
@@ -273,7 +278,7 @@ func (s *Site) adminConfig() admin.Config {
 		Store: s.Store, Health: s.Store.Health, Bus: s.Bus, Trace: s.Trace, CA: s.CA, Issued: s.Store.Certificates(), Metrics: s.metrics, Records: s.Store,
 		Lists: s.Lists, Holdings: s.Holdings, Enrolment: s.enrolment(), TrustStores: admin.TrustStores{Store: s.Anchors, Credentials: s.credentials},
 		Rotation: admin.Rotation{Runner: s.Rotation, Forecast: s.forecast}, Backup: s.backup, Cluster: cluster{s}, Live: s.live,
-		Exceptions: s.exceptions}
+		Exceptions: s.exceptions, LDAP: admin.LDAP{Set: s.Directories, Syncer: s.Syncer}}
 }
 
 // backup writes the plain content of a backup of this node.
@@ -354,6 +359,9 @@ func (s *Site) Abandon(ctx context.Context) error {
 func (s *Site) close(ctx context.Context, calls func(*callmanager.Service, context.Context) error) error {
 	s.cancel()
 	s.workers.Wait()
+	if s.Directories != nil {
+		s.Directories.Close()
+	}
 	var errs []error
 	if s.admin != nil {
 		errs = append(errs, s.admin.Close(ctx))

@@ -280,7 +280,7 @@ func (s *Site) use(ctx context.Context) error {
 		}
 	}
 	s.recheckPeers()
-	return nil
+	return s.trustDirectories(ctx)
 }
 
 // renew looks at the certificates now and then. What the trust lists do not name is issued anew when it is past two thirds of
