@@ -157,7 +157,7 @@ func userKnown(f *Facts) found {
 // standing is the verdict on what the credential policy says, where it says one of the reasons.
 func standing(f *Facts, fine string, reasons ...login.Reason) found {
 	u := f.user()
-	if f.LoggedIn && !slices.Contains(reasons, login.AccountDisabled) {
+	if f.LoggedIn {
 		return irrelevant("the user is logged in")
 	}
 	if u == nil {
@@ -166,7 +166,7 @@ func standing(f *Facts, fine string, reasons ...login.Reason) found {
 	account := login.Account{}
 	if f.Account != nil {
 		account = *f.Account
-	} else if !slices.Contains(reasons, login.AccountDisabled) && !slices.Contains(reasons, login.WrongCredentials) {
+	} else if !slices.Contains(reasons, login.WrongCredentials) {
 		return unknown("what is remembered of the account was not looked at")
 	}
 	reason, why, fix := login.Standing(u, account, f.Now)
@@ -208,7 +208,14 @@ func directoryAnswers(f *Facts) found {
 }
 
 func userEnabled(f *Facts) found {
-	return standing(f, "the user is not disabled", login.AccountDisabled)
+	u := f.user()
+	switch {
+	case u == nil:
+		return unknown("there is no such user")
+	case u.Disabled:
+		return failed(fmt.Sprintf("remove disabled of user %s", u.Name), "user %s is disabled in the configuration", u.Name)
+	}
+	return met("the user is not disabled")
 }
 
 func passwordCurrent(f *Facts) found {
