@@ -52,8 +52,23 @@ func (p *provider) tagOf(seq, callManagerID, callID uint32) (tag uint64, ok bool
 	return tag, true
 }
 
-// used notes that a name has its call.
-func (p *provider) used(tag uint64) { delete(p.minted, tag) }
+// claim notes that a request with a name is under way.
+func (p *provider) claim(tag uint64) {
+	if tag != 0 {
+		p.minted[tag] = false
+	}
+}
+
+// settle notes what has become of it: the name has its call, or may be used again.
+func (p *provider) settle(tag uint64, made bool) {
+	switch {
+	case tag == 0:
+	case made:
+		delete(p.minted, tag)
+	default:
+		p.minted[tag] = true
+	}
+}
 
 // callingFrom says whether the calling address of a request is the line's own; a number in its place needs a permission of its own.
 func (p *provider) callingFrom(seq uint32, l *openLine, address string) bool {
@@ -82,6 +97,7 @@ func (p *provider) handleMakeCall(m *ctiqbe.LineCallInitiateRequest) {
 	if !ok {
 		return
 	}
+	p.claim(tag)
 	p.ask(m.SequenceNumber, made{seq: m.SequenceNumber, line: l.handle, tag: tag, node: node, what: opMake}, l.device.name, node,
 		call.MakeCall{Device: l.device.name, Line: l.line, Called: m.DestAddress, Auto: true, Tag: tag})
 }
@@ -106,10 +122,10 @@ const (
 )
 
 func (x made) finish(p *provider, a asked) {
-	if !p.refuseUnlessDone(x.seq, x.what, a) {
+	done := p.refuseUnlessDone(x.seq, x.what, a)
+	if p.settle(x.tag, done); !done {
 		return
 	}
-	p.used(x.tag)
 	h := callHandle{p.world.site().nodes.of(x.node), legNumber(a.Reply.Leg)}
 	l := p.lines[x.line]
 	if l == nil { // closed meanwhile

@@ -85,6 +85,7 @@ func (p *provider) consult(t target, callManagerID, callID uint32, calling, dest
 	if !ok {
 		return
 	}
+	p.claim(tag)
 	p.askAbout(t.Sequence, c, made{seq: t.Sequence, line: lineHandle{t.LineCallManagerID, t.LineID}, tag: tag, node: c.Node, what: opConsult, consults: why},
 		call.MakeCall{Device: c.line.device.name, Line: c.line.line, Called: dest, Auto: true, From: c.Leg, Tag: tag})
 }

@@ -55,6 +55,7 @@ func (p *provider) handleUnpark(m *ctiqbe.LineCallUnparkRequest) {
 	if !ok {
 		return
 	}
+	p.claim(tag)
 	p.ask(m.SequenceNumber, fetched{m.SequenceNumber, l.handle, tag}, l.device.name, node,
 		call.Retrieve{Device: l.device.name, Line: l.line, Slot: m.ParkedAtAddress, Tag: tag})
 }
@@ -66,8 +67,8 @@ type fetched struct {
 }
 
 func (x fetched) finish(p *provider, a asked) {
-	if p.refuseUnlessDone(x.seq, opUnpark, a) {
-		p.used(x.tag)
+	done := p.refuseUnlessDone(x.seq, opUnpark, a)
+	if p.settle(x.tag, done); done {
 		p.send(&ctiqbe.LineCallUnparkResponse{SequenceNumber: x.seq, LineCallManagerID: x.line.CallManagerID, LineID: x.line.LineID})
 	}
 }

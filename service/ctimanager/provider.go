@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/directory/rights"
@@ -246,9 +247,9 @@ func (p *provider) errand(then pending, e errand) {
 }
 
 // ask asks the call engine of a node about a device. When too much waits for answers already, the request is refused.
-func (p *provider) ask(seq uint32, then pending, device, node string, r call.Request) {
+func (p *provider) ask(_ uint32, then pending, device, node string, r call.Request) {
 	if len(p.pendings) >= p.who.limits.Requests {
-		p.fail(seq, ctiqbe.ErrTemporaryFailure, "more requests wait for their answers than are allowed")
+		then.finish(p, asked{Err: &bus.Error{Code: bus.CodeUnavailable, Message: "more requests wait for their answers than are allowed"}})
 		return
 	}
 	p.errand(then, engineRequest{by: p.user, about: device, node: node, engine: r})
