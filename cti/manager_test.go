@@ -121,6 +121,13 @@ func (m *manager) mutter() {
 	m.down, m.silent = true, true
 }
 
+// revive is a manager that is back.
+func (m *manager) revive() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down, m.silent = false, false
+}
+
 func (m *manager) received(p ctiqbe.PDU) (all []ctiqbe.Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

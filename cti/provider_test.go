@@ -322,7 +322,7 @@ func TestFailover(t *testing.T) {
 		if first.SequenceNumber < 5 {
 			t.Errorf("the second login begins with number %d", first.SequenceNumber)
 		}
-		a.down, a.silent = false, false
+		a.revive()
 		time.Sleep(10 * time.Minute)
 		if p.Status().Manager != "10.0.0.2" || a.logins != 1 {
 			t.Error("it went back")
