@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -227,6 +228,10 @@ func StatusOf(store *enroll.Store) CertificateStatus {
 		s.Name, s.Pinned = st.Name, st.Pinned
 	}
 	have, err := store.Credential()
+	if errors.Is(err, enroll.ErrNone) {
+		s.Reason = "none was fetched yet"
+		return s
+	}
 	if err != nil {
 		s.Reason = err.Error()
 		return s

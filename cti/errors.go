@@ -52,6 +52,17 @@ func (e *Error) Unwrap() []error {
 	return all
 }
 
+// Unreachable says that no manager let us in, and why each did not.
+type Unreachable struct{ Each []error }
+
+// Error is all of them.
+func (e *Unreachable) Error() string {
+	return "no CTI manager could be used: " + errors.Join(e.Each...).Error()
+}
+
+// Unwrap is all of them.
+func (e *Unreachable) Unwrap() []error { return e.Each }
+
 // Errors of the provider itself.
 var (
 	ErrClosed   = errors.New("cti: the provider is closed")

@@ -90,7 +90,10 @@ func (p *Provider) connect(ctx context.Context, lost string) (*session, error) {
 			break
 		}
 	}
-	return nil, errors.Join(failed...)
+	if len(failed) == 1 {
+		return nil, failed[0]
+	}
+	return nil, &Unreachable{failed}
 }
 
 // order is primary, backup; the one that was just lost comes last.
@@ -133,9 +136,9 @@ func (p *Provider) attempt(ctx context.Context, m Manager) (*session, error) {
 
 func connectAdvice(clear bool) string {
 	if clear {
-		return "Does the CTI manager run there, and is its clear port on (exception cti-clear)?"
+		return "See that the CTI manager runs there, and that its clear port is on (exception cti-clear)"
 	}
-	return "Does the CTI manager run there, and is the certificate fetched (locktone tsp fetch-certificate)?"
+	return "See that the CTI manager runs there, and that its certificate is in the trust list"
 }
 
 // hear takes a message, in the reading goroutine of its session.
@@ -605,7 +608,7 @@ func (p *Provider) pictured(ctx context.Context, s *session, id LineID) error {
 		p.mu.Unlock()
 		switch {
 		case !open:
-			return &Error{Doing: "Opening line " + id.String(), Manager: s.address, Err: ErrNotOpen, Advice: "The manager closed it again: does it allow control from CTI?"}
+			return &Error{Doing: "Opening line " + id.String(), Manager: s.address, Err: ErrNotOpen, Advice: "The manager closed it again: see that device and line allow control from CTI"}
 		case whole || known && !in:
 			return nil
 		}

@@ -53,6 +53,7 @@ type commands struct {
 	Cert    certCmd    `cmd:"" help:"Certificates of devices and peers."`
 	CAPF    capfCmd    `cmd:"" name:"capf" help:"Enrolment of phones and CTI applications: profiles, and requests to an offline authority."`
 	Phone   phoneCmd   `cmd:"" help:"The client's side of enrolment: for applications and devices, against any call manager."`
+	TSP     tspCmd     `cmd:"" name:"tsp" help:"A telephony service provider on the command line: control telephones through any CTI manager."`
 	Trust   trustCmd   `cmd:"" help:"Whom devices trust: the security mode, rotation of certificates, and what will break when."`
 	LDAP    ldapCmd    `cmd:"" name:"ldap" help:"LDAP directories: what is wrong with one, and its users."`
 	Verify  verifyCmd  `cmd:"" help:"Look at the TLS of any host and port as our verifier does."`
