@@ -71,6 +71,7 @@ const (
 	EmergencyCallMade // Party is calling an emergency number
 	Redirected        // Party sends the call to To by Leg, and leaves
 	Joined            // the user of Leg has joined call Other, of OtherLeg, into Call. It comes before anybody moves
+	PartyChanged      // at the other end of Leg, a tie, is somebody else now: Party has another identity
 )
 
 // Settings are what users change by themselves and what overrides the configuration: of a line (LineChanged) its forwards, of a device
@@ -87,7 +88,7 @@ var eventNames = [...]string{"none", "CallCreated", "PartyAdded", "PartyMoved", 
 	"LegArrived", "LegRinging", "LegAlerted", "LegActive", "LegPassive", "LegDropped", "MixChanged", "DigitHeard",
 	"Transferred", "CallEnded", "Parked", "Retrieved", "PickedUp", "Barged", "ConferenceStarted", "ConferenceEnded", "ProtectionChanged",
 	"MediaTrouble", "MediaGood", "LineChanged", "DeviceChanged", "Forwarded", "EmergencyCallMade",
-	"Redirected", "Joined"}
+	"Redirected", "Joined", "PartyChanged"}
 
 func (k EventKind) String() string { return enumName(eventNames[:], int(k)) }
 
@@ -148,7 +149,9 @@ type PartyView struct {
 	// Purpose says for what an application has had the party's phone rung; none for everybody else.
 	Purpose Purpose `json:"purpose,omitempty"`
 	// Parked is where the party waits; nil for who is not parked.
-	Parked *Spot     `json:"parked,omitempty"`
+	Parked *Spot `json:"parked,omitempty"`
+	// Parker is the line and device that parked it, where it was one of ours.
+	Parker *Parker   `json:"parker,omitempty"`
 	Legs   []LegView `json:"legs,omitempty"`
 }
 
@@ -200,6 +203,12 @@ func (p *Purpose) UnmarshalText(b []byte) error {
 	n, err := enumValue("purpose", purposeNames[:], b)
 	*p = Purpose(n)
 	return err
+}
+
+// A Parker is who has parked somebody.
+type Parker struct {
+	Device string `json:"device"`
+	Line   LineID `json:"line,omitzero"`
 }
 
 // A Spot is where a call waits or meets: a park number with its range, or the number of a meet-me conference with the conference's name.

@@ -344,6 +344,7 @@ func (e *Engine) identified(l *Leg, s Identified) {
 		l.tie.left, l.policy = left, MediaPolicy{SRTP: SRTPOrRTP} // who is there now shows what it can by what it offers
 	}
 	p.changed()
+	e.emit(PartyChanged, c, p, l, CauseNone)
 	if !l.active() || c.focus {
 		return
 	}

@@ -239,6 +239,9 @@ func (p *Party) picture() *PartyView {
 	if p.stay != nil && p.stay.park != nil {
 		at := p.stay.park.slot
 		v.Parked = &Spot{at.park, at.number}
+		if k := p.stay.park; k.device != "" {
+			v.Parker = &Parker{k.device, k.line}
+		}
 	}
 	if v.Legs = block.one[:0]; len(p.legs) > len(block.one) {
 		v.Legs = make([]LegView, 0, len(p.legs))

@@ -10,13 +10,14 @@ import (
 
 // A Machine makes CTI events of the notes of all engines. It is not safe for concurrent use. Equal notes give equal events.
 type Machine struct {
-	numbers Numbering
-	engines map[string]*engine // by node
-	spots   map[spot]*terminal
-	seq     uint64
-	out     []Event
-	merges  uint32 // counts Merge.ID and Conference.ID
-	remotes uint32 // counts the legs of devices that have none, see remoteManager
+	numbers  Numbering
+	engines  map[string]*engine // by node
+	devices  map[string]*terminal
+	forwards map[call.LineID][]call.SetForward // as told last
+	seq      uint64
+	out      []Event
+	merges   uint32 // counts Merge.ID and Conference.ID
+	remotes  uint32 // counts the legs of devices that have none, see remoteManager
 }
 
 // An engine is what is known of the calls of one node.
@@ -25,11 +26,31 @@ type engine struct {
 	name  string
 	fresh bool
 	calls map[call.CallID]*call.View
-	// legs are what observers have been told, by what they are.
-	legs map[seat]*appearance
-	// features is what is going on in a call beside its picture.
-	features map[call.CallID]*feature
-	settings map[setting]call.Event
+	// legs are what observers have been told, by what they are; members by the call they are in.
+	legs    map[seat]*appearance
+	members map[call.CallID][]*appearance
+	// extras is what is known of a call beside its picture.
+	extras  map[call.CallID]*extra
+	merging *merging
+
+	// Where ties lead, see gch.go.
+	ties     map[call.CallID][]tieEnd
+	legCalls map[call.LegID]call.CallID
+	fars     map[farLeg]call.CallID
+	// going are parties that are about to leave, and count no more.
+	going map[call.PartyID]bool
+	named map[call.CallID]GCH
+}
+
+// An extra is what is known of a call beside its picture.
+type extra struct {
+	// reason is why what changes now does so; it lasts until something else happens.
+	reason ctiqbe.CallReason
+	// conference says that it is one, and members who is in it as far as was told. Controller has made it.
+	conference bool
+	members    []Participant
+	controller call.LegID
+	parked     []parking
 }
 
 // A seat is where an appearance sits in an engine: a leg of a device, or a device that shares the line of a party, without a leg.
@@ -45,14 +66,9 @@ type spot struct {
 	line   call.LineID
 }
 
-type setting struct {
-	line   call.LineID
-	device string
-}
-
 // New makes a Machine that knows of no calls.
 func New(n Numbering) *Machine {
-	return &Machine{numbers: n, engines: map[string]*engine{}, spots: map[spot]*terminal{}}
+	return &Machine{numbers: n, engines: map[string]*engine{}, devices: map[string]*terminal{}, forwards: map[call.LineID][]call.SetForward{}}
 }
 
 // Note takes a note in and returns what it makes applications be told. The events are shared: who gets them must not change them.
@@ -64,10 +80,10 @@ func (m *Machine) Note(n Input) []Event {
 		m.lost(e, n)
 	case n.Snapshot:
 		m.snapshot(e, n)
-	case n.Event.Settings != nil:
-		m.setting(e, n.Event)
 	case n.Event.View != nil:
 		m.event(e, &n.Event, n.Left)
+	case n.Event.Settings != nil:
+		m.setting(&n.Event)
 	}
 	return m.out
 }
@@ -78,10 +94,28 @@ func (m *Machine) Seq() uint64 { return m.seq }
 func (m *Machine) engine(node string) *engine {
 	e := m.engines[node]
 	if e == nil {
-		e = &engine{node: node, calls: map[call.CallID]*call.View{}, legs: map[seat]*appearance{}, features: map[call.CallID]*feature{}, settings: map[setting]call.Event{}}
+		e = &engine{node: node, legs: map[seat]*appearance{}, members: map[call.CallID][]*appearance{}}
+		e.forget()
 		m.engines[node] = e
 	}
 	return e
+}
+
+// forget drops all pictures.
+func (e *engine) forget() {
+	e.calls, e.extras, e.merging = map[call.CallID]*call.View{}, map[call.CallID]*extra{}, nil
+	e.ties, e.legCalls, e.fars = map[call.CallID][]tieEnd{}, map[call.LegID]call.CallID{}, map[farLeg]call.CallID{}
+	e.named, e.going = map[call.CallID]GCH{}, map[call.PartyID]bool{}
+}
+
+// extra is what is known of a call beside its picture.
+func (e *engine) extra(id call.CallID) *extra {
+	x := e.extras[id]
+	if x == nil {
+		x = &extra{}
+		e.extras[id] = x
+	}
+	return x
 }
 
 func (m *Machine) emit(ev Event) {
@@ -96,6 +130,7 @@ func (m *Machine) lost(e *engine, n Input) {
 		m.emit(Event{Kind: Gap, Node: e.node, Engine: e.name, Why: n.Why})
 	}
 	e.fresh = false
+	m.abandon(e)
 	if n.Gone {
 		m.clear(e)
 	}
@@ -103,70 +138,108 @@ func (m *Machine) lost(e *engine, n Input) {
 
 // clear ends all that is known of an engine that will never tell what became of it.
 func (m *Machine) clear(e *engine) {
+	m.abandon(e)
 	for _, id := range sortedKeys(e.calls) {
-		m.endCall(e, id, ctiqbe.CauseTemporaryFailure, true)
+		m.endCall(e, id, why{cause: ctiqbe.CauseTemporaryFailure, closed: true})
 	}
-	e.features = map[call.CallID]*feature{}
+	e.forget()
 }
 
 // snapshot tells the difference between what was known and what there is.
 func (m *Machine) snapshot(e *engine, n Input) {
+	m.abandon(e)
 	if e.name != n.Engine {
 		m.clear(e)
 		e.name = n.Engine
 	}
 	e.fresh = true
+	clear(e.going)
 	there := make(map[call.CallID]bool, len(n.Calls))
-	for _, v := range n.Calls {
-		there[v.ID] = true
-	}
 	for _, v := range n.Calls { // all of them first: a leg may have come to another call
-		e.calls[v.ID] = v
-		delete(e.features, v.ID)
+		there[v.ID] = true
+		e.store(v)
+		e.extra(v.ID).reason = 0
+		if seen := e.members[v.ID]; len(seen) == 0 {
+			e.extra(v.ID).conference = confers(v)
+		}
 	}
 	for _, id := range sortedKeys(e.calls) {
 		if there[id] {
 			m.look(e, e.calls[id], why{existing: true})
+			m.membership(e, e.calls[id], nil, false)
 		}
 	}
 	for _, id := range sortedKeys(e.calls) {
 		if !there[id] {
-			m.endCall(e, id, ctiqbe.CauseNormalCallClearing, false)
+			m.endCall(e, id, why{cause: ctiqbe.CauseNormalCallClearing})
 		}
 	}
-	m.settingsOf(e, n.Settings)
+	for _, v := range n.Calls {
+		m.lookBeyond(e, v)
+	}
+	for i := range n.Settings {
+		m.setting(&n.Settings[i])
+	}
 }
 
 // event takes an event with a picture in.
 func (m *Machine) event(e *engine, ev *call.Event, left bool) {
-	e.calls[ev.Call] = ev.View
+	e.store(ev.View)
 	w := m.before(e, ev)
 	m.look(e, ev.View, w)
+	m.lookBeyond(e, ev.View)
 	m.after(e, ev)
 	if left || ev.Kind == call.CallEnded {
-		m.endCall(e, ev.Call, causeOf(ev.Cause), false)
+		m.endCall(e, ev.Call, w)
+		m.merged(e, ev.Call)
+	}
+}
+
+// lookBeyond tells at other nodes what has changed of a call that crosses nodes.
+func (m *Machine) lookBeyond(e *engine, v *call.View) {
+	if len(e.ties[v.ID]) == 0 {
+		return
+	}
+	for _, l := range m.body(e, v) {
+		if l.engine != e || l.view != v {
+			m.look(l.engine, l.view, why{reason: e.extra(v.ID).reason})
+		}
 	}
 }
 
 // endCall ends what is left of a call.
-func (m *Machine) endCall(e *engine, id call.CallID, cause ctiqbe.Cause, closed bool) {
+func (m *Machine) endCall(e *engine, id call.CallID, w why) {
 	for _, a := range e.of(id) {
-		m.finish(e, a, why{cause: cause, closed: closed})
+		m.finish(e, a, w)
 	}
-	delete(e.calls, id)
-	delete(e.features, id)
+	m.unparked(e, id, nil, true)
+	e.unstore(id)
+	delete(e.extras, id)
+	delete(e.named, id)
 }
 
-// of are the appearances of a call, in the order in which they came.
-func (e *engine) of(id call.CallID) []*appearance {
-	var out []*appearance
-	for _, a := range e.legs {
-		if a.call == id {
-			out = append(out, a)
+// of are the appearances of a call, in the order of their handles.
+func (e *engine) of(id call.CallID) []*appearance { return slices.Clone(e.members[id]) }
+
+// sit has an appearance be one of a call.
+func (e *engine) sit(a *appearance, id call.CallID) {
+	e.stand(a)
+	a.call = id
+	list := e.members[id]
+	at, _ := slices.BinarySearchFunc(list, a, byHandle)
+	e.members[id] = slices.Insert(list, at, a)
+}
+
+// stand takes an appearance out of its call.
+func (e *engine) stand(a *appearance) {
+	list := e.members[a.call]
+	if at := slices.Index(list, a); at >= 0 {
+		if list = slices.Delete(list, at, at+1); len(list) == 0 {
+			delete(e.members, a.call)
+			return
 		}
+		e.members[a.call] = list
 	}
-	slices.SortFunc(out, byHandle)
-	return out
 }
 
 func byHandle(a, b *appearance) int {

@@ -12,31 +12,43 @@ type parties struct {
 
 // partiesOf are the parties of a call as one of them sees it. The one that called is calling, the other one called; where a transfer or a
 // pickup has brought two together who both called, or were both called, the one that was there first counts as calling. Both ends are told
-// the same.
-func (m *Machine) partiesOf(v *call.View, p *call.PartyView) parties {
-	own := m.party(v, p)
+// the same. Who is parked is at the park number, for who has parked as well.
+func (m *Machine) partiesOf(e *engine, v *call.View, p *call.PartyView) parties {
+	own := m.party(e, p, 0)
 	if p.Parked != nil {
-		spot := m.numbered(call.Identity{Number: p.Parked.Number}, call.LineID{})
-		return pair(own, spot, calls(p))
+		return pair(own, m.numbered(call.Identity{Number: p.Parked.Number}, call.LineID{}), true)
 	}
-	far := other(v, p)
-	if far == nil {
-		if v.Room != nil {
-			return parties{calling: own, called: m.numbered(call.Identity{Number: v.Room.Number, Display: "Conference"}, call.LineID{})}
-		}
+	far := e.other(v, p)
+	switch {
+	case v.Room != nil:
+		return pair(own, m.numbered(call.Identity{Number: v.Room.Number, Display: "Conference"}, call.LineID{}), true)
+	case far == nil:
 		return pair(own, Party{}, calls(p))
+	case far.Parked != nil && presence(p) == present:
+		out := pair(m.party(e, far, 0), m.numbered(call.Identity{Number: far.Parked.Number}, call.LineID{}), true)
+		out.last = own
+		return out
 	}
 	first := calls(p)
 	if calls(p) == calls(far) {
 		first = p.ID < far.ID
 	}
-	out := pair(own, m.party(v, far), first)
-	called := far
+	out, called := pair(own, m.party(e, far, 0), first), far
 	if !first {
 		called = p
 	}
 	out.original, out.last = m.redirections(called, out.called)
 	return out
+}
+
+// like says whether two tell the same of everybody, but for the devices they are on.
+func (p parties) like(q parties) bool {
+	return p.calling.like(q.calling) && p.called.like(q.called) && p.original.like(q.original) && p.last.like(q.last)
+}
+
+func (p Party) like(q Party) bool {
+	p.Device, q.Device = "", ""
+	return p == q
 }
 
 func pair(own, far Party, first bool) parties {
@@ -46,33 +58,23 @@ func pair(own, far Party, first bool) parties {
 	return parties{calling: far, called: own, original: own}
 }
 
-// other is who a party talks to, or is going to: who talks already before who rings, and nobody in particular in a conference.
-func other(v *call.View, p *call.PartyView) *call.PartyView {
-	var talks, rings *call.PartyView
-	n := 0
+// other is who a party talks to, or is going to: who talks already before who rings.
+func (e *engine) other(v *call.View, p *call.PartyView) *call.PartyView {
+	var rings *call.PartyView
 	for _, q := range v.Parties {
-		if q == p {
+		if q == p || e.going[q.ID] {
 			continue
 		}
 		switch presence(q) {
 		case present:
-			n++
-			if talks == nil {
-				talks = q
-			}
+			return q
 		case ringing:
 			if rings == nil {
 				rings = q
 			}
 		}
 	}
-	switch {
-	case n > 0:
-		return talks
-	case rings != nil:
-		return rings
-	}
-	return nil
+	return rings
 }
 
 // How a party is in its call.
@@ -100,23 +102,37 @@ func presence(p *call.PartyView) attendance {
 	return best
 }
 
-// party is a party of a call with its number, the partition of its line, and its device once it has one.
-func (m *Machine) party(_ *call.View, p *call.PartyView) Party {
-	out := m.numbered(p.Identity, p.Line)
-	out.External = p.Trunk != ""
+// mostTies bounds how many nodes further somebody is looked for.
+const mostTies = 3
+
+// party is a party of a call with its number, the partition of its line, and its device once it has one. Who is behind a tie is told as the
+// engine at the tie's other end knows them, where exactly one party is there.
+func (m *Machine) party(e *engine, p *call.PartyView, hops int) Party {
+	if far, at := m.behind(e, p); far != nil && hops < mostTies && far.Parked == nil {
+		return m.party(at.engine, far, hops+1)
+	}
+	line, tied := p.Line, false
 	var devices []string
+	out := Party{}
 	for i := range p.Legs {
-		switch l := &p.Legs[i]; l.State {
+		l := &p.Legs[i]
+		tied = tied || l.Node != ""
+		switch l.State {
 		case call.LegIsActive, call.LegWaiting:
-			out.Device = l.Device
-			return out
+			devices, out.Device = nil, l.Device
 		case call.LegOffering, call.LegIsRinging:
 			devices = append(devices, l.Device)
 		}
 	}
-	if len(devices) == 1 {
+	if len(devices) == 1 && out.Device == "" {
 		out.Device = devices[0]
 	}
+	if tied && p.Identity.Number != "" && p.Identity.Number != line.Number {
+		line, out.Device = call.LineID{}, "" // somebody else is there now than was rung
+	}
+	device := out.Device
+	out = m.numbered(p.Identity, line)
+	out.Device, out.External = device, p.Trunk != ""
 	return out
 }
 

@@ -21,38 +21,51 @@ type wanted struct {
 func (m *Machine) wants(e *engine, v *call.View) []wanted {
 	var out []wanted
 	for _, p := range v.Parties {
-		if p.Line.IsZero() {
+		if p.Line.IsZero() || e.going[p.ID] {
 			continue
 		}
-		var user *call.LegView // who of the line's devices has the call
+		user := userOf(p)
 		for i := range p.Legs {
 			l := &p.Legs[i]
 			if l.Device == "" || l.State == call.LegNew || l.State == call.LegIsDropped {
 				continue
 			}
-			if l.Node == "" && (l.State == call.LegIsActive || l.State == call.LegWaiting || calls(p)) {
-				user = l
-			}
-			if l.Node == "" && l.State != call.LegIsPassive {
-				out = append(out, wanted{seat: seat{leg: l.ID}, line: p.Line, party: p, leg: l, state: stateOf(v, p, l), calls: calls(p)})
+			if l.Node == "" && (l.State != call.LegIsPassive || user == nil || v.Upstream != nil) {
+				out = append(out, wanted{seat: seat{leg: l.ID}, line: p.Line, party: p, leg: l, state: stateOf(v, p, l), calls: calls(p), remote: l.State == call.LegIsPassive})
 			}
 		}
-		if user != nil {
-			out = append(out, m.sharers(e, v, p, user)...)
+		if user != nil && (v.Upstream == nil || calls(p)) { // the node that rings the line knows all its devices
+			out = append(out, m.sharers(v, p, user)...)
 		}
 	}
 	return out
 }
 
-// sharers are the appearances at the other devices of a line: passive legs, and devices that were never rung because their line calls.
-func (m *Machine) sharers(e *engine, v *call.View, p *call.PartyView, user *call.LegView) []wanted {
+// userOf is the leg of the device that has the call of a line, here or at another node that was asked to ring it; nil while they all ring.
+func userOf(p *call.PartyView) (user *call.LegView) {
+	for i := range p.Legs {
+		l := &p.Legs[i]
+		here := l.Node == "" && (l.State == call.LegWaiting || calls(p) && l.State != call.LegIsDropped)
+		if l.Device != "" && (here || l.State == call.LegIsActive && (l.Node == "" || !l.Incoming)) {
+			user = l
+		}
+	}
+	return user
+}
+
+// sharers are the appearances at the other devices of a line: passive legs, and devices that were never rung because their line calls. Where
+// several parties of a call are of one line, the first is the one that the others see.
+func (m *Machine) sharers(v *call.View, p *call.PartyView, user *call.LegView) []wanted {
 	var out []wanted
 	private := m.private(user.Device)
 	for _, at := range m.numbers.Appearances(p.Line) {
-		if at.Device == user.Device {
+		if at.Device == user.Device || sits(v, p, at.Device) {
 			continue
 		}
 		w := wanted{seat: seat{party: p.ID, device: at.Device}, line: p.Line, party: p, state: ctiqbe.CallStateRemoteInUse, calls: calls(p), remote: true, private: private}
+		if p.Held { // whoever shares the line may take it back
+			w.state = ctiqbe.CallStateOnHold
+		}
 		rings := false
 		for i := range p.Legs {
 			switch l := &p.Legs[i]; {
@@ -68,6 +81,29 @@ func (m *Machine) sharers(e *engine, v *call.View, p *call.PartyView, user *call
 		}
 	}
 	return out
+}
+
+// sits says whether a device has a call of a party's line by another party of the call, or sees it there already.
+func sits(v *call.View, p *call.PartyView, device string) bool {
+	before := true
+	for _, q := range v.Parties {
+		if q == p {
+			before = false
+			continue
+		}
+		if q.Line != p.Line {
+			continue
+		}
+		if before && userOf(q) != nil {
+			return true
+		}
+		for i := range q.Legs {
+			if l := &q.Legs[i]; l.Device == device && l.Node == "" && l.State != call.LegIsDropped && l.State != call.LegIsPassive {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // calls says whether a party came into its call by calling.

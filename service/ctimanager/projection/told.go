@@ -16,9 +16,11 @@ type appearance struct {
 	handle Handle
 	calls  bool
 	remote bool
+	self   Party // whose leg it is
 
 	state    ctiqbe.CallState
 	gch      GCH
+	parent   GCH
 	origin   ctiqbe.CallOrigin
 	reason   ctiqbe.CallReason
 	parties  parties
@@ -42,12 +44,8 @@ const remoteManager = 0x200
 // look tells what a picture says that has not been told.
 func (m *Machine) look(e *engine, v *call.View, w why) {
 	wants := m.wants(e, v)
-	there := make(map[seat]bool, len(wants))
-	for i := range wants {
-		there[wants[i].seat] = true
-	}
 	for _, a := range e.of(v.ID) {
-		if !there[a.seat] {
+		if !wanting(wants, a.seat) && !e.reseat(a, wants) {
 			m.finish(e, a, w)
 		}
 	}
@@ -60,36 +58,64 @@ func (m *Machine) look(e *engine, v *call.View, w why) {
 	}
 }
 
+// reseat has a device that shares a line see the call by another party of that line, when the one it was seen by has left.
+func (e *engine) reseat(a *appearance, wants []wanted) bool {
+	for i := range wants {
+		x := &wants[i]
+		if a.remote && x.remote && a.leg == 0 && x.leg == nil && a.spot == (spot{x.device(), x.line}) && e.legs[x.seat] == nil {
+			delete(e.legs, a.seat)
+			a.seat, a.calls = x.seat, x.calls
+			e.legs[a.seat] = a
+			return true
+		}
+	}
+	return false
+}
+
+func wanting(wants []wanted, s seat) bool {
+	for i := range wants {
+		if wants[i].seat == s {
+			return true
+		}
+	}
+	return false
+}
+
 // appear tells of a new leg.
 func (m *Machine) appear(e *engine, v *call.View, x *wanted, w why) {
-	a := &appearance{engine: e, seat: x.seat, call: v.ID, party: x.party.ID, spot: spot{x.device(), x.line}, calls: x.calls, remote: x.remote, private: x.private,
-		gch: m.gch(e, v), parties: m.partiesOf(v, x.party), security: securityOf(v)}
+	a := &appearance{engine: e, seat: x.seat, party: x.party.ID, spot: spot{x.device(), x.line}, calls: x.calls, remote: x.remote, private: x.private,
+		gch: m.gch(e, v), parties: m.partiesOf(e, v, x.party), self: m.party(e, x.party, 0), security: securityOf(v)}
+	a.origin, a.reason = originOf(e, v, x), reasonOf(v, x)
 	if x.leg != nil {
 		a.leg, a.handle = x.leg.ID, Handle{m.numbers.CallManager(e.node), low31(uint64(x.leg.ID))}
+		if first := e.legs[seat{leg: x.leg.Consults}]; first != nil && x.leg.Consults != 0 {
+			a.parent = first.gch
+		}
 	} else {
 		m.remotes++
 		a.handle = Handle{m.numbers.CallManager(e.node) + remoteManager, low31(uint64(m.remotes))}
 	}
-	a.origin, a.reason = m.originOf(e, v, x), m.reasonOf(e, v, x)
 	e.legs[a.seat] = a
+	e.sit(a, v.ID)
+	m.terminal(a.spot.device).legs[a] = struct{}{}
 	if w.existing {
 		a.state = x.state
 		m.tell(a, Event{Kind: ExistingCall})
 		m.deviceState(a.spot.device)
 		return
 	}
-	first := x.state
 	switch {
 	case x.remote:
+		a.state = x.state
 	case x.calls:
-		first = ctiqbe.CallStateDialTone
+		a.state = ctiqbe.CallStateDialTone
 		a.parties = parties{calling: a.parties.calling} // nobody is called before it is known who has the number
 	default:
-		first = ctiqbe.CallStateOffering
+		a.state = ctiqbe.CallStateOffering
 	}
-	a.state = first
 	m.tell(a, Event{Kind: NewCall})
 	m.tell(a, Event{Kind: StateChanged})
+	m.deviceState(a.spot.device)
 	m.differ(e, a, v, x, w)
 }
 
@@ -102,70 +128,100 @@ func (x *wanted) device() string {
 
 // differ tells of a leg what is different now: its call, its parties, its state.
 func (m *Machine) differ(e *engine, a *appearance, v *call.View, x *wanted, w why) {
-	a.call, a.party = v.ID, x.party.ID
+	if a.party = x.party.ID; a.call != v.ID {
+		e.sit(a, v.ID)
+	}
+	p := m.partiesOf(e, v, x.party)
+	if v.Room == nil && (e.extra(v.ID).conference || e.merging != nil && e.merging.conference) && a.parties.calling != (Party{}) && a.parties.called != (Party{}) {
+		p = a.parties // who is in a conference is told otherwise, and what was said of a pair stands until there is one again
+	}
+	called := e.other(v, x.party)
+	if !x.calls {
+		called = x.party
+	}
 	if g := m.gch(e, v); g != a.gch {
 		old := a.gch
-		a.gch, a.parties = g, m.partiesOf(v, x.party)
-		m.tell(a, Event{Kind: GCHChanged, OldGCH: old, Reason: m.changeReason(e, v, a, w)})
-	}
-	if p := m.partiesOf(v, x.party); p.calling != a.parties.calling || p.called != a.parties.called || p.original != a.parties.original || p.last != a.parties.last {
-		m.retold(e, a, v, x, p, w)
-	}
-	if x.remote != a.remote {
-		a.remote = x.remote
-	}
-	if x.state != a.state && !back(a, x.state) {
-		for _, s := range before(a, x.state) {
-			a.state = s
-			m.tell(a, Event{Kind: StateChanged, Reason: w.reason})
+		a.gch = g
+		if named(p, a.parties) {
+			a.parties = p
 		}
-		a.state = x.state
-		m.tell(a, Event{Kind: StateChanged, Reason: w.reason})
-		m.deviceState(a.spot.device)
+		m.tell(a, Event{Kind: GCHChanged, OldGCH: old, Reason: changeReason(a, w, nil)})
+		m.tell(a, Event{Kind: PartiesChanged, CallingChanged: true, CalledChanged: true, Reason: changeReason(a, w, nil)})
 	}
+	switch {
+	case !named(p, a.parties):
+	case p.like(a.parties):
+		a.parties = p
+	default:
+		m.retold(a, x, p, w, changeReason(a, w, called))
+	}
+	a.self = m.party(e, x.party, 0)
+	a.remote = x.remote
 	if x.private != a.private {
 		a.private = x.private
 		m.tell(a, Event{Kind: PrivacyChanged})
 	}
+	m.advance(a, x.state, w)
 	if s := securityOf(v); s != a.security {
 		a.security = s
 		m.tell(a, Event{Kind: SecurityChanged})
 	}
 }
 
-// retold tells of new parties. Who called is told whom, once somebody has the number: before that it is dialling.
-func (m *Machine) retold(e *engine, a *appearance, v *call.View, x *wanted, p parties, w why) {
-	if p.called == (Party{}) && a.parties.called != (Party{}) || p.calling == (Party{}) && a.parties.calling != (Party{}) {
-		return // nobody is there now; who was there last is still the one that was told
+// named says whether parties are known as well as those told before: who was there last is still the one when nobody is.
+func named(p, was parties) bool {
+	return (p.called != Party{} || was.called == Party{}) && (p.calling != Party{} || was.calling == Party{})
+}
+
+// advance tells the state of a leg, and before it those that the engine left out.
+func (m *Machine) advance(a *appearance, to ctiqbe.CallState, w why) {
+	if to == a.state || back(a, to) {
+		return
 	}
-	if a.calls && a.state == ctiqbe.CallStateDialTone {
-		a.state = ctiqbe.CallStateDialing
-		m.tell(a, Event{Kind: StateChanged})
+	for _, s := range before(a, to) {
+		a.state = s
+		m.tell(a, Event{Kind: StateChanged, Reason: w.reason})
 	}
-	ev := Event{Kind: PartiesChanged, CallingChanged: !p.calling.Same(a.parties.calling), CalledChanged: !p.called.Same(a.parties.called)}
+	a.state = to
+	m.tell(a, Event{Kind: StateChanged, Reason: w.reason})
+	m.deviceState(a.spot.device)
+}
+
+// retold tells of new parties. Who called is dialling as soon as somebody has the number.
+func (m *Machine) retold(a *appearance, x *wanted, p parties, w why, reason ctiqbe.CallReason) {
+	if x.calls && a.state == ctiqbe.CallStateDialTone && p.called != (Party{}) {
+		m.advance(a, ctiqbe.CallStateDialing, w)
+	}
+	ev := Event{Kind: PartiesChanged, CallingChanged: !p.calling.Same(a.parties.calling), CalledChanged: !p.called.Same(a.parties.called), Reason: reason}
 	a.parties = p
-	ev.Reason = m.changeReason(e, v, a, w)
 	m.tell(a, ev)
 }
 
 // finish ends an appearance. What a feature has taken away is idle at once; otherwise it is disconnected first, with the cause.
 func (m *Machine) finish(e *engine, a *appearance, w why) {
 	delete(e.legs, a.seat)
-	if w.closed {
+	e.stand(a)
+	delete(m.terminal(a.spot.device).legs, a)
+	reason := a.leaving
+	if g := e.merging; g != nil && reason != 0 {
+		g.idle[a.spot] = append(g.idle[a.spot], a.handle)
+	}
+	switch {
+	case w.closed:
 		m.tell(a, Event{Kind: CallClosed, Cause: w.cause})
-	} else if a.leaving == 0 && a.state != ctiqbe.CallStateRemoteInUse {
+	case reason == 0 && !a.remote:
 		a.state = ctiqbe.CallStateDisconnected
 		m.tell(a, Event{Kind: StateChanged, Cause: w.cause})
 	}
 	a.state = ctiqbe.CallStateIdle
-	m.tell(a, Event{Kind: StateChanged, Cause: w.cause, Reason: a.leaving})
+	m.tell(a, Event{Kind: StateChanged, Cause: w.cause, Reason: reason})
 	m.deviceState(a.spot.device)
 }
 
 // tell completes an event about an appearance with all that its observers know of it.
 func (m *Machine) tell(a *appearance, ev Event) {
 	ev.Device, ev.Line, ev.Node, ev.Engine, ev.Call, ev.Leg = a.spot.device, a.spot.line, a.engine.node, a.engine.name, a.call, a.leg
-	ev.Handle, ev.GCH, ev.State, ev.Origin = a.handle, a.gch, a.state, a.origin
+	ev.Handle, ev.GCH, ev.Parent, ev.State, ev.Origin = a.handle, a.gch, a.parent, a.state, a.origin
 	if ev.Reason == 0 {
 		ev.Reason = a.reason
 	}
@@ -183,17 +239,21 @@ func securityOf(v *call.View) ctiqbe.CallSecurityStatus {
 
 // Existing are the calls that a line of a device has now, as who opens it is told them. They are numbered zero: nobody else is told.
 func (m *Machine) Existing(device string, line call.LineID) []Event {
+	t := m.devices[device]
+	if t == nil {
+		return nil
+	}
 	keep, seq := m.out, m.seq
 	m.out = nil
-	for _, node := range sortedKeys(m.engines) {
-		e := m.engines[node]
-		for _, id := range sortedKeys(e.calls) {
-			for _, a := range e.of(id) {
-				if a.spot == (spot{device, line}) {
-					m.tell(a, Event{Kind: ExistingCall})
-				}
-			}
+	for _, a := range t.sorted() {
+		if a.spot.line != line {
+			continue
 		}
+		ev := Event{Kind: ExistingCall}
+		if x := a.engine.extras[a.call]; x != nil && len(x.members) > 0 {
+			ev.Conference = &Conference{Others: x.members, Controller: m.controller(x, x.members)}
+		}
+		m.tell(a, ev)
 	}
 	out := m.out
 	m.out, m.seq = keep, seq
