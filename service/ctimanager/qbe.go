@@ -302,7 +302,9 @@ func forwarded(h lineHandle, list []call.SetForward) *ctiqbe.LineForwardEvent {
 
 // partyDN is the part of a party that tells equal numbers in different partitions apart. It is never left empty for a party of this site:
 // a client takes a number with a partition and without for two parties.
-func partyDN(p projection.Party) ctiqbe.PartyDNInfo { return ctiqbe.PartyDNInfo{Partition: p.Partition} }
+func partyDN(p projection.Party) ctiqbe.PartyDNInfo {
+	return ctiqbe.PartyDNInfo{Partition: p.Partition}
+}
 
 // far is the party at the other end: of the two the one that is not of the event's line.
 func far(ev *projection.Event) projection.Party {
