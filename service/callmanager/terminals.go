@@ -159,7 +159,7 @@ func (s *Service) startTerminals() error {
 	if err != nil {
 		return err
 	}
-	s.cti = ctileg.Start(ctileg.Config{Engine: engine, Plane: s.plane, Changed: func(leg call.LegID) { s.watches.agreed(media.LegID(leg)) },
+	s.cti = ctileg.Start(ctileg.Config{Engine: engine, Plane: s.plane, Keys: s.cfg.Media.Keys, Changed: func(leg call.LegID) { s.watches.agreed(media.LegID(leg)) },
 		Terminal: func(device string) (ctileg.Terminal, bool) {
 			t, ok := s.terminals.get(device)
 			return t.driver, ok
