@@ -20,6 +20,8 @@ func (l *leg) command(c call.Command) {
 	switch c := c.(type) {
 	case call.Ring:
 		l.dial(c)
+	case call.AnswerNow:
+		l.answerNow()
 	case call.Alert:
 		l.step(dialog.Ring{Status: 180, Headers: append(l.asserts(c.Connected), l.beside()...)})
 	case call.Progress:

@@ -55,6 +55,10 @@ type leg struct {
 	refer    uint32    // CSeq of the REFER whose result is awaited
 	noResult bool      // the REFER wanted no notifications
 	noInfo   bool      // the peer's Allow lacks INFO
+	talks    bool      // the peer's Allow-Events has talk
+	nudged   bool      // it was told to answer by that
+	renewing bool      // its INVITE was cancelled, to be sent again
+	again    *attempt  // with what it was rung
 	weighed  bool      // Measured was signalled
 	codec    string    // of its media at the end
 	lock     call.Lock // what the phone was told last
@@ -278,6 +282,9 @@ func (l *leg) response(tx *endpoint.ClientTx, m *sip.Message) {
 	}
 	if l.rings(m) {
 		l.ring, l.ways = nil, nil
+	}
+	if l.renewing && tx == l.tx && m.IsFinal() && l.renewed(m) {
+		return
 	}
 	if m.Status() == 503 && l.nextWay() {
 		return

@@ -80,6 +80,8 @@ func (l *leg) event(o dialog.Output) {
 			l.drv.cfg.Plane.Rollback(media.LegID(l.id))
 			_ = l.signal(call.ReofferRejected{Leg: l.id, Cause: call.CauseFromSIP(o.Status)})
 		}
+	case dialog.EvResponse:
+		l.responded(o)
 	case dialog.EvRequest:
 		l.asked(o)
 	case dialog.EvEnded:
@@ -112,7 +114,7 @@ func (l *leg) progress(o dialog.Output) {
 // answered is the 2xx to our INVITE.
 func (l *leg) answered(o dialog.Output) {
 	l.note(o.Msg)
-	l.ring, l.ways = nil, nil
+	l.ring, l.ways, l.again = nil, nil, nil
 	l.state = legUp
 	var d call.Desc
 	var err error
@@ -142,6 +144,9 @@ func (l *leg) note(m *sip.Message) {
 	}
 	if m.Has("Allow") {
 		l.noInfo = !m.HasToken("Allow", "INFO")
+	}
+	if m.Has("Allow-Events") {
+		l.talks = m.HasToken("Allow-Events", "talk")
 	}
 	l.noteSession(m)
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
-	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/dialog"
 	"github.com/locktone/locktone/wire/sip/endpoint"
@@ -143,18 +142,14 @@ func (l *leg) nextWay() bool {
 	if l.ring == nil || len(l.ways) == 0 || l.gone || l.state != legOutgoing {
 		return false
 	}
-	l.drv.mu.Lock()
-	delete(l.drv.byDialog, l.key)
-	l.drv.mu.Unlock()
-	l.drv.cfg.Plane.Rollback(media.LegID(l.id))
-	l.heard = nil
+	l.forgetAttempt()
 	return l.tryWay()
 }
 
 // tryWay sends the INVITE on the first way that is left. Each attempt is a new session: own tag, same Call-ID.
 func (l *leg) tryWay() bool {
 	w := l.ways[0]
-	l.ways = l.ways[1:]
+	l.ways, l.again = l.ways[1:], &attempt{l.ring, w}
 	l.open(w.Profile)
 	l.to, l.peer, l.domain = w.To, "", w.Domain
 	l.to.Timers = l.profile.Timers
