@@ -16,6 +16,7 @@ import (
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/service/callmanager"
+	"github.com/locktone/locktone/service/ctimanager"
 
 	"crypto/x509"
 )
@@ -27,6 +28,7 @@ type Options struct {
 	Node     config.NodeConfig // what the node knows before it can read its store; zero: everything embedded
 	Progress func(string)
 	Tune     func(*callmanager.Config)
+	TuneCTI  func(*ctimanager.Config)
 	Patience time.Duration // of rotations with devices that are awake; 0: 15 minutes
 }
 
@@ -46,7 +48,7 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 		}
 		o.Home, s.temporary = filepath.Join(dir, "home"), dir
 	}
-	opt := site.Options{Home: o.Home, Site: o.Config, Node: o.Node, Version: "lab", Progress: o.Progress, NoPhones: true, Tune: o.Tune,
+	opt := site.Options{Home: o.Home, Site: o.Config, Node: o.Node, Version: "lab", Progress: o.Progress, NoPhones: true, Tune: o.Tune, TuneCTI: o.TuneCTI,
 		Patience: o.Patience, Keys: (&keys{used: map[pki.Algorithm]int{}}).make}
 	opt.Node.Admin.Address = "127.0.0.1:0"
 	for {

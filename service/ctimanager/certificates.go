@@ -131,16 +131,13 @@ func (t *certificates) take(ctx context.Context, c *connection, ref pki.Ref, own
 	return t.refuse(ref, result, why), nil
 }
 
-// longestHold bounds how long an answer is held back.
-const longestHold = 30 * time.Second
-
 // refuse is a refusal that is held back the longer the more often it was said: clients try again at once.
 func (t *certificates) refuse(ref pki.Ref, result ctiqbe.Result, why string) *refusal {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	u := t.uses(ref)
 	u.refusals++
-	return &refusal{result: result, why: why, hold: min(time.Second<<min(u.refusals-1, 10), longestHold)}
+	return &refusal{result: result, why: why, hold: t.s.cfg.Limits.Hold << min(u.refusals-1, 5)}
 }
 
 // uses is what is remembered of a certificate. The lock is held.
@@ -213,4 +210,34 @@ func (s *Service) Recheck() {
 			c.box.put(ordered{ctiqbe.ProviderCloseReasonUnauthorizedForTLS, "the certificate is not good any more: " + err.Error()})
 		}
 	}
+}
+
+// Trust lifts the marks of the certificates of an instance. That they were used twice lately is forgotten, too.
+func (s *Service) Trust(ctx context.Context, user, instance string) error {
+	all, err := s.Compromised(ctx)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, c := range all {
+		if c.User != user || c.Instance != instance {
+			continue
+		}
+		found = true
+		ref := pki.Ref{Issuer: c.Issuer, Serial: c.Serial}
+		if err := s.docs.Delete(ctx, compromisedKey(ref), store.AnyRevision); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		s.certificates.forget(ref)
+	}
+	if !found {
+		return fmt.Errorf("no certificate of instance %s of %s is marked as compromised: %w", instance, user, fs.ErrNotExist)
+	}
+	return nil
+}
+
+func (t *certificates) forget(ref pki.Ref) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.history, ref)
 }

@@ -85,6 +85,7 @@ type Limits struct {
 	Login       time.Duration // from the connection to the end of the login, checks of a directory included. Default: 60 s
 	Check       time.Duration // of one look into the directory. Default: 10 s
 	Write       time.Duration // that a client may take nothing. Default: 10 s
+	Hold        time.Duration // for which a refused certificate's first answer is held back; the next for twice as long, and so on up to 32 times. Default: 1 s
 	Lines       int           // of one device that stand in one event. Default: 64
 }
 
@@ -130,6 +131,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.Login, time.Minute)
 	setDefault(&l.Check, 10*time.Second)
 	setDefault(&l.Write, 10*time.Second)
+	setDefault(&l.Hold, time.Second)
 	setDefault(&l.Lines, 64)
 	return l
 }

@@ -18,8 +18,12 @@ func (s *Site) startCTI(ctx context.Context) (err error) {
 	s.Logins = login.New(login.Config{Site: s.directory, Accounts: s.Store.Documents(login.Collection), Verifiers: s.Store.Documents(login.VerifierCollection),
 		Directory: s.loginDirectory, Node: s.node.Node, Warn: s.trouble})
 	own := s.service(config.ServiceCTIManager)
-	s.CTI, err = ctimanager.Start(ctx, ctimanager.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: x.addresses, Port: own.Port, Clear: own.Clear,
-		Store: s.Store, Bus: s.Bus, Trace: s.Trace, Identity: x.identity, Profiles: s.Profiles, Login: s.Logins, Keys: s.opt.Keys})
+	cfg := ctimanager.Config{Node: s.node.Node, Version: s.opt.Version, Addresses: x.addresses, Port: own.Port, Clear: own.Clear,
+		Store: s.Store, Bus: s.Bus, Trace: s.Trace, Identity: x.identity, Profiles: s.Profiles, Login: s.Logins, Keys: s.opt.Keys}
+	if s.opt.TuneCTI != nil {
+		s.opt.TuneCTI(&cfg)
+	}
+	s.CTI, err = ctimanager.Start(ctx, cfg)
 	if err == nil {
 		s.metrics.MustRegister(s.CTI.Metrics())
 	}

@@ -52,6 +52,8 @@ type Options struct {
 	Localhost   bool
 	// Tune changes the call manager's configuration before it starts: for tests that need other timers or limits.
 	Tune func(*callmanager.Config)
+	// TuneCTI is the same for the CTI manager.
+	TuneCTI func(*ctimanager.Config)
 	// Keys makes the key pairs; nil: new ones. Laboratories give many sites the same ready-made ones.
 	Keys func(pki.Algorithm) (pki.PrivateKey, error)
 	// Patience is how long a rotation waits for devices that are awake before it goes on without them; 0: 15 minutes.
