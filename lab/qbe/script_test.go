@@ -87,6 +87,13 @@ func (d *desk) add(c *phone.Call) {
 	d.news = make(chan struct{})
 }
 
+// newest is the call that came last, over or not.
+func (d *desk) newest() *phone.Call {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.calls[len(d.calls)-1]
+}
+
 // call waits for the n-th call from the end, 1 the newest, that is not over.
 func (d *desk) call(ctx context.Context, n int) (*phone.Call, error) {
 	for {
@@ -314,34 +321,37 @@ func (s *stage) person(d *desk, f []string) error {
 		}
 		return err
 	}
+	if f[0] == "ended" {
+		_, _, err := d.newest().WaitEnded(s.ctx)
+		return err
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+	defer cancel()
 	nth := 1
 	if len(f) > 1 && f[1] == "second" {
 		nth = 2
 	}
-	c, err := d.call(s.ctx, nth)
+	c, err := d.call(ctx, nth)
 	if err != nil {
 		return err
 	}
 	switch f[0] {
 	case "answers":
-		return c.Answer(s.ctx)
+		return c.Answer(ctx)
 	case "hangs-up":
-		return c.Hangup(s.ctx)
+		return c.Hangup(ctx)
 	case "rejects":
 		c.Reject(486)
 	case "holds":
-		return c.Hold(s.ctx)
+		return c.Hold(ctx)
 	case "resumes":
-		return c.Resume(s.ctx)
+		return c.Resume(ctx)
 	case "hears":
-		return c.WaitDigits(s.ctx, f[1])
+		return c.WaitDigits(ctx, f[1])
 	case "talks":
-		return c.WaitAnswered(s.ctx)
-	case "ended":
-		_, _, err := c.WaitEnded(s.ctx)
-		return err
+		return c.WaitAnswered(ctx)
 	case "transfers":
-		_, err := c.Transfer(s.ctx, f[1])
+		_, err := c.Transfer(ctx, f[1])
 		return err
 	default:
 		return fmt.Errorf("no phone does that")

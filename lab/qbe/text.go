@@ -11,20 +11,32 @@ import (
 // Names gives the numbers of a connection names that are the same in every run: a call is the number of its line and its place among the
 // line's calls (1001.2), a global call handle g1, g2 and so on, each in the order in which it was said first.
 type Names struct {
-	lines map[[2]uint32]string
-	calls map[[2]uint32]string
-	byN   map[string][2]uint32 // calls by name
-	count map[string]int
-	gchs  map[[2]uint32]string
+	lines   map[[2]uint32]string
+	calls   map[[2]uint32]string
+	byN     map[string][2]uint32 // calls by name
+	count   map[string]int
+	gchs    map[[2]uint32]string
+	devices map[[2]uint32]string
 }
 
 // NewNames begins with the lines that are open.
 func NewNames(lines ...Line) *Names {
-	n := &Names{lines: map[[2]uint32]string{}, calls: map[[2]uint32]string{}, byN: map[string][2]uint32{}, count: map[string]int{}, gchs: map[[2]uint32]string{}}
+	n := &Names{lines: map[[2]uint32]string{}, calls: map[[2]uint32]string{}, byN: map[string][2]uint32{}, count: map[string]int{}, gchs: map[[2]uint32]string{}, devices: map[[2]uint32]string{}}
 	for _, l := range lines {
 		n.lines[[2]uint32{l.CallManager, l.ID}] = l.Number
+		n.devices[[2]uint32{l.DeviceManager, l.DeviceID}] = l.Device
 	}
 	return n
+}
+
+// device is the name of a device that is open.
+func (n *Names) device(v reflect.Value) string {
+	id := v.FieldByName("DeviceID")
+	m := v.FieldByName("DeviceCallManagerID")
+	if !id.IsValid() || !m.IsValid() {
+		return ""
+	}
+	return n.devices[[2]uint32{uint32(m.Uint()), uint32(id.Uint())}]
 }
 
 // Learn notes the calls of a message that begins one.
@@ -34,6 +46,12 @@ func (n *Names) Learn(m ctiqbe.Message) {
 		n.call(n.lines[[2]uint32{m.LineCallManagerID, m.LineID}], [2]uint32{m.CallCallManagerID, m.CallLegID})
 	case *ctiqbe.LineExistingCallEvent:
 		n.call(n.lines[[2]uint32{m.LineCallManagerID, m.LineID}], [2]uint32{m.CallCallManagerID, m.CallLegID})
+	case *ctiqbe.LineCallInitiateResponse:
+		n.call(n.lines[[2]uint32{m.LineCallManagerID, m.LineID}], [2]uint32{m.CallManagerID, m.CallLegID})
+	case *ctiqbe.CallSetupTransferResponse:
+		n.call(m.ConsultLine, [2]uint32{m.ConsultCallManagerID, m.ConsultCallID})
+	case *ctiqbe.CallSetupConferenceResponse:
+		n.call(m.ConsultLine, [2]uint32{m.ConsultCallManagerID, m.ConsultCallID})
 	}
 }
 
@@ -75,10 +93,13 @@ func (n *Names) callName(callManager, leg uint32) string {
 func (n *Names) Text(m ctiqbe.Message) (line, text string) {
 	b := &strings.Builder{}
 	if f, ok := m.(*ctiqbe.FailureResponse); ok {
-		return "", fmt.Sprintf("FailureResponse %v: %s", f.Result, f.Description)
+		return "", fmt.Sprintf("FailureResponse %v", f.Result)
+	}
+	v := reflect.ValueOf(m).Elem()
+	if d := n.device(v); d != "" {
+		b.WriteString(d + " ")
 	}
 	b.WriteString(m.PDU().String())
-	v := reflect.ValueOf(m).Elem()
 	n.fields(b, v)
 	return n.lineOf(v), b.String()
 }
