@@ -45,6 +45,19 @@ func TestJTAPILogin(t *testing.T) {
 	if said := j.must(t, ctx, "terminals"); said != "alice:1001@internal bob:1002@internal" {
 		t.Errorf("terminals: %q\n%s", said, j.Tail(80))
 	}
+	mark := j.Mark()
+	j.must(t, ctx, "observe alice bob")
+	alice, err := s.Registered(ctx, "alice", "1001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.heard(t, ctx, mark, "CiscoTermInServiceEv", "alice")
+	j.heard(t, ctx, mark, "CiscoAddrInServiceEv", "1001")
+	mark = j.Mark()
+	if err := alice.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	j.heard(t, ctx, mark, "CiscoTermOutOfServiceEv", "alice")
 	rows, err := s.CTI.Rows(ctx)
 	if err != nil || len(rows) != 1 || rows[0].Peer != jtapiUser || !rows[0].Verified || rows[0].Transport != "tls" {
 		t.Errorf("%+v %v", rows, err)
