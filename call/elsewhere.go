@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -92,7 +93,22 @@ func Facts(v *View) []Elsewhere {
 // Offers are what the calls of an engine offer to other nodes. The zero value is ready.
 type Offers struct {
 	calls map[CallID][]Elsewhere
-	now   map[string]offer // by key
+	now   map[offerKey]offer
+	was   [][]Elsewhere // scratch space of Take
+}
+
+// An offerKey is what Key says, without a text to be made for it.
+type offerKey struct {
+	thing Thing // none for a leg
+	at    Spot
+	leg   LegID
+}
+
+func (x *Elsewhere) offerKey() offerKey {
+	if x.Thing == ThingParked || x.Thing == ThingRoom {
+		return offerKey{thing: x.Thing, at: Spot{x.Range, x.Number}}
+	}
+	return offerKey{leg: x.Leg}
 }
 
 // offer is what is offered under a key, and by which call: a leg moves from call to call.
@@ -104,47 +120,75 @@ type offer struct {
 // Note takes the events of a Step, in order, and returns what has changed by them: things that are new or other than before, and, with Gone
 // set, those that are no more. To be told to the other nodes in that order.
 func (o *Offers) Note(events []Event) (changes []Elsewhere) {
-	if o.calls == nil {
-		o.calls, o.now = map[CallID][]Elsewhere{}, map[string]offer{}
-	}
 	for i := range events {
-		if ev := &events[i]; ev.View != nil {
-			changes = o.note(ev.Call, Facts(ev.View), changes)
+		if v := events[i].View; v != nil {
+			changes = append(changes, o.Take(v)...)
 		}
 	}
 	return changes
 }
 
-func (o *Offers) note(id CallID, things, changes []Elsewhere) []Elsewhere {
-	was := o.calls[id]
-	if len(was) == 0 && len(things) == 0 {
-		return changes
+// Take takes pictures of calls, one for each, and returns what has changed by them, as Note does: first what is new, then what is no more,
+// so that what has gone from one of the calls to another was never gone.
+func (o *Offers) Take(views ...*View) (changes []Elsewhere) {
+	if o.calls == nil {
+		o.calls, o.now = map[CallID][]Elsewhere{}, map[offerKey]offer{}
 	}
-	if o.calls[id] = things; len(things) == 0 {
-		delete(o.calls, id)
-	}
-	for _, x := range things {
-		if o.now[x.Key()].thing != x {
-			changes = append(changes, x)
+	o.was = o.was[:0]
+	for _, v := range views {
+		was, things := o.calls[v.ID], Facts(v)
+		o.was = append(o.was, was)
+		switch {
+		case slices.Equal(was, things):
+		case len(things) == 0:
+			delete(o.calls, v.ID)
+		default:
+			o.calls[v.ID] = things
 		}
-		o.now[x.Key()] = offer{x, id}
-	}
-	for _, x := range was {
-		if now, there := o.now[x.Key()]; there && now.call == id && !slices.ContainsFunc(things, func(y Elsewhere) bool { return y.Key() == x.Key() }) {
-			delete(o.now, x.Key())
-			x.Gone = true
-			changes = append(changes, x)
+		for i := range things {
+			x := &things[i]
+			switch old := o.now[x.offerKey()]; {
+			case old.thing != *x:
+				changes = append(changes, *x)
+				fallthrough
+			case old.call != v.ID:
+				o.now[x.offerKey()] = offer{*x, v.ID}
+			}
 		}
 	}
+	for i, v := range views {
+		things := o.calls[v.ID]
+		for _, x := range o.was[i] {
+			key := x.offerKey()
+			if o.now[key].call == v.ID && !slices.ContainsFunc(things, func(y Elsewhere) bool { return y.offerKey() == key }) {
+				delete(o.now, key)
+				x.Gone = true
+				changes = append(changes, x)
+			}
+		}
+	}
+	clear(o.was)
 	return changes
+}
+
+// Only takes pictures of all calls there are: what others have offered is no more.
+func (o *Offers) Only(views []*View) []Elsewhere {
+	views = slices.Clone(views)
+	for _, id := range slices.Sorted(maps.Keys(o.calls)) {
+		if !slices.ContainsFunc(views, func(v *View) bool { return v.ID == id }) {
+			views = append(views, &View{ID: id, Ended: true})
+		}
+	}
+	return o.Take(views...)
 }
 
 // All are the things offered now, in the order of their keys.
 func (o *Offers) All() []Elsewhere {
 	out := make([]Elsewhere, 0, len(o.now))
-	for _, key := range slices.Sorted(maps.Keys(o.now)) {
-		out = append(out, o.now[key].thing)
+	for _, x := range o.now {
+		out = append(out, x.thing)
 	}
+	slices.SortFunc(out, func(a, b Elsewhere) int { return strings.Compare(a.Key(), b.Key()) })
 	return out
 }
 

@@ -86,3 +86,39 @@ func TestFacts(t *testing.T) {
 		t.Errorf("a call that is over offers %v", got)
 	}
 }
+
+// TestOffers: what has gone from one call to another was never gone, whichever picture comes first; what nobody has any more is.
+func TestOffers(t *testing.T) {
+	party := func(id LegID, held bool) *PartyView {
+		return &PartyView{Line: LineID{"2100", "phones"}, Held: held, Legs: []LegView{{ID: id, State: LegIsActive, Device: "desk1"}}}
+	}
+	a, b := &View{ID: 1, Parties: []*PartyView{party(2, false), party(4, false)}}, &View{ID: 2, Parties: []*PartyView{party(6, false)}}
+	var o Offers
+	say := func(changes []Elsewhere) (out []string) {
+		for _, x := range changes {
+			x.Line, x.Device = LineID{}, ""
+			out = append(out, Describe(x))
+		}
+		return out
+	}
+	check := func(what string, got []Elsewhere, want ...string) {
+		t.Helper()
+		if !slices.Equal(say(got), want) {
+			t.Errorf("%s: got %q, want %q", what, say(got), want)
+		}
+	}
+	check("two calls", o.Take(a, b), "Elsewhere thing=active leg=l2", "Elsewhere thing=active leg=l4", "Elsewhere thing=active leg=l6")
+	check("the same again", o.Take(a, b))
+	a2, b2 := &View{ID: 1, Parties: a.Parties[:1]}, &View{ID: 2, Parties: []*PartyView{party(6, true), a.Parties[1]}}
+	check("moved, and held", o.Take(a2, b2), "Elsewhere thing=held leg=l6")
+	check("back", o.Take(a, b), "Elsewhere thing=active leg=l6")
+	check("moved and its call ended", o.Take(&View{ID: 1, Ended: true}, b2), "Elsewhere thing=held leg=l6", "Elsewhere thing=active leg=l2 gone=true")
+	check("a snapshot without it", o.Only([]*View{{ID: 3, Parties: []*PartyView{party(8, false)}}}),
+		"Elsewhere thing=active leg=l8", "Elsewhere thing=held leg=l6 gone=true", "Elsewhere thing=active leg=l4 gone=true")
+	if all := say(o.All()); !slices.Equal(all, []string{"Elsewhere thing=active leg=l8"}) {
+		t.Errorf("left: %q", all)
+	}
+	if n := testing.AllocsPerRun(100, func() { o.Take(b2); o.Take(b2) }); n > 6 {
+		t.Errorf("a picture that changes nothing costs %.0f allocations", n/2)
+	}
+}

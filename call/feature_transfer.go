@@ -8,7 +8,10 @@ import (
 
 // transfer sends the party at the other end of a leg elsewhere (REFER, RFC 3515 and RFC 5589): to a number (blind), or into
 // another call the same user has (attended, with Replaces).
-type transfer struct{ abstain }
+type transfer struct {
+	abstain
+	leaves bool // an application asks, and nobody at the phone waits for the outcome: the leg leaves though somebody rings still
+}
 
 func (t transfer) signal(e *Engine, l *Leg, s Signal) bool {
 	switch s := s.(type) {
@@ -176,7 +179,7 @@ func (transfer) join(e *Engine, l, second *Leg, near, far []*Leg) (Cause, string
 
 // ringing sends the other party to who rings in the transferor's second call (semi-attended): from here on it is a transfer like one to a
 // number, and the second call of the transferor is over.
-func (transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
+func (t transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
 	c, old := l.party.call, second.party.call
 	called := e.calledBy(second.party)
 	for _, p := range called {
@@ -189,12 +192,21 @@ func (transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
 			}
 		}
 	}
-	e.tell(l, TransferResult{Leg: l.id, Status: 180})
+	cause := PickedUpElsewhere
+	if t.leaves {
+		cause = NormalClearing
+		e.transferred(c, l, old, second)
+	} else {
+		e.tell(l, TransferResult{Leg: l.id, Status: 180})
+	}
 	for _, p := range called {
 		e.inherit(p, other.party, l)
 		e.move(p, c)
 	}
-	e.hangUp(old, PickedUpElsewhere)
+	e.hangUp(old, cause)
+	if t.leaves {
+		e.dropParty(l.party, cause)
+	}
 	return CauseNone, ""
 }
 
@@ -368,23 +380,11 @@ func (t transfer) request(e *Engine, r Request, reply *Reply) bool {
 			l, c = o, o.party.call // who consults while it rings may name the two calls the other way round
 			x.With = x.Leg
 		}
+		t.leaves = x.With != 0
 		if reply.Cause, reply.Why = t.begin(e, l, x.To, x.With); reply.Cause == CauseNone {
 			reply.Call, reply.Leg = c.id, l.id
-			if x.With != 0 {
-				t.left(e, l)
-			}
 		}
 		e.settle(c)
 	}
 	return true
-}
-
-// left: a transfer by an application to somebody who rings still. Nobody at the phone waits for its outcome, so the leg leaves now; if it fails
-// the phone is rung again.
-func (t transfer) left(e *Engine, l *Leg) {
-	if !l.active() || !t.busy(l) {
-		return
-	}
-	e.transferred(l.party.call, l, nil, nil)
-	e.dropParty(l.party, NormalClearing)
 }

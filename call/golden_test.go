@@ -145,8 +145,12 @@ func (s *script) parse(f []string) Input {
 		if !ok {
 			s.t.Fatalf("%q is no key=value", kv)
 		}
-		if f[1] == "Conference" && key == "with" {
+		switch {
+		case f[1] == "Conference" && key == "with":
 			body[key] = scriptValue("legs", value)
+			continue
+		case f[1] == "Redirect" && key == "calling":
+			body[key] = value
 			continue
 		}
 		body[key] = scriptValue(key, value)

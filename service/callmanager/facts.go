@@ -1,8 +1,6 @@
 package callmanager
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,10 +47,11 @@ type trunkFact struct {
 
 // published is what this node says of its calls, so that the difference can be told. The worker publishCalls owns it.
 type published struct {
-	board *bus.Board
-	calls map[call.CallID]map[string]call.Elsewhere
-	of    map[string]call.CallID // the call a fact is of: a transfer moves legs from one to another
-	lamps map[call.CallID][]byte
+	board  *bus.Board
+	offers call.Offers
+	lamps  map[call.CallID][]farLamp
+	newest []*call.View        // of the calls that the notes at hand are about
+	at     map[call.CallID]int // where in newest
 }
 
 // publishRegistration says that a device is here, or here no more.
@@ -116,13 +115,11 @@ func (s *Service) publishTrunk(name string, up bool) {
 func (s *Service) publishCalls() {
 	w := s.host.Collect(lampBacklog)
 	defer w.Close()
-	p := published{s.cfg.Bus.Board(), map[call.CallID]map[string]call.Elsewhere{}, map[string]call.CallID{}, map[call.CallID][]byte{}}
+	p := published{board: s.cfg.Bus.Board(), lamps: map[call.CallID][]farLamp{}, at: map[call.CallID]int{}}
 	for {
 		select {
 		case <-w.Ready():
-			for _, n := range w.Take() {
-				s.publish(&p, n)
-			}
+			s.publish(&p, w.Take())
 		case <-w.Done():
 			return
 		case <-s.ctx.Done():
@@ -131,52 +128,67 @@ func (s *Service) publishCalls() {
 	}
 }
 
-// publish takes one note of the engine's.
-func (s *Service) publish(p *published, n live.Note) {
-	if !n.Snapshot {
-		if v := n.Event.View; v != nil {
-			s.publishCall(p, v)
+// publish takes the notes of the engine that have come by now. Of each call only the newest picture counts: a busy engine's are many.
+func (s *Service) publish(p *published, notes []live.Note) {
+	for i := range notes {
+		n := &notes[i]
+		switch v := n.Event.View; {
+		case n.Snapshot:
+			p.newest, p.at = p.newest[:0], map[call.CallID]int{} // the snapshot is newer than what came before it
+			s.publishAll(p, n.Calls)
+		case v != nil:
+			at, known := p.at[v.ID]
+			if !known {
+				at = len(p.newest)
+				p.newest, p.at[v.ID] = append(p.newest, nil), at
+			}
+			p.newest[at] = v
 		}
-		return
 	}
+	p.tell(p.offers.Take(p.newest...))
+	for _, v := range p.newest {
+		s.publishLamps(p, v)
+	}
+	clear(p.newest)
+	clear(p.at)
+	p.newest = p.newest[:0]
+}
+
+// publishAll takes pictures of all calls there are.
+func (s *Service) publishAll(p *published, views []*call.View) {
+	p.tell(p.offers.Only(views))
 	now := map[call.CallID]bool{}
-	for _, v := range n.Calls {
+	for _, v := range views {
 		now[v.ID] = true
-		s.publishCall(p, v)
+		s.publishLamps(p, v)
 	}
-	for id := range p.calls {
+	for id := range p.lamps {
 		if !now[id] {
-			s.publishCall(p, &call.View{ID: id, Ended: true})
+			s.publishLamps(p, &call.View{ID: id, Ended: true})
 		}
 	}
 }
 
-// publishCall tells what has become different of one call.
-func (s *Service) publishCall(p *published, v *call.View) {
-	before, now := p.calls[v.ID], map[string]call.Elsewhere{}
-	for _, x := range call.Facts(v) {
-		now[x.Key()] = x
-		if old, told := before[x.Key()]; !told || old != x {
+// tell tells the other nodes what calls here have, and have no more.
+func (p *published) tell(changes []call.Elsewhere) {
+	for _, x := range changes {
+		if x.Gone {
+			p.board.Drop(factCall, x.Key())
+		} else {
 			bus.Put(p.board, factCall, x.Key(), x)
 		}
-		p.of[x.Key()] = v.ID
 	}
-	for key := range before {
-		if _, still := now[key]; !still && p.of[key] == v.ID {
-			delete(p.of, key)
-			p.board.Drop(factCall, key)
-		}
-	}
-	if p.calls[v.ID] = now; v.Ended {
-		delete(p.calls, v.ID)
-	}
+}
+
+// publishLamps tells what has become different of the lamps of one call.
+func (s *Service) publishLamps(p *published, v *call.View) {
 	list := s.lampsOfCall(v)
-	text, err := json.Marshal(list)
-	if err != nil || bytes.Equal(text, p.lamps[v.ID]) {
+	if slices.Equal(list, p.lamps[v.ID]) {
 		return
 	}
-	if p.lamps[v.ID] = text; len(list) > 0 {
-		bus.Put(p.board, factLamps, v.ID.String(), json.RawMessage(text))
+	if len(list) > 0 {
+		p.lamps[v.ID] = list
+		bus.Put(p.board, factLamps, v.ID.String(), list)
 		return
 	}
 	delete(p.lamps, v.ID)
