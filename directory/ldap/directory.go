@@ -243,6 +243,7 @@ func (d *Directory) try(ctx context.Context, s *server, stage StageFunc, f func(
 		pooled := c != nil
 		if !pooled {
 			stage("LDAP not initialized...connecting...")
+			stage("authenticationLDAP::connect():enter")
 			var p *Problem
 			if c, p = d.service(ctx, s.at, stage); p != nil {
 				return p
@@ -270,6 +271,7 @@ func (d *Directory) try(ctx context.Context, s *server, stage StageFunc, f func(
 
 // service connects to a server and binds as the service account.
 func (d *Directory) service(ctx context.Context, at endpoint, stage StageFunc) (*connection, *Problem) {
+	stage("authenticationLDAP::Authenticate():enter")
 	stage(authenticating(at))
 	c, p := d.connect(ctx, at)
 	if p != nil {
@@ -298,7 +300,9 @@ func (d *Directory) stageBound(stage StageFunc, at endpoint, who string) {
 	stage("Connection # (0): sucessful")
 	stage("Details ::")
 	stage(fmt.Sprintf("%s %d", at.host, at.port))
+	stage("----------")
 	stage(fmt.Sprintf("Available Servers (%d)", len(d.servers)))
+	stage("authenticationLDAP::Authenticate():exit(0)")
 }
 
 func or(a, b string) string {

@@ -33,6 +33,7 @@ func (d *Directory) Authenticate(ctx context.Context, user string, password secr
 	}
 	out := Outcome{ExpiresInDays: NoExpiry}
 	stage("LDAP userid is '" + user + "'")
+	stage("authenticationUtils::escapeLDAPSpecialCharsForFilter():enter")
 	stage("After Escaping for LDAP special Characters for Filter = " + Escaped(user))
 	if password.IsZero() {
 		out.Problem = &Problem{Reason: EmptyPassword, What: "the password is empty, which a directory takes for a login as nobody", Fix: "type the password"}
@@ -52,10 +53,12 @@ func (d *Directory) Authenticate(ctx context.Context, user string, password secr
 			return out
 		}
 		stage("Attempt to authenticate DN: " + out.Account.DN)
+		stage("authenticationLDAP::Authenticate():enter")
 		stage(authenticating(at))
 		out.ExpiresInDays, out.Problem = d.bindUser(ctx, at, &out.Account, password)
 		if out.Problem == nil {
 			d.stageBound(stage, at, out.Account.DN)
+			stage("authenticationLDAP::authenticateUserWithPassword():Exit(0)")
 			stage("Successfully authenticated user: " + user)
 			return out
 		}

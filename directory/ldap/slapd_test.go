@@ -88,17 +88,21 @@ func TestStages(t *testing.T) {
 		"Get DN of entry.",
 		"Got DN: cn=Alice Ali,ou=people,dc=corp,dc=test",
 		"Attempt to authenticate DN: cn=Alice Ali,ou=people,dc=corp,dc=test",
+		"authenticationLDAP::Authenticate():enter",
 		"Authenticating with SSL not enabled " + url,
 		"LDAP authentication bind SUCCESS for cn=Alice Ali,ou=people,dc=corp,dc=test",
-		"Connection # (0): sucessful", "Details ::", server, "Available Servers (1)",
+		"Connection # (0): sucessful", "Details ::", server, "----------", "Available Servers (1)", "authenticationLDAP::Authenticate():exit(0)",
+		"authenticationLDAP::authenticateUserWithPassword():Exit(0)",
 		"Successfully authenticated user: alice",
 	}
-	begin := []string{"LDAP userid is 'alice'", "After Escaping for LDAP special Characters for Filter = alice"}
+	begin := []string{"LDAP userid is 'alice'", "authenticationUtils::escapeLDAPSpecialCharsForFilter():enter", "After Escaping for LDAP special Characters for Filter = alice"}
 	connect := []string{
 		"LDAP not initialized...connecting...",
+		"authenticationLDAP::connect():enter",
+		"authenticationLDAP::Authenticate():enter",
 		"Authenticating with SSL not enabled " + url,
 		"LDAP authentication bind SUCCESS for " + realldap.Service,
-		"Connection # (0): sucessful", "Details ::", server, "Available Servers (1)",
+		"Connection # (0): sucessful", "Details ::", server, "----------", "Available Servers (1)", "authenticationLDAP::Authenticate():exit(0)",
 		"Authentication of LDAP administrator successful.",
 	}
 	if want := slices.Concat(begin, connect, search); !slices.Equal(stages, want) {
