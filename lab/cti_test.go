@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +26,7 @@ const (
 )
 
 // ctiSite is a site with an application that controls alice and bob.
-func ctiSite(t *testing.T, ctx context.Context, change func(*config.Site)) *lab.Site {
+func ctiSite(t *testing.T, ctx context.Context, change func(*config.Site), tune ...func(*ctimanager.Config)) *lab.Site {
 	t.Helper()
 	c := config.Default("node1")
 	c.Users = append(c.Users, config.User{Name: "app", Application: true, Password: config.NewVerifier(ctiPassword), Devices: []string{"alice", "bob"},
@@ -32,7 +34,12 @@ func ctiSite(t *testing.T, ctx context.Context, change func(*config.Site)) *lab.
 	if change != nil {
 		change(c)
 	}
-	s, err := lab.Start(ctx, lab.Options{Config: c, TuneCTI: func(c *ctimanager.Config) { c.Limits.Hold = ctiHold }})
+	s, err := lab.Start(ctx, lab.Options{Config: c, TuneCTI: func(c *ctimanager.Config) {
+		c.Limits.Hold = ctiHold
+		for _, f := range tune {
+			f(c)
+		}
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,4 +336,80 @@ func TestCTILive(t *testing.T) {
 		}
 		a.Close()
 	}
+}
+
+// TestCTIBounds: who does not read, sends what is no frame or one too long, or connects and says nothing, is cut off; nobody else feels it.
+func TestCTIBounds(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	s := ctiSite(t, ctx, nil, func(c *ctimanager.Config) {
+		c.Limits.Queue, c.Limits.Write, c.Limits.Frame, c.Limits.HalfOpenOne, c.Limits.Handshake = 256<<10, 500*time.Millisecond, 64<<10, 8, 2*time.Second
+	})
+	good := loggedIn(t, ctx, s, enrolled(t, ctx, s, "app", "1"))
+	answers := func(when string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if _, err := good.Ask(ctx, &ctiqbe.ProviderGetCapabilitiesInfoRequest{}); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+	}
+	ended := func(a *lab.CTI, when string) {
+		t.Helper()
+		var err error
+		for err == nil {
+			_, err = a.Next(ctx)
+		}
+		if ctx.Err() != nil {
+			t.Errorf("%s: not cut off", when)
+		}
+	}
+	deaf := loggedIn(t, ctx, s, enrolled(t, ctx, s, "app", "2"))
+	_ = deaf.Conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
+	for err := error(nil); err == nil; { // it asks and does not read: in the end it is not read either, and is cut off
+		err = deaf.Send(&ctiqbe.ProviderGetAllDevicesAndLinesRequest{})
+		if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error("a client that does not read is not cut off")
+		}
+	}
+	answers("while one does not read")
+	long := loggedIn(t, ctx, s, enrolled(t, ctx, s, "app", "3"))
+	if err := long.Send(&ctiqbe.DeviceOpenRequest{DeviceName: strings.Repeat("x", 65<<10)}); err != nil {
+		t.Fatal(err)
+	}
+	ended(long, "a frame that is too long")
+	noise := loggedIn(t, ctx, s, enrolled(t, ctx, s, "app", "4"))
+	if _, err := noise.Conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	ended(noise, "noise")
+	lie := loggedIn(t, ctx, s, enrolled(t, ctx, s, "app", "5"))
+	frame := ctiqbe.AppendClient(nil, ctiqbe.Newest, &ctiqbe.DeviceOpenRequest{SequenceNumber: 77, DeviceName: "alice"})
+	frame[36] = 0xff // the name is somewhere else
+	if _, err := lie.Conn.Write(frame); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := lie.Next(ctx); err != nil || m.PDU() != ctiqbe.PDUFailureResponse || m.(*ctiqbe.FailureResponse).SequenceNumber != 77 {
+		t.Errorf("a frame that lies: %v %v", m, err)
+	}
+	var silent []net.Conn
+	for range 20 {
+		c, err := net.Dial("tcp", s.CTIAddress())
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent = append(silent, c)
+	}
+	closed := 0
+	for _, c := range silent {
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := c.Read(make([]byte, 1)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			closed++
+		}
+		c.Close()
+	}
+	if closed != len(silent) {
+		t.Errorf("%d of %d connections that say nothing were closed", closed, len(silent))
+	}
+	answers("after all that")
 }

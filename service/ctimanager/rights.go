@@ -40,8 +40,10 @@ func (p *provider) mayControl(name string) (*directory.Device, *refusal) {
 	site := p.world.site()
 	f := facts(site, p.user, p.who.secure)
 	f.Device = name
-	if no := unmet(f, rights.Device); no != nil {
-		return nil, no
+	for _, step := range []rights.Step{rights.Login, rights.Provider, rights.Device} { // a change of the site may be on its way to us
+		if no := unmet(f, step); no != nil {
+			return nil, no
+		}
 	}
 	d, _ := site.Device(name)
 	return d, nil
