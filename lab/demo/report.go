@@ -44,6 +44,12 @@ type Step struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// A Stage is one line of the trace that shows a stage of a login.
+type Stage struct {
+	Name string `json:"name"`
+	Said string `json:"said"`
+}
+
 // A Report is what a scenario found.
 type Report struct {
 	Proven  bool     `json:"proven"`
@@ -51,6 +57,7 @@ type Report struct {
 	Legs    []Leg    `json:"legs"`
 	Steps   []Step   `json:"steps"`
 	Serials []Serial `json:"serials,omitempty"`
+	Stages  []Stage  `json:"stages,omitempty"`
 	Missing []string `json:"missing,omitempty"` // each claim that is not proven, one sentence
 	Ladder  string   `json:"ladder,omitempty"`
 	Seconds float64  `json:"seconds"`
@@ -119,6 +126,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "  not proven: %s\n", m)
 	}
 	r.serials(&b)
+	r.stages(&b)
 	verdict := "PROVEN: " + r.Claim
 	if !r.Proven {
 		verdict = "NOT PROVEN"
@@ -144,6 +152,26 @@ func (r *Report) serials(b *strings.Builder) {
 	}
 	_ = t.Flush() // into memory
 	b.WriteString("\n")
+}
+
+// stages writes the stages of the login with what the trace says of each.
+func (r *Report) stages(b *strings.Builder) {
+	if len(r.Stages) == 0 {
+		return
+	}
+	b.WriteString("Stages of the login, and what the trace says:\n\n")
+	for _, s := range r.Stages {
+		fmt.Fprintf(b, "  %-38s %s\n", s.Name, cut(s.Said, 150))
+	}
+	b.WriteString("\n")
+}
+
+// cut is the beginning of a line, where all of it is too long to be read.
+func cut(line string, n int) string {
+	if r := []rune(line); len(r) > n {
+		return string(r[:n]) + "..."
+	}
+	return line
 }
 
 // short is the beginning of a serial number, which tells two apart.

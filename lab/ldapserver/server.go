@@ -49,8 +49,8 @@ const (
 	idle     = 2 * time.Minute
 )
 
-// Start serves entries over TLS at an address.
-func Start(address string, cfg *tls.Config, entries ...Entry) (*Server, error) {
+// Start serves entries over TLS to whoever comes to l.
+func Start(l net.Listener, cfg *tls.Config, entries ...Entry) (*Server, error) {
 	s := &Server{conns: map[net.Conn]bool{}}
 	for _, e := range entries {
 		dn, err := ldap.ParseDN(e.DN)
@@ -59,11 +59,7 @@ func Start(address string, cfg *tls.Config, entries ...Entry) (*Server, error) {
 		}
 		s.entries = append(s.entries, entry{e, dn})
 	}
-	l, err := tls.Listen("tcp", address, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("directory: %w", err)
-	}
-	s.listener = l
+	s.listener = tls.NewListener(l, cfg)
 	s.workers.Go(s.accept)
 	return s, nil
 }

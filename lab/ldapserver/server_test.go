@@ -2,6 +2,7 @@ package ldapserver
 
 import (
 	"crypto/tls"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -18,7 +19,11 @@ func dial(t *testing.T) *ldap.Conn {
 		return Entry{DN: "CN=" + ldap.EscapeDN(name) + ",OU=People,DC=corp,DC=test", Password: "of-" + account, Attributes: map[string][]string{
 			"objectClass": {"top", "person", "user"}, "cn": {name}, "sAMAccountName": {account}, "userAccountControl": {control}}}
 	}
-	s, err := Start("127.0.0.1:0", &tls.Config{Certificates: web.TLS.Certificates},
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Start(l, &tls.Config{Certificates: web.TLS.Certificates},
 		Entry{DN: "DC=corp,DC=test", Attributes: map[string][]string{"objectClass": {"domain"}}},
 		Entry{DN: "OU=People,DC=corp,DC=test", Attributes: map[string][]string{"objectClass": {"organizationalUnit"}}},
 		Entry{DN: "CN=svc,DC=corp,DC=test", Password: "service", Attributes: map[string][]string{"objectClass": {"person"}}},
