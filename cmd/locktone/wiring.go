@@ -23,6 +23,7 @@ func wiring() services {
 		Demos: []Demo{
 			{Name: "call", Summary: "two phones call each other over mutual TLS with SRTP, hold, resume, hang up", Run: demo.RunCall},
 			{Name: "trust", Summary: "mixed mode by one command, phones that provision themselves, every certificate replaced under their call", Run: demo.RunTrust},
+			{Name: "cti", Summary: "an application fetches its certificate, logs in through a directory, and makes, holds, transfers and ends calls of a desk phone", Run: demo.RunCTI},
 		},
 	}
 }

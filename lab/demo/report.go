@@ -114,7 +114,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		b.WriteString(r.Ladder + "\n")
 	}
 	for _, s := range r.Steps {
-		fmt.Fprintf(&b, "  %s %-34s %s\n", mark(s.Proven), s.Name, s.Detail)
+		fmt.Fprintf(&b, "  %s %-42s %s\n", mark(s.Proven), s.Name, s.Detail)
 	}
 	b.WriteString("\n")
 	if len(r.Legs) > 0 {
