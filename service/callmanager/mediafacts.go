@@ -98,7 +98,8 @@ type mediaSession struct {
 	sent              atomic.Uint64
 
 	legWatch
-	told map[call.LegID]live.LegMedia
+	going bool // the first turn is over: then who has no media was told to have none
+	told  map[call.LegID]live.LegMedia
 }
 
 // turn looks at calls and tells what is other than told.
@@ -108,6 +109,7 @@ func (x *mediaSession) turn(calls []call.CallID) (over string) {
 			x.review(v)
 		}
 	}
+	x.going = true
 	for _, leg := range x.left {
 		if t, told := x.told[leg]; told {
 			x.publish(live.LegMedia{Call: t.Call, Leg: leg, Device: t.Device})
@@ -150,7 +152,7 @@ func (x *mediaSession) tellOf(v *call.View, l *call.LegView) {
 	switch {
 	case told && reflect.DeepEqual(before, now):
 		return
-	case !told && now.Receive == nil && now.Transmit == nil && now.Want == nil:
+	case !told && x.going && now.Receive == nil && now.Transmit == nil && now.Want == nil:
 		return
 	}
 	x.told[l.ID] = now

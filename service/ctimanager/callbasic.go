@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/wire/ctiqbe"
 )
 
@@ -155,6 +156,10 @@ func (p *provider) handleAnswer(m *ctiqbe.CallAnswerRequest) {
 	t := target{m.SequenceNumber, m.LineCallManagerID, m.LineID, m.CallLegCallManagerID, m.CallLegID}
 	c := p.callOf(t, offeredStates...)
 	if c == nil {
+		return
+	}
+	if o := c.line.device; o.registered && o.media == live.TerminalNoMedia {
+		p.fail(m.SequenceNumber, ctiqbe.ErrOperationNotAllowed, fmt.Sprintf("%s is registered without media: its calls can be redirected, not answered", o.name))
 		return
 	}
 	p.askAbout(m.SequenceNumber, c, t.then(opAnswer, &ctiqbe.CallAnswerResponse{}), call.AnswerCall{Leg: c.Leg})

@@ -214,6 +214,7 @@ type stepper struct {
 	workers *sync.WaitGroup
 	queues  map[string][]job // by queue: the job under way, and those behind it
 	over    bool
+	keys    *keyFeed // nil: it is given no keys
 }
 
 // A job is an errand under way for a provider.
@@ -271,6 +272,8 @@ func (x *stepper) do(o output) {
 		x.s.hub.watchGroup(x.c, o.group)
 	case unwatchGroup:
 		x.s.hub.unwatchGroup(x.c, o.group)
+	case listen:
+		x.listen(o)
 	case unwatch:
 		x.s.hub.unwatch(x.c, o.device)
 	case snapshot:
@@ -319,6 +322,8 @@ func (x *stepper) leave() {
 	for _, o := range x.p.open {
 		names = append(names, o.name)
 	}
+	x.s.hub.listen(x.c, false)
+	x.keys.close()
 	x.s.hub.drop(x.c, names)
 	x.s.release(x.p)
 	x.s.certificates.leave(x.c)

@@ -20,6 +20,10 @@ type openDevice struct {
 	in    bool
 	where place
 	state ctiqbe.DeviceState // as told last
+	// flows is the media of its calls, by leg.
+	flows map[callHandle]*flow
+	// media is what it was registered with.
+	media string
 	// registered is set for a terminal whose media the client has taken over (DEVICE_REGISTER_DEVICE).
 	registered bool
 }
@@ -49,6 +53,7 @@ func (p *provider) openDevice(d *directory.Device, f ctiqbe.DeviceEventFilter) *
 	p.devices[o.handle], p.names[d.Name] = o, o
 	p.open = append(p.open, o)
 	p.do(watch{d.Name})
+	p.relisten = true
 	if most := p.world.site().params.Devices; len(p.open) == most+1 {
 		p.remark(trace.Error, fmt.Sprintf("MaxDevicesPerProviderExceeded: %s has more than %d devices open: spread them over several instances", p.user, most))
 	}
@@ -69,7 +74,7 @@ func (p *provider) handleDeviceFilter(m *ctiqbe.DeviceChangeEventFilterRequest) 
 		p.fail(m.SequenceNumber, ctiqbe.ErrIllegalHandle, "the device is not open")
 		return
 	}
-	o.filter = m.Filter
+	o.filter, p.relisten = m.Filter, true
 	p.send(&ctiqbe.DeviceChangeEventFilterResponse{SequenceNumber: m.SequenceNumber, CallManagerID: m.CallManagerID, DeviceID: m.DeviceID})
 }
 
@@ -93,6 +98,7 @@ func (p *provider) closeDevice(o *openDevice) {
 	delete(p.names, o.name)
 	p.open = slices.DeleteFunc(p.open, func(x *openDevice) bool { return x == o })
 	p.do(unwatch{o.name})
+	p.relisten = true
 	if o.registered {
 		p.errand(unregistered{o.name}, unregisterTerminal{o.name, p.who.holder()})
 	}

@@ -25,9 +25,14 @@ func (p *provider) deliver(l *openLine, e projection.Event) {
 			c.State = e.State
 		}
 	}
+	p.flowEnds(l, h, &e)
 	for _, m := range lineMessages(l, &e) {
 		p.send(m)
 	}
+	if c := l.calls[h]; c != nil {
+		p.acceptOffered(l, c, &e)
+	}
+	p.flow(l.device, h)
 	if e.Kind == projection.CallClosed || e.Kind == projection.StateChanged && e.State == ctiqbe.CallStateIdle {
 		delete(l.calls, h)
 	}

@@ -26,6 +26,7 @@ type hub struct {
 
 	mu      sync.Mutex
 	machine *projection.Machine
+	media   mediaFeed
 	watches map[string]map[*connection]struct{} // by device
 	groups  map[string]map[*connection]int      // by pickup group: how often somebody wants to be told of it
 	streams map[*stream]struct{}
@@ -45,6 +46,7 @@ func (h *hub) watch(c *connection, device string) {
 		h.watches[device] = map[*connection]struct{}{}
 	}
 	h.watches[device][c] = struct{}{}
+	h.replay(c, device)
 }
 
 func (h *hub) unwatch(c *connection, device string) {

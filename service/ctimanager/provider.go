@@ -102,6 +102,10 @@ type provider struct {
 	names   map[string]*openDevice // open devices by name
 	open    []*openDevice          // in the order they were opened
 
+	listening listen // what is followed of media
+	relisten  bool   // that may be another now
+	waiting   bool   // flows wait for their keys
+
 	lists    map[uint32]*list // enumerations under way, by handle
 	listings []*listing       // devices that are being told, one after the other
 	acquired map[string]bool  // devices a provider that may control all has asked for
@@ -152,6 +156,10 @@ func (p *provider) Step(now time.Time, in input) []output {
 		}
 	case happened:
 		p.event(in.event)
+	case flowing:
+		p.mediaFlows(in)
+	case keyed:
+		p.keysCome(in)
 	case existing:
 		p.existing(in)
 	case rings:
@@ -160,6 +168,7 @@ func (p *provider) Step(now time.Time, in input) []output {
 		p.registrations(in.device)
 	case revised:
 		p.revised()
+		p.relisten = true
 	case drained:
 		p.tellMore()
 	case ordered:
@@ -170,7 +179,11 @@ func (p *provider) Step(now time.Time, in input) []output {
 		p.lost(in)
 	case tick:
 	}
+	p.flowsLate()
 	p.time()
+	if p.relisten && p.state == stateReady {
+		p.listenNow()
+	}
 	return p.out
 }
 
@@ -191,7 +204,11 @@ func (p *provider) deadline() time.Time {
 	case p.state != stateReady:
 		return p.deadlineIn
 	}
-	return earlier(p.heard.Add(2*p.clientBeat), p.said.Add(p.serverBeat))
+	at := earlier(p.heard.Add(2*p.clientBeat), p.said.Add(p.serverBeat))
+	if due := p.flowsDue(); !due.IsZero() {
+		return earlier(at, due)
+	}
+	return at
 }
 
 func earlier(a, b time.Time) time.Time {

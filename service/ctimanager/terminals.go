@@ -53,7 +53,7 @@ func (p *provider) handleRegister(m *ctiqbe.DeviceRegisterDeviceRequest) {
 	for _, c := range m.MediaCaps {
 		r.Codecs = append(r.Codecs, live.TerminalCodec{Payload: uint32(c.PayloadCapability), Packet: int(min(c.MaxFramesPerPacket, 1000))})
 	}
-	p.errand(registering{m.SequenceNumber, d.Name, m.Filter}, registerTerminal{d.Nodes, r})
+	p.errand(registering{m.SequenceNumber, d.Name, m.Filter, media}, registerTerminal{d.Nodes, r})
 }
 
 // algorithms are the SRTP algorithms a client offers.
@@ -108,6 +108,7 @@ type registering struct {
 	seq    uint32
 	device string
 	filter ctiqbe.DeviceEventFilter
+	media  string
 }
 
 func (w registering) finish(p *provider, a asked) {
@@ -117,7 +118,7 @@ func (w registering) finish(p *provider, a asked) {
 		return
 	}
 	o := p.openDevice(d, w.filter)
-	o.registered = true
+	o.registered, o.media = true, w.media
 	p.send(&ctiqbe.DeviceRegisterDeviceResponse{SequenceNumber: w.seq, CallManagerID: o.handle.CallManagerID, DeviceID: o.handle.DeviceID, DeviceInfo: p.deviceInfo(d)})
 	p.traceOpened(w.seq, o, d)
 	if _, in := p.world.registration(o.name); in { // otherwise the board tells in a moment
