@@ -57,6 +57,11 @@ func NewEnrolment(dir string, s Security, authorization string, trace *Tracer, o
 	if err != nil {
 		return nil, &Error{Doing: "Reading the authorization", Err: err}
 	}
+	for _, f := range []struct{ value, name string }{{s.Instance, "instance id"}, {s.CAPF, "CAPF server's address"}, {s.TFTP, "TFTP server's address"}} {
+		if f.value == "" {
+			return nil, &Error{Doing: "Preparing the secure connection", Err: fmt.Errorf("the %s is missing", f.name), Advice: "Fill in the form: locktone tsp configure"}
+		}
+	}
 	if s.Port == 0 {
 		s.Port = capf.Port
 	}

@@ -121,6 +121,13 @@ func (m *manager) mutter() {
 	m.down, m.silent = true, true
 }
 
+// set changes the script while it is played.
+func (m *manager) set(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
+}
+
 // revive is a manager that is back.
 func (m *manager) revive() {
 	m.mu.Lock()
