@@ -48,39 +48,59 @@ const maxPassword = 1024
 
 // password reads one line. At a terminal it is asked for as often as there are questions, and not shown.
 func (a *app) password(questions ...string) (string, error) {
+	typed, err := a.passwords(1, questions...)
+	if err == nil && typed[0] != typed[len(typed)-1] {
+		err = errors.New("the two differ")
+	}
+	if err != nil {
+		return "", err
+	}
+	return typed[0], nil
+}
+
+// passwordChange reads the present password and the new one: two lines of standard input, or asked for.
+func (a *app) passwordChange(user string) (old, next string, err error) {
+	typed, err := a.passwords(2, "Present password of "+user+": ", "New password: ", "New password again: ")
+	switch {
+	case err != nil:
+		return "", "", err
+	case len(typed) == 3 && typed[1] != typed[2]:
+		return "", "", errors.New("the two differ")
+	}
+	return typed[0], typed[1], nil
+}
+
+// passwords asks every question at a terminal, and shows no answer; from elsewhere it reads so many lines.
+func (a *app) passwords(count int, questions ...string) ([]string, error) {
 	in := a.in
 	if in == nil {
 		in = os.Stdin
 	}
-	lines := bufio.NewReader(io.LimitReader(in, 2*(maxPassword+2)))
-	f, ok := in.(*os.File)
-	if !ok {
-		return passwordLine(a.ctx, lines)
-	}
-	shown, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	if err != nil {
-		return passwordLine(a.ctx, lines)
-	}
-	hidden := *shown
-	hidden.Lflag &^= unix.ECHO
-	hidden.Lflag |= unix.ICANON | unix.ISIG
-	if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &hidden); err != nil {
-		return "", fmt.Errorf("the terminal cannot be kept from showing the password: %w", err)
-	}
-	defer func() { _ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, shown) }() // the terminal may be gone
-	typed := make([]string, len(questions))
-	for i, ask := range questions {
-		fmt.Fprint(a.err, ask)
-		typed[i], err = passwordLine(a.ctx, lines)
-		fmt.Fprintln(a.err)
-		if err != nil {
-			return "", err
+	lines := bufio.NewReader(io.LimitReader(in, 3*(maxPassword+2)))
+	ask := func(string) {}
+	if f, ok := in.(*os.File); ok {
+		if shown, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			hidden := *shown
+			hidden.Lflag &^= unix.ECHO
+			hidden.Lflag |= unix.ICANON | unix.ISIG
+			if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &hidden); err != nil {
+				return nil, fmt.Errorf("the terminal cannot be kept from showing the password: %w", err)
+			}
+			defer func() { _ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, shown) }() // the terminal may be gone
+			ask, count = func(text string) { fmt.Fprint(a.err, text) }, len(questions)
 		}
 	}
-	if typed[0] != typed[len(typed)-1] {
-		return "", errors.New("the two differ")
+	typed := make([]string, count)
+	for i := range typed {
+		ask(questions[min(i, len(questions)-1)])
+		line, err := passwordLine(a.ctx, lines)
+		ask("\n")
+		if err != nil {
+			return nil, err
+		}
+		typed[i] = line
 	}
-	return typed[0], nil
+	return typed, nil
 }
 
 // passwordLine reads one line, until the command is interrupted.

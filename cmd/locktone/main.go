@@ -52,6 +52,8 @@ type commands struct {
 	Logs    logsCmd    `cmd:"" help:"Logs."`
 	Cert    certCmd    `cmd:"" help:"Certificates of devices and peers."`
 	CAPF    capfCmd    `cmd:"" name:"capf" help:"Enrolment of phones and CTI applications: profiles, and requests to an offline authority."`
+	Login   loginCmd   `cmd:"" help:"Logins of users: explain one, unlock an account, change a password."`
+	CTI     ctiCmd     `cmd:"" name:"cti" help:"Why a user may not control a device through CTI, and certificates of its instances."`
 	Phone   phoneCmd   `cmd:"" help:"The client's side of enrolment: for applications and devices, against any call manager."`
 	TSP     tspCmd     `cmd:"" name:"tsp" help:"A telephony service provider on the command line: control telephones through any CTI manager."`
 	Trust   trustCmd   `cmd:"" help:"Whom devices trust: the security mode, rotation of certificates, and what will break when."`

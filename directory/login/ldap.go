@@ -18,14 +18,16 @@ func (d LDAP) Authenticate(ctx context.Context, user string, password secret.Tex
 		out.ExpiresInDays = uint32(got.ExpiresInDays)
 	}
 	if p := got.Problem; p != nil {
-		out.Reason, out.Why = reasonOf(p.Reason), p.Error()
+		out.Reason, out.Why = ReasonOf(p.Reason), p.Error()
 	}
 	return out
 }
 
-// reasonOf is what a directory's reason means for a login.
-func reasonOf(r ldap.Reason) Reason {
+// ReasonOf is what a directory's reason means for a login.
+func ReasonOf(r ldap.Reason) Reason {
 	switch r {
+	case ldap.Success:
+		return Success
 	case ldap.NoSuchUser, ldap.EmptyPassword, ldap.WrongPassword:
 		return WrongCredentials
 	case ldap.AccountDisabled, ldap.AccountExpired, ldap.OutsideHours, ldap.WorkstationNotAllowed:

@@ -50,7 +50,8 @@ func stages() []func(*Facts, *Instance) (wrong, fix string) {
 			if i.Compromised == "" {
 				return "", ""
 			}
-			return fmt.Sprintf("the certificate of instance %s is marked as compromised: %s", i.ID, i.Compromised), renew(f, i)
+			return fmt.Sprintf("the certificate of instance %s is marked as compromised: %s", i.ID, i.Compromised),
+				renew(f, i) + "; or, where its key was not copied, locktone cti trust " + f.User + "/" + i.ID
 		},
 	}
 }

@@ -56,6 +56,8 @@ type Config struct {
 	}
 
 	LDAP LDAP // the LDAP directories; its zero value: this node asks none
+	// Logins are what is remembered of users' logins; its zero value: this node does not know.
+	Logins Logins
 
 	// Backup writes everything a backup holds, in plain, private keys included; nil: this node does not do that.
 	Backup func(ctx context.Context, w io.Writer) error

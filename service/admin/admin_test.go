@@ -254,12 +254,15 @@ var goodBodies = map[string]string{
 	"POST /v1/capf/requests/import":   `{"pem":"x"}`,
 	"POST /v1/capf/requests/reject":   `{"id":"x","reason":"r"}`,
 
-	"POST /v1/nodes/tokens":   `{"name":"n2"}`,
-	"POST /v1/nodes/removals": `{"name":"n2"}`,
-	"POST /v1/nodes/drain":    `{"name":"n2"}`,
-	"POST /v1/nodes/resume":   `{"name":"n2"}`,
-	"POST /v1/ldap/check":     `{"name":"corp"}`,
-	"POST /v1/ldap/sync":      `{"name":"corp"}`,
+	"POST /v1/nodes/tokens":    `{"name":"n2"}`,
+	"POST /v1/nodes/removals":  `{"name":"n2"}`,
+	"POST /v1/nodes/drain":     `{"name":"n2"}`,
+	"POST /v1/nodes/resume":    `{"name":"n2"}`,
+	"POST /v1/logins/unlock":   `{"user":"tapi"}`,
+	"POST /v1/logins/password": `{"user":"tapi","password":"x","newPassword":"y"}`,
+	"POST /v1/cti/pardon":      `{"owner":"tapi/1"}`,
+	"POST /v1/ldap/check":      `{"name":"corp"}`,
+	"POST /v1/ldap/sync":       `{"name":"corp"}`,
 }
 
 // TestRoles: every operation with every role, with no token and with a wrong one.

@@ -262,6 +262,8 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.backupOperations(api)
 	s.nodeOperations(api)
 	s.ldapOperations(api)
+	s.loginOperations(api)
+	s.ctiOperations(api)
 	return api
 }
 

@@ -278,7 +278,7 @@ func (s *Site) adminConfig() admin.Config {
 		Socket: within(s.opt.Home, s.node.Admin.Socket), Address: s.node.Admin.Address,
 		TLS:   s.Identity(adminName).ServerConfig(pki.ServerPolicy{ClientAuth: pki.ClientAuthNone}),
 		Store: s.Store, Health: s.Store.Health, Bus: s.Bus, Trace: s.Trace, CA: s.CA, Issued: s.Store.Certificates(), Metrics: s.metrics, Records: s.Store,
-		Lists: s.Lists, Holdings: s.Holdings, Enrolment: s.enrolment(), TrustStores: admin.TrustStores{Store: s.Anchors, Credentials: s.credentials},
+		Logins: s.logins(), Lists: s.Lists, Holdings: s.Holdings, Enrolment: s.enrolment(), TrustStores: admin.TrustStores{Store: s.Anchors, Credentials: s.credentials},
 		Rotation: admin.Rotation{Runner: s.Rotation, Forecast: s.forecast}, Backup: s.backup, Cluster: cluster{s}, Live: s.live,
 		Exceptions: s.exceptions, LDAP: admin.LDAP{Set: s.Directories, Syncer: s.Syncer}}
 }
