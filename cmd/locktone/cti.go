@@ -75,13 +75,13 @@ type ctiTrustCmd struct {
 
 // Run lifts the mark.
 func (c *ctiTrustCmd) Run(a *app) error {
-	var out admin.CTIPardoned
+	var out admin.CTIPardon
 	if err := a.api.Do(a.ctx, http.MethodPost, "/v1/cti/pardon", admin.CTIPardon{Owner: c.Owner}, &out); err != nil {
 		return err
 	}
 	if a.json {
 		return a.printJSON(out)
 	}
-	fmt.Fprintf(a.out, "%s: %d certificates are no longer marked as compromised\n", c.Owner, out.Lifted)
+	fmt.Fprintf(a.out, "%s: its certificate is no longer marked as compromised\n", out.Owner)
 	return nil
 }

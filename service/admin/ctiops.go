@@ -46,10 +46,10 @@ type CTIVerdict struct {
 }
 
 type ctiQuery struct {
-	User     string `query:"user" required:"true" minLength:"1" maxLength:"128"`
-	Device   string `query:"device" required:"true" minLength:"1" maxLength:"128"`
+	User     string `query:"user" maxLength:"128"`
+	Device   string `query:"device" maxLength:"128"`
 	Line     string `query:"line" maxLength:"64" doc:"only this line of the device"`
-	Port     int    `query:"port" enum:"2748,2749" default:"2749" doc:"where the application comes to"`
+	Port     int    `query:"port" doc:"where the application comes to: 2749, or 2748 without TLS; left out: 2749"`
 	Instance string `query:"instance" maxLength:"128" doc:"only this instance of the user's application"`
 	Keys     bool   `query:"keys" doc:"also what it takes to be given SRTP keys"`
 }
@@ -63,11 +63,6 @@ type ctiPardonInput struct{ Body CTIPardon }
 
 func (i *ctiPardonInput) object() string { return i.Body.Owner }
 
-// CTIPardoned says how many marks were lifted.
-type CTIPardoned struct {
-	Lifted int `json:"lifted"`
-}
-
 func (s *Server) ctiOperations(api huma.API) {
 	add(s, api, get("cti-why", "/v1/cti/why", RoleOperator, "Whether a user may control a device through CTI: every condition in order, the first that is not met, and what to do"), s.ctiWhy)
 	add(s, api, operation{id: "cti-pardon", method: http.MethodPost, path: "/v1/cti/pardon", role: RoleAdministrator, action: "pardon-cti-certificate",
@@ -75,6 +70,14 @@ func (s *Server) ctiOperations(api huma.API) {
 }
 
 func (s *Server) ctiWhy(ctx context.Context, in *ctiQuery) (*body[CTIWhy], error) {
+	switch {
+	case in.User == "" || in.Device == "":
+		return nil, problem(bus.CodeInvalid, "a user and a device are needed")
+	case in.Port == 0:
+		in.Port = rights.SecurePort
+	case in.Port != rights.SecurePort && in.Port != rights.ClearPort:
+		return nil, problem(bus.CodeInvalid, fmt.Sprintf("applications come to port %d or %d, not to %d", rights.SecurePort, rights.ClearPort, in.Port))
+	}
 	f, problems, err := s.ctiFacts(ctx, in)
 	if err != nil {
 		return nil, err
@@ -282,20 +285,20 @@ func (s *Server) registrationFacts(ctx context.Context, d *directory.Device) (*r
 	return out, nil
 }
 
-func (s *Server) ctiPardon(ctx context.Context, in *ctiPardonInput) (*body[CTIPardoned], error) {
+func (s *Server) ctiPardon(ctx context.Context, in *ctiPardonInput) (*body[CTIPardon], error) {
 	if s.cfg.Logins.Pardon == nil {
-		return nil, problem(CodeNotSupported, "this node knows of no marks")
+		return nil, problem(CodeNotSupported, "this node runs no CTI manager: ask one that does")
 	}
 	owner, err := capfprofile.ParseOwner(in.Body.Owner)
 	if err != nil || owner.User == "" {
 		return nil, problem(bus.CodeInvalid, fmt.Sprintf("%q is no instance: expected user/instance id", in.Body.Owner))
 	}
-	n, err := s.cfg.Logins.Pardon(ctx, owner)
+	err = s.cfg.Logins.Pardon(ctx, owner.User, owner.Instance)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, problem(bus.CodeNotFound, fmt.Sprintf("no certificate of %s is marked as compromised", owner))
+	}
 	if err != nil {
 		return nil, err
 	}
-	if n == 0 {
-		return nil, problem(bus.CodeNotFound, fmt.Sprintf("no certificate of %s is marked as compromised", owner))
-	}
-	return &body[CTIPardoned]{CTIPardoned{n}}, nil
+	return &body[CTIPardon]{in.Body}, nil
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/directory/login"
 	"github.com/locktone/locktone/directory/rights"
-	"github.com/locktone/locktone/pki/capfprofile"
 	"github.com/locktone/locktone/wire/secret"
 )
 
@@ -24,7 +23,7 @@ type Logins struct {
 	Change func(ctx context.Context, a login.Attempt, next secret.Text, tell login.StageFunc) (login.Result, error)
 	// Compromised are the certificates of instances that are marked as compromised; Pardon lifts the marks of one instance.
 	Compromised func(ctx context.Context) ([]Compromised, error)
-	Pardon      func(ctx context.Context, owner capfprofile.Owner) (int, error)
+	Pardon      func(ctx context.Context, user, instance string) error
 }
 
 // Compromised is a certificate that is marked as compromised.
@@ -84,7 +83,7 @@ type LoginChanged struct {
 }
 
 type loginQuery struct {
-	User string `query:"user" required:"true" minLength:"1" maxLength:"128"`
+	User string `query:"user" maxLength:"128"`
 }
 
 func (s *Server) loginOperations(api huma.API) {

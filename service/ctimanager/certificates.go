@@ -184,7 +184,9 @@ func (t *certificates) mark(ctx context.Context, c Compromise) error {
 }
 
 // Compromised lists the certificates that are marked, by whom they were given to.
-func (s *Service) Compromised(ctx context.Context) ([]Compromise, error) { return Compromised(ctx, s.docs) }
+func (s *Service) Compromised(ctx context.Context) ([]Compromise, error) {
+	return Compromised(ctx, s.docs)
+}
 
 // Compromised lists the certificates that are marked in the documents of Collection.
 func Compromised(ctx context.Context, d *store.Documents) ([]Compromise, error) {
@@ -201,20 +203,6 @@ func Compromised(ctx context.Context, d *store.Documents) ([]Compromise, error) 
 		out = append(out, c)
 	}
 	return out, nil
-}
-
-// Pardon lifts the marks of an instance's certificates in the documents of Collection, and says how many there were.
-func Pardon(ctx context.Context, d *store.Documents, owner capfprofile.Owner) (n int, err error) {
-	all, err := Compromised(ctx, d)
-	for _, c := range all {
-		if c.User != owner.User || c.Instance != owner.Instance || err != nil {
-			continue
-		}
-		if err = d.Delete(ctx, compromisedKey(pki.Ref{Issuer: c.Issuer, Serial: c.Serial}), store.AnyRevision); err == nil {
-			n++
-		}
-	}
-	return n, err
 }
 
 // Recheck closes the providers whose certificate is not good any more: revoked, expired, of an authority that is not trusted now.

@@ -9,7 +9,6 @@ import (
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/directory/login"
-	"github.com/locktone/locktone/pki/capfprofile"
 	"github.com/locktone/locktone/service/admin"
 	"github.com/locktone/locktone/service/ctimanager"
 	"github.com/locktone/locktone/store"
@@ -87,8 +86,10 @@ func (s *Site) logins() admin.Logins {
 				out = append(out, admin.Compromised{Issuer: c.Issuer, Serial: c.Serial, Why: c.Why})
 			}
 			return out, err
-		},
-		Pardon: func(ctx context.Context, o capfprofile.Owner) (int, error) { return ctimanager.Pardon(ctx, docs, o) }}
+		}}
+	if s.CTI != nil {
+		out.Pardon = s.CTI.Trust
+	}
 	if s.Logins != nil {
 		out.Change = s.Logins.Change
 	}
