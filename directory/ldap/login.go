@@ -58,8 +58,6 @@ func (d *Directory) Authenticate(ctx context.Context, user string, password secr
 		out.ExpiresInDays, out.Problem = d.bindUser(ctx, at, &out.Account, password)
 		if out.Problem == nil {
 			d.stageBound(stage, at, out.Account.DN)
-			stage("authenticationLDAP::authenticateUserWithPassword():Exit(0)")
-			stage("Successfully authenticated user: " + user)
 			return out
 		}
 		stage(fmt.Sprintf("LDAP authentication bind FAILURE for %s: %s", out.Account.DN, out.Problem.What))

@@ -92,8 +92,6 @@ func TestStages(t *testing.T) {
 		"Authenticating with SSL not enabled " + url,
 		"LDAP authentication bind SUCCESS for cn=Alice Ali,ou=people,dc=corp,dc=test",
 		"Connection # (0): sucessful", "Details ::", server, "----------", "Available Servers (1)", "authenticationLDAP::Authenticate():exit(0)",
-		"authenticationLDAP::authenticateUserWithPassword():Exit(0)",
-		"Successfully authenticated user: alice",
 	}
 	begin := []string{"LDAP userid is 'alice'", "authenticationUtils::escapeLDAPSpecialCharsForFilter():enter", "After Escaping for LDAP special Characters for Filter = alice"}
 	connect := []string{

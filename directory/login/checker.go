@@ -345,8 +345,8 @@ func (c *Checker) remember(ctx context.Context, l *attempt, u *directory.User, o
 		}
 		if u.Authentication == config.AuthenticateLocal {
 			r.ExpiresInDays, _ = expiry(u, &account, now)
-			l.say("Successfully authenticated user: %s", u.Name)
 		}
+		l.say("Successfully authenticated user: %s", u.Name)
 		r.Warn = r.ExpiresInDays != Never && int64(r.ExpiresInDays) <= int64(u.Policy.WarningDays)
 	}
 	return r
