@@ -101,6 +101,7 @@ type TerminalNote struct {
 type Terminals struct {
 	remote  *Remote
 	session string
+	beat    time.Duration // between two signs of life
 	notes   chan TerminalNote
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -124,7 +125,11 @@ const terminalNotes = 256
 
 // Terminals begins a session. Close ends it, and all of its registrations.
 func (r *Remote) Terminals(session string) *Terminals {
-	t := &Terminals{remote: r, session: session, notes: make(chan TerminalNote, terminalNotes), held: map[terminalKey]*heldTerminal{}}
+	return r.keepTerminals(session, TerminalLease/3)
+}
+
+func (r *Remote) keepTerminals(session string, beat time.Duration) *Terminals {
+	t := &Terminals{beat: beat, remote: r, session: session, notes: make(chan TerminalNote, terminalNotes), held: map[terminalKey]*heldTerminal{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.wg.Go(t.run)
 	return t
@@ -253,7 +258,7 @@ func (t *Terminals) run() {
 	defer close(t.notes)
 	w := t.remote.bus.Board().Watch(t.remote.service)
 	defer w.Close()
-	keep := time.NewTicker(TerminalLease / 3)
+	keep := time.NewTicker(t.beat)
 	defer keep.Stop()
 	for {
 		select {
