@@ -20,6 +20,7 @@ type Answers struct {
 	Messages      func(context.Context) ([]MessageState, error)
 	Subscriptions func(context.Context) ([]WatchState, error)
 	Lines         func(context.Context) ([]LineState, error)
+	Providers     func(context.Context) ([]ProviderState, error)
 	SetForward    Handler[ForwardRequest, SettingResult]
 	SetDevice     Handler[DeviceSettingRequest, SettingResult]
 	SetMessages   Handler[MessagesRequest, MessagesResult]
@@ -58,6 +59,7 @@ func (b *Bus) Answer(service string, a Answers) (Responders, error) {
 		serveRows(b, b.Subject(service, VerbSubscriptions), a.Subscriptions, func(r WatchState) string { return r.Device }),
 		serveGiven(b, b.Subject(service, VerbReset), a.Reset),
 		serveRows(b, b.Subject(service, VerbLines), a.Lines, func(r LineState) string { return r.Line }),
+		serveRows(b, b.Subject(service, VerbProviders), a.Providers, func(r ProviderState) string { return r.User }),
 		serveGiven(b, b.Subject(service, VerbSetMessages), a.SetMessages),
 		serveGiven(b, b.Subject(service, VerbDial), a.Dial),
 		serveGiven(b, b.Subject(service, VerbDrain), a.Drain),

@@ -19,6 +19,7 @@ const (
 	VerbSetMessages   = "messages-set"
 	VerbSubscriptions = "subscriptions"
 	VerbLines         = "lines"
+	VerbProviders     = "providers"
 	VerbSetForward    = "forward-set"
 	VerbSetDevice     = "device-set"
 )

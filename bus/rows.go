@@ -181,3 +181,31 @@ type WatchState struct {
 	LastNotify time.Time `json:"lastNotify,omitzero"`
 	LastStatus int       `json:"lastStatus,omitempty"` // of the last answer to a NOTIFY
 }
+
+// ProviderState is one application that is logged in at a CTI manager: a row of `show cti`.
+type ProviderState struct {
+	Node        string    `json:"node"`
+	Provider    uint32    `json:"provider"` // as the application was told it
+	User        string    `json:"user,omitempty"`
+	Instance    string    `json:"instance,omitempty"` // of the application, by its certificate
+	Application string    `json:"application,omitempty"`
+	Client      string    `json:"client,omitempty"` // version of its library
+	Remote      string    `json:"remote"`
+	Port        int       `json:"port"`  // 2749 with TLS, 2748 without
+	State       string    `json:"state"` // ready, authenticating, verifying ...
+	Since       time.Time `json:"since"`
+	Heard       time.Time `json:"heard"` // the last time it said something
+	Heartbeat   int       `json:"heartbeatSeconds"`
+	Lines       int       `json:"lines"`   // open
+	Calls       int       `json:"calls"`   // on these
+	Waiting     int       `json:"waiting"` // bytes it has not read
+	// Devices are those it has open, by name; Lines of each, and whether it is in service.
+	Devices []ProviderDevice `json:"devices"`
+}
+
+// ProviderDevice is a device that an application has open.
+type ProviderDevice struct {
+	Name      string   `json:"name"`
+	InService bool     `json:"inService"`
+	Lines     []string `json:"lines,omitempty"` // number/partition
+}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/pki"
@@ -145,6 +146,10 @@ func TestCTISession(t *testing.T) {
 	}
 	if _, err := a.Until(ctx, func(m ctiqbe.Message) bool { return m.PDU() == ctiqbe.PDUDeviceRegisteredEventWithLineInfo }); err != nil {
 		t.Fatal(err)
+	}
+	shown, err := bus.Ask[bus.Query, []bus.ProviderState](ctx, s.Bus, s.Bus.Subject("ctimanager", bus.VerbProviders), bus.Query{Name: "app"})
+	if err != nil || len(shown) != 1 || shown[0].Instance != "1" || shown[0].State != "ready" || len(shown[0].Devices) != 1 || shown[0].Devices[0].Name != "alice" || !shown[0].Devices[0].InService {
+		t.Errorf("%+v %v", shown, err)
 	}
 	if err := alice.Close(ctx); err != nil {
 		t.Fatal(err)

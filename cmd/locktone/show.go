@@ -21,6 +21,7 @@ type showCmd struct {
 	Connections   connectionsCmd   `cmd:"" help:"Connections with TLS version, cipher, subject, failures and bytes."`
 	Mwi           mwiCmd           `cmd:"" name:"mwi" help:"Messages that wait for lines, who said so, and which devices have heard."`
 	Subscriptions subscriptionsCmd `cmd:"" help:"What devices watch: busy lamps, presence, messages."`
+	CTI           providersCmd     `cmd:"" name:"cti" help:"Applications that are logged in at the CTI managers, and what they have open."`
 	Lines         linesCmd         `cmd:"" help:"What becomes of the calls of every line: forwards, mailbox, do not disturb."`
 	Exceptions    exceptionsCmd    `cmd:"" help:"Everything that is weaker than the defaults."`
 	Certificates  certificatesCmd  `cmd:"" help:"Certificates the cluster issued."`
@@ -37,6 +38,10 @@ type (
 	certificatesCmd  struct{}
 	mwiCmd           struct{ byName }
 	subscriptionsCmd struct{ byName }
+	providersCmd     struct {
+		byName
+		Devices bool `help:"One line for each device that is open."`
+	}
 )
 
 // byName selects one row's owner.
@@ -132,6 +137,43 @@ func (c *subscriptionsCmd) Run(a *app) error {
 		func(r bus.WatchState) []string {
 			return []string{r.Device, r.Event, r.Number, r.Partition, clock(r.Since), clock(r.Expires), strconv.Itoa(r.Notifies), clock(r.LastNotify), number(int64(r.LastStatus))}
 		})
+}
+
+// Run lists applications.
+func (c *providersCmd) Run(a *app) error {
+	empty := "no application is logged in"
+	if c.Name != "" {
+		empty = "no application is logged in as " + c.Name
+	}
+	if c.Devices && !a.json {
+		return c.devices(a, empty)
+	}
+	return rows(a, "/v1/cti/providers", c.Name, []string{"NODE", "USER", "INSTANCE", "APPLICATION", "REMOTE", "PORT", "STATE", "SINCE", "HEARD", "DEVICES", "LINES", "CALLS"}, empty,
+		func(r bus.ProviderState) []string {
+			return []string{r.Node, r.User, r.Instance, r.Application, r.Remote, strconv.Itoa(r.Port), r.State, clock(r.Since), clock(r.Heard), strconv.Itoa(len(r.Devices)),
+				strconv.Itoa(r.Lines), strconv.Itoa(r.Calls)}
+		})
+}
+
+// devices lists what they have open.
+func (c *providersCmd) devices(a *app, empty string) error {
+	path := "/v1/cti/providers?name=" + url.QueryEscape(c.Name)
+	var list admin.Rows[bus.ProviderState]
+	if err := a.api.Do(a.ctx, http.MethodGet, path, nil, &list); err != nil {
+		return err
+	}
+	var out [][]string
+	for _, r := range list.Rows {
+		for _, d := range r.Devices {
+			state := "out of service"
+			if d.InService {
+				state = "in service"
+			}
+			out = append(out, []string{r.Node, r.User, r.Instance, d.Name, state, strings.Join(d.Lines, " ")})
+		}
+	}
+	a.table([]string{"NODE", "USER", "INSTANCE", "DEVICE", "STATE", "LINES"}, out, empty)
+	return nil
 }
 
 // Run lists exceptions.

@@ -30,6 +30,7 @@ func (s *Server) showOperations(api huma.API) {
 	add(s, api, get("connections", "/v1/connections", RoleViewer, "Connections and peers whose handshakes failed: TLS version, cipher, subject, failures, bytes"), rowsOf[bus.Connection](s, bus.VerbConnections))
 	add(s, api, get("message-waiting", "/v1/message-waiting", RoleViewer, "Messages of lines, who said so, and which devices have heard; name is a line's number"), s.messages)
 	add(s, api, get("subscriptions", "/v1/subscriptions", RoleViewer, "What devices watch: busy lamps, presence, messages"), rowsOf[bus.WatchState](s, bus.VerbSubscriptions))
+	add(s, api, get("cti", "/v1/cti/providers", RoleViewer, "Applications that are logged in at the CTI managers, and what they have open; name is a user's"), rowsOf[bus.ProviderState](s, bus.VerbProviders))
 	add(s, api, get("exceptions", "/v1/exceptions", RoleViewer, "Everything that is weaker than the defaults"), s.exceptions)
 	add(s, api, get("dial", "/v1/dial", RoleViewer, "What would happen, and why, if somebody dialled a number now or at a time"), s.dial)
 	add(s, api, get("audit", "/v1/audit", RoleAdministrator, "Who changed what, newest first"), s.auditLog)

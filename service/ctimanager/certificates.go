@@ -108,7 +108,7 @@ func (t *certificates) take(ctx context.Context, c *connection, ref pki.Ref, own
 	other := t.live[ref]
 	if other == nil || other == c {
 		t.live[ref] = c
-		c.ref = ref
+		c.instance = owner.Instance
 		t.mu.Unlock()
 		return nil, nil
 	}
@@ -153,6 +153,13 @@ func (t *certificates) uses(ref pki.Ref) *uses {
 	}
 	u.last = now
 	return u
+}
+
+// instanceOf is the instance of an application that a connection proved to be.
+func (t *certificates) instanceOf(c *connection) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return c.instance
 }
 
 // leave: the connection does not use its certificate any more.

@@ -34,17 +34,18 @@ type connection struct {
 	tls      tls.ConnectionState
 	report   *pki.Report // of its certificate
 	shown    atomic.Pointer[shown]
+	gone     chan struct{} // closed when nothing reads the mailbox any more
 	shownTLS atomic.Pointer[shownTLS]
 
 	bytesIn, bytesOut, framesIn, framesOut atomic.Int64
 
-	in  bool    // it has logged in
-	ref pki.Ref // of the certificate it uses; guarded by certificates
+	in       bool   // it has logged in
+	instance string // of the application, by its certificate; guarded by certificates
 }
 
 func newConnection(conn net.Conn, secure bool, l Limits, now time.Time) *connection {
 	return &connection{conn: conn, stream: conn, secure: secure, remote: addrPort(conn.RemoteAddr()), local: addrPort(conn.LocalAddr()), since: now,
-		box: newMailbox(l.Inputs), out: newOutbox(l.Queue), room: make(chan struct{}, 1)}
+		box: newMailbox(l.Inputs), out: newOutbox(l.Queue), room: make(chan struct{}, 1), gone: make(chan struct{})}
 }
 
 // serve does the handshake and runs the provider.
@@ -215,6 +216,7 @@ type stepper struct {
 	queues  map[string][]job // by queue: the job under way, and those behind it
 	over    bool
 	keys    *keyFeed // nil: it is given no keys
+	last    shown
 }
 
 // A job is an errand under way for a provider.
@@ -245,14 +247,20 @@ func (x *stepper) step(in input) {
 	if x.over {
 		return
 	}
-	if a, ok := in.(asked); ok {
-		x.done(a.queue)
+	switch in := in.(type) {
+	case asked:
+		x.done(in.queue)
+	case look:
+		in.answer <- x.p.picture()
+		return
 	}
 	for _, o := range x.p.Step(x.s.cfg.Now(), in) {
 		x.do(o)
 	}
-	row := x.p.shown()
-	x.c.shown.Store(&row)
+	if row := x.p.shown(); x.last != row {
+		x.last = row
+		x.c.shown.Store(&row)
+	}
 }
 
 func (x *stepper) do(o output) {

@@ -75,6 +75,7 @@ func (s *Service) accept(l listener) {
 		s.counts.accepted.Add(1)
 		s.workers.Go(func() {
 			defer s.table.leave(c)
+			defer close(c.gone)
 			defer conn.Close()
 			s.serve(c)
 		})

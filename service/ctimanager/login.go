@@ -149,12 +149,8 @@ func (p *provider) verify() {
 		result = uint32(no.result)
 	}
 	p.remark(trace.Info, fmt.Sprintf("CtiUserSettingsRes |%v| %v Userid = %s result=%d", p.state, settings, p.user, result))
-	port := Port
-	if !p.who.secure {
-		port = ClearPort
-	}
 	p.remark(trace.Info, fmt.Sprintf("[CTI-INFO] [CTIHandler::verifying_CtiUserSettingsRes] mCtiUserSettings.mbSecurityEnabled=%d", bit(settings.Secure)))
-	p.remark(trace.Info, fmt.Sprintf("[CTI-INFO] [CTIHandler::verifying_CtiUserSettingsRes] mListenPort=%d", port))
+	p.remark(trace.Info, fmt.Sprintf("[CTI-INFO] [CTIHandler::verifying_CtiUserSettingsRes] mListenPort=%d", portOf(p.who.secure)))
 	switch {
 	case no != nil:
 		p.refuse(*no)

@@ -24,7 +24,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	devices, lines := 0, 0
 	for _, x := range s.table.all() {
 		if p := x.shown.Load(); p != nil {
-			devices, lines = devices+p.Devices, lines+p.Lines
+			devices, lines = devices+p.devices, lines+p.lines
 		}
 	}
 	put("connections", "Connections now.", prometheus.GaugeValue, float64(open))

@@ -20,6 +20,7 @@ import (
 func (s *Service) answer() (err error) {
 	s.responders, err = s.cfg.Bus.Answer(Name, bus.Answers{Status: s.Status, Levels: s.cfg.Trace,
 		Connections: s.Rows,
+		Providers:   s.providers,
 		Exceptions:  func(context.Context) ([]bus.Exception, error) { return s.cfg.weaknesses(), nil }})
 	return err
 }
@@ -33,24 +34,72 @@ func (s *Service) Status(context.Context) bus.ServiceStatus {
 	return st
 }
 
-// shown is a provider as operators see it.
+// shown is what is kept of a provider for whoever looks at all of them at once.
 type shown struct {
-	State             string
-	User, Application string
-	ID                uint32
-	Devices, Lines    int
-	Calls             int
-	Heartbeat         time.Duration
-	Heard             time.Time
-	Instance          string
+	state          state
+	user           string
+	devices, lines int
 }
 
 func (p *provider) shown() shown {
-	out := shown{State: p.state.String(), User: p.user, Application: p.application.ID, ID: p.who.number, Devices: len(p.open), Lines: len(p.lines), Heartbeat: p.clientBeat, Heard: p.heard}
-	for _, l := range p.lines {
-		out.Calls += len(l.calls)
+	return shown{p.state, p.user, len(p.open), len(p.lines)}
+}
+
+// look asks a provider for the whole picture of it, by its mailbox.
+type look struct{ answer chan<- bus.ProviderState }
+
+func (look) input() {}
+
+// picture is the provider as operators see it.
+func (p *provider) picture() bus.ProviderState {
+	out := bus.ProviderState{Node: p.who.node, Provider: p.id(), User: p.user, Application: p.application.ID, Client: p.application.ClientVersion, Remote: p.who.remote.String(),
+		Port: portOf(p.who.secure), State: p.state.String(), Heard: p.heard.UTC(), Heartbeat: int(p.clientBeat / time.Second), Lines: len(p.lines), Devices: []bus.ProviderDevice{}}
+	for _, o := range p.open {
+		d := bus.ProviderDevice{Name: o.name, InService: o.in}
+		for _, l := range o.lines {
+			d.Lines = append(d.Lines, l.line.String())
+			out.Calls += len(l.calls)
+		}
+		out.Devices = append(out.Devices, d)
 	}
+	slices.SortFunc(out.Devices, func(a, b bus.ProviderDevice) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+func portOf(secure bool) int {
+	if secure {
+		return Port
+	}
+	return ClearPort
+}
+
+// lookWait is how long is waited for the picture of a provider.
+const lookWait = time.Second
+
+// providers are those that are logged in, or on the way.
+func (s *Service) providers(ctx context.Context) ([]bus.ProviderState, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookWait)
+	defer cancel()
+	all := s.table.all()
+	answers := make([]chan bus.ProviderState, len(all))
+	for i, c := range all {
+		answers[i] = make(chan bus.ProviderState, 1)
+		c.box.put(look{answers[i]})
+	}
+	out := []bus.ProviderState{}
+	for i, c := range all {
+		select {
+		case row := <-answers[i]:
+			row.Since, row.Waiting = c.since.UTC(), c.out.waiting()
+			if c.secure {
+				row.Instance = s.certificates.instanceOf(c)
+			}
+			out = append(out, row)
+		case <-c.gone:
+		case <-ctx.Done(): // one that is in its handshake, or ends
+		}
+	}
+	return out, nil
 }
 
 // Rows are the connections, and the addresses whose last attempt failed.
@@ -69,7 +118,7 @@ func (c *connection) row(node string) bus.Connection {
 		row.Transport = "tls"
 	}
 	if p := c.shown.Load(); p != nil {
-		row.State, row.Peer = "established", p.User
+		row.State, row.Peer = "established", p.user
 	}
 	if t := c.shownTLS.Load(); t != nil {
 		row.TLSVersion, row.Cipher, row.Verified = t.version, t.cipher, t.verified
@@ -149,7 +198,7 @@ func (s *Service) record(c *connection, l trace.Level, text string, fields ...tr
 		r.Net = "tls"
 	}
 	if p := c.shown.Load(); p != nil {
-		r.User = p.User
+		r.User = p.user
 	}
 	s.cfg.Trace.Record(r)
 }
