@@ -83,7 +83,7 @@ func (e *Engine) diverted(d dialling, line *Line, kind ForwardKind, f Forward) d
 	from := Identity{Number: line.ID.Number, Display: line.Display}
 	d.called, d.spaces = f.To, e.forwardSpaces(line, f)
 	d.through = append(d.through[:len(d.through):len(d.through)], line.ID)
-	d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], Redirection{From: from, Reason: kind.reason(), Line: line.ID})
+	d.divert(Redirection{From: from, Reason: kind.reason(), Line: line.ID})
 	if f.Voicemail {
 		d.mailbox = true
 		e.asMailboxes(d)

@@ -153,9 +153,7 @@ func (e *Engine) huntMember(c *Call, h *hunt, id LineID) Cause {
 	if !h.ends.IsZero() {
 		longest = min(longest, h.ends.Sub(e.now))
 	}
-	p := &Party{called: h.called, line: id, identity: Identity{Number: id.Number, Display: line.Display}, offering: &offering{dialling: h.dialling, hunt: h}}
-	p.offering.ring = timer{call: c, party: p}
-	return e.ringLine(c, p, line, ready, longest)
+	return e.ringAt(c, &Party{called: h.called, offering: &offering{dialling: h.dialling, hunt: h}}, line, ready, longest)
 }
 
 // readyToHunt are the phones of a member that may be rung for its group.
@@ -189,7 +187,7 @@ func (e *Engine) huntFinal(h *hunt, f Forward, cause Cause) dialling {
 		reason = RedirectNoAnswer
 	}
 	d.mailbox = d.mailbox || f.Voicemail
-	d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], Redirection{From: h.identity, Reason: reason})
+	d.divert(Redirection{From: h.identity, Reason: reason})
 	return d
 }
 

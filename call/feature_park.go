@@ -326,14 +326,12 @@ func (e *Engine) remind(q *Party, k *parking) Cause {
 	if line == nil {
 		return SubscriberAbsent // parked from outside: there is nobody to be reminded
 	}
-	p := &Party{called: k.line.Number, offering: &offering{dialling: d}}
-	p.offering.ring = timer{call: q.call, party: p}
 	ready, cause := e.readyFor(q, line)
 	if cause != CauseNone {
 		return cause
 	}
-	p.line, p.identity = line.ID, Identity{Number: line.ID.Number, Display: line.Display}
-	return e.ringLine(q.call, p, line, ready, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer()))
+	p := &Party{called: k.line.Number, offering: &offering{dialling: d}}
+	return e.ringAt(q.call, p, line, ready, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer()))
 }
 
 // remindLater starts the time until the next reminder, for a party that is still parked while nobody rings for it.

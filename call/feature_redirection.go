@@ -133,14 +133,14 @@ func (e *Engine) onwards(d dialling, by *Party, x Redirect) dialling {
 	if x.Calling != "" {
 		d.calling = Identity{Number: x.Calling}
 	}
-	own := Redirection{From: by.identity, Reason: x.reason(), Line: by.line}
+	own := by.diverts(x.reason())
 	switch x.Original {
 	case OriginalReset:
 		d.redirecting = nil
 	case OriginalPreferred:
 		d.redirecting = []Redirection{{From: Identity{Number: x.Preferred}, Reason: x.reason()}, own}
 	default:
-		d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], own)
+		d.divert(own)
 	}
 	return d
 }

@@ -84,7 +84,7 @@ func (transfer) busy(l *Leg) bool {
 func (transfer) blind(e *Engine, l, other *Leg, to string) Cause {
 	c := l.party.call
 	d := dialling{caller: other.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk), called: to,
-		calling: other.party.identity, redirecting: []Redirection{{From: l.party.identity, Reason: RedirectTransferred, Line: l.party.line}},
+		calling: other.party.identity, redirecting: []Redirection{l.party.diverts(RedirectTransferred)},
 		hops: e.config.site.Policy.maxHops(), transferor: l}
 	if other.party.outside() && e.config.site.Policy.BlockOffnetToOffnet && e.leadsOut(d) {
 		return e.refused(l, CallRejected, offnet)
@@ -225,7 +225,7 @@ func (e *Engine) inherit(p, caller *Party, l *Leg) {
 	p.changed()
 	change := func(d *dialling) {
 		d.caller, d.transferor, d.inherited = caller, l, true
-		d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], Redirection{From: l.party.identity, Reason: RedirectTransferred, Line: l.party.line})
+		d.divert(l.party.diverts(RedirectTransferred))
 	}
 	change(&p.offering.dialling)
 	if h := p.offering.hunt; h != nil && h.caller != caller {
@@ -344,9 +344,8 @@ func (e *Engine) recall(p *Party, cause Cause) bool {
 	c := p.call
 	d := dialling{caller: o.caller, called: line.ID.Number, calling: o.caller.identity, hops: e.config.site.Policy.maxHops() - 1, transferor: o.transferor,
 		reminder: true, recall: true, redirecting: []Redirection{{From: p.identity, Reason: recallReason(cause)}}}
-	back := &Party{called: line.ID.Number, line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, offering: &offering{dialling: d}}
-	back.offering.ring = timer{call: c, party: back}
-	if e.ringLine(c, back, line, ready, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer())) != CauseNone {
+	back := &Party{called: line.ID.Number, offering: &offering{dialling: d}}
+	if e.ringAt(c, back, line, ready, orDefault(line.NoAnswer, e.config.site.Policy.noAnswer())) != CauseNone {
 		return false
 	}
 	e.dropParty(p, cause)

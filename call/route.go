@@ -24,6 +24,11 @@ type dialling struct {
 	inherited   bool     // it rang for somebody else before
 }
 
+// divert adds a diversion. The list is the dialling's own afterwards: others share what it was.
+func (d *dialling) divert(r Redirection) {
+	d.redirecting = append(d.redirecting[:len(d.redirecting):len(d.redirecting)], r)
+}
+
 // An offering is how a party is being reached: kept from the first Ring to the answer.
 type offering struct {
 	dialling
@@ -181,6 +186,13 @@ func (e *Engine) reachLine(c *Call, p *Party, line *Line) Cause {
 		return CauseNone
 	}
 	return cause
+}
+
+// ringAt has a new party that is offered a call be a line, and rings its phones.
+func (e *Engine) ringAt(c *Call, p *Party, line *Line, ready []readiness, longest time.Duration) Cause {
+	p.line, p.identity = line.ID, line.identity()
+	p.offering.ring = timer{call: c, party: p}
+	return e.ringLine(c, p, line, ready, longest)
 }
 
 // ringLine rings phones of a line, for so long.
