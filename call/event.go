@@ -165,7 +165,7 @@ func (p *PartyView) Slot() string {
 
 // Original is who the call was for before it was first sent on: the party itself where it never was. Line is zero for who has none here.
 func (p *PartyView) Original() (who Identity, line LineID) {
-	if len(p.Redirections) == 0 {
+	if len(p.Redirections) == 0 || p.Redirections[0].Reset {
 		return p.Identity, p.Line
 	}
 	return p.Redirections[0].From, p.Redirections[0].Line
@@ -183,15 +183,16 @@ type Purpose uint8
 
 // The purposes.
 const (
-	PurposeNone     Purpose = iota
-	PurposeCall             // to make a call
-	PurposeRetrieve         // to fetch who is parked
-	PurposePickup           // to answer what rings elsewhere
-	PurposeTakeOver         // to go on with what another phone of the line holds
-	PurposeBarge            // to come into the call of another phone of the line
+	PurposeNone       Purpose = iota
+	PurposeCall               // to make a call
+	PurposeRetrieve           // to fetch who is parked
+	PurposePickup             // to answer what rings elsewhere
+	PurposeTakeOver           // to go on with what another phone of the line holds
+	PurposeBarge              // to come into the call of another phone of the line
+	PurposeConference         // to call somebody who is to come into a conference
 )
 
-var purposeNames = [...]string{"none", "call", "retrieve", "pickup", "take-over", "barge"}
+var purposeNames = [...]string{"none", "call", "retrieve", "pickup", "take-over", "barge", "conference"}
 
 func (p Purpose) String() string { return enumName(purposeNames[:], int(p)) }
 

@@ -136,7 +136,8 @@ func (e *Engine) onwards(d dialling, by *Party, x Redirect) dialling {
 	own := by.diverts(x.reason())
 	switch x.Original {
 	case OriginalReset:
-		d.redirecting = nil
+		own.Reset = true
+		d.redirecting = []Redirection{own}
 	case OriginalPreferred:
 		d.redirecting = []Redirection{{From: Identity{Number: x.Preferred}, Reason: x.reason()}, own}
 	default:

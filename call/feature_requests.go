@@ -10,6 +10,9 @@ func (makeCall) request(e *Engine, r Request, reply *Reply) bool {
 		return false
 	}
 	w := wish{called: m.Called, auto: m.Auto, tag: m.Tag, from: m.From, purpose: PurposeCall}
+	if m.Confer {
+		w.purpose = PurposeConference
+	}
 	if m.From != 0 {
 		if l := e.activeHere(m.From, reply); l == nil {
 			return true

@@ -175,7 +175,7 @@ func scriptValue(key, value string) any {
 	case "leg", "replaces", "join", "with", "from", "hops", "millis", "party", "call", "tag":
 		n, _ := strconv.Atoi(strings.TrimLeft(value, "lpct"))
 		return n
-	case "no_hops", "up", "plain", "unresolved", "on", "voicemail", "kept", "auto", "caller_space", "transfer":
+	case "no_hops", "up", "plain", "unresolved", "on", "voicemail", "kept", "auto", "confer", "caller_space", "transfer":
 		return value == "true"
 	case "legs":
 		var ids []int

@@ -49,6 +49,8 @@ type Redirection struct {
 	Reason RedirectReason `json:"reason,omitempty"`
 	// Line is the line of ours that sent the call on, zero for somebody else's.
 	Line LineID `json:"line,omitzero"`
+	// Reset says that the call counts as having been for whom it was sent to from the beginning: From is only who sent it there last.
+	Reset bool `json:"reset,omitempty"`
 	// Count is how many diversions the entry stands for (RFC 5806, 4: counter); zero is one.
 	Count int `json:"count,omitempty"`
 }

@@ -16,6 +16,8 @@ type MakeCall struct {
 	Auto bool `json:"auto,omitempty"`
 	// From makes it a consultation: that active leg of the same device is put on hold first, and the new leg says so (LegView.Consults).
 	From LegID `json:"from,omitempty"`
+	// Confer says that a consultation is for a conference, not for a transfer: it changes what observers are told.
+	Confer bool `json:"confer,omitempty"`
 	// Tag is a name an application has given the call, see View.Tag.
 	Tag uint64 `json:"tag,omitempty"`
 }

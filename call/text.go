@@ -157,6 +157,9 @@ func (l line) redirecting(list []Redirection) line {
 		if r.Count > 1 {
 			l = strconv.AppendInt(append(l, 'x'), int64(r.Count), 10)
 		}
+		if r.Reset {
+			l = append(l, "/reset"...)
+		}
 	}
 	return l
 }
@@ -279,7 +282,7 @@ func (l line) request(r Request) line {
 	switch r := r.(type) {
 	case MakeCall:
 		l = l.str("device", r.Device).appearance(r.Line).str("called", r.Called).flag("auto", r.Auto)
-		return l.id("from", 'l', uint64(r.From)).id("tag", 't', r.Tag)
+		return l.id("from", 'l', uint64(r.From)).flag("confer", r.Confer).id("tag", 't', r.Tag)
 	case AnswerCall:
 		return l.leg(r.Leg)
 	case AcceptCall:

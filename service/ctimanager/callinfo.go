@@ -38,11 +38,16 @@ func (p *provider) handleCallInfo(m *ctiqbe.CallGetInfoRequest) {
 	}
 	ev := &c.Event
 	p.send(&ctiqbe.CallGetInfoResponse{SequenceNumber: m.SequenceNumber, DeviceName: c.line.device.name, LineDir: c.line.line.Number,
-		OriginalParty: ev.Original.Number, OriginalPartyName: ev.Original.Name, CallingParty: ev.Calling.Number, CallingPartyName: ev.Calling.Name,
-		CalledParty: ev.Called.Number, CalledPartyName: ev.Called.Name, Reason: ev.Reason, Origin: ev.Origin, LastRedirectingParty: ev.LastRedirecting.Number,
-		LastRedirectingPartyName: ev.LastRedirecting.Name, RemoteInUse: ev.RemoteInUse, Privacy: ev.Private,
+		OriginalParty: ev.Original.Number, OriginalPartyName: ascii(ev.Original.Name), CallingParty: ev.Calling.Number, CallingPartyName: ascii(ev.Calling.Name),
+		CalledParty: ev.Called.Number, CalledPartyName: ascii(ev.Called.Name), Reason: ev.Reason, Origin: ev.Origin, LastRedirectingParty: ev.LastRedirecting.Number,
+		LastRedirectingPartyName: ascii(ev.LastRedirecting.Name), RemoteInUse: ev.RemoteInUse, Privacy: ev.Private,
 		UnmodifiedCallingParty: ev.Calling.Number, UnmodifiedCalledParty: ev.Called.Number, UnmodifiedOriginalCalledParty: ev.Original.Number,
-		UnmodifiedLastRedirectingParty: ev.LastRedirecting.Number})
+		UnmodifiedLastRedirectingParty: ev.LastRedirecting.Number, UnicodeCallingPartyName: ev.Calling.Name, UnicodeCalledPartyName: ev.Called.Name,
+		UnicodeOriginalCalledPartyName: ev.Original.Name, UnicodeLastRedirectingPartyName: ev.LastRedirecting.Name,
+		CallingPartyPI: !ev.Calling.Restricted, CallingPartyNamePI: !ev.Calling.Restricted, CalledPartyPI: !ev.Called.Restricted, CalledPartyNamePI: !ev.Called.Restricted,
+		OriginalCalledPartyPI: !ev.Original.Restricted, OriginalCalledPartyNamePI: !ev.Original.Restricted, LastRedirectingPartyPI: !ev.LastRedirecting.Restricted,
+		LastRedirectingPartyNamePI: !ev.LastRedirecting.Restricted, CallingPartyDNInfo: partyDN(ev.Calling), CalledPartyDNInfo: partyDN(ev.Called),
+		OriginalCalledPartyDNInfo: partyDN(ev.Original), LastRedirectingPartyDNInfo: partyDN(ev.LastRedirecting)})
 }
 
 // maxCalls is how many calls a line may have on its device.

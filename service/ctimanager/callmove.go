@@ -87,7 +87,7 @@ func (p *provider) consult(t target, callManagerID, callID uint32, calling, dest
 	}
 	p.claim(tag)
 	p.askAbout(t.Sequence, c, made{seq: t.Sequence, line: lineHandle{t.LineCallManagerID, t.LineID}, tag: tag, node: c.Node, what: opConsult, consults: why},
-		call.MakeCall{Device: c.line.device.name, Line: c.line.line, Called: dest, Auto: true, From: c.Leg, Tag: tag})
+		call.MakeCall{Device: c.line.device.name, Line: c.line.line, Called: dest, Auto: true, From: c.Leg, Confer: why == consultsForConference, Tag: tag})
 }
 
 // handleCompleteTransfer connects those of two calls (62): the call of the first handle is the one that stays.

@@ -57,13 +57,13 @@ func (v *siteView) forwardAll(line call.LineID) string {
 }
 
 // parkPartition is the partition of a park number.
-func (v *siteView) parkPartition(number string) string {
+func (v *siteView) parkPartition(number string) (partition string, ok bool) {
 	for _, n := range v.parks {
 		if n.Number == number {
-			return n.Partition
+			return n.Partition, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // mailboxLine is the line whose messages a client speaks of: the open one, one in its partition, or the only one with that number.

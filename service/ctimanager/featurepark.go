@@ -34,7 +34,8 @@ func (x parked) finish(p *provider, a asked) {
 	if !p.refuseUnlessDone(x.seq, x.what, a) {
 		return
 	}
-	p.send(&ctiqbe.CallParkResponse{SequenceNumber: x.seq, ParkedAt: a.Reply.Slot, ParkedAtPartition: p.world.site().parkPartition(a.Reply.Slot)})
+	partition, _ := p.world.site().parkPartition(a.Reply.Slot)
+	p.send(&ctiqbe.CallParkResponse{SequenceNumber: x.seq, ParkedAt: a.Reply.Slot, ParkedAtPartition: partition})
 }
 
 // handleUnpark has a phone fetch who waits at a park number (143).

@@ -133,16 +133,12 @@ func (p *provider) alert(group string, ev *projection.Event) {
 		p.rang = p.rang[1:]
 	}
 	for _, g := range p.groupsNamed(group) {
-		far := ctiqbe.DestinationTypeInCluster
-		if ev.Calling.External {
-			far = ctiqbe.DestinationTypeExternal
-		}
 		p.send(&ctiqbe.ProviderCallPickupAlertEvent{TransactionID: ev.GCH.Call, PickupGroupNumber: g.number, PickupGroupPartition: g.partition,
-			GlobalCallManagerID: ev.GCH.CallManager, GlobalCallID: ev.GCH.Call, FarEndpointType: far,
-			CallingParty: ev.Calling.Number, UnmodifiedCallingParty: ev.Calling.Number, CallingPartyName: ev.Calling.Name, CallingPartyUnicodeDisplayName: ev.Calling.Name,
-			CallingPartyPI: !ev.Calling.Restricted, CallingPartyNamePI: !ev.Calling.Restricted, CallingPartyDNInfo: ctiqbe.PartyDNInfo{Partition: ev.Calling.Partition},
-			CalledParty: ev.Called.Number, UnmodifiedCalledParty: ev.Called.Number, CalledPartyName: ev.Called.Name, CalledPartyUnicodeDisplayName: ev.Called.Name,
-			CalledPartyPI: !ev.Called.Restricted, CalledPartyNamePI: !ev.Called.Restricted, CalledPartyDNInfo: ctiqbe.PartyDNInfo{Partition: ev.Called.Partition}})
+			GlobalCallManagerID: ev.GCH.CallManager, GlobalCallID: ev.GCH.Call, FarEndpointType: destination(ev.Calling),
+			CallingParty: ev.Calling.Number, UnmodifiedCallingParty: ev.Calling.Number, CallingPartyName: ascii(ev.Calling.Name), CallingPartyUnicodeDisplayName: ev.Calling.Name,
+			CallingPartyPI: !ev.Calling.Restricted, CallingPartyNamePI: !ev.Calling.Restricted, CallingPartyDNInfo: partyDN(ev.Calling),
+			CalledParty: ev.Called.Number, UnmodifiedCalledParty: ev.Called.Number, CalledPartyName: ascii(ev.Called.Name), CalledPartyUnicodeDisplayName: ev.Called.Name,
+			CalledPartyPI: !ev.Called.Restricted, CalledPartyNamePI: !ev.Called.Restricted, CalledPartyDNInfo: partyDN(ev.Called)})
 	}
 }
 

@@ -82,7 +82,7 @@ func (h *hub) unwatchGroup(c *connection, group string) {
 
 // ring tells of a call that begins to ring at a line to who wants to know it of the line's pickup group.
 func (h *hub) ring(e projection.Event) {
-	if len(h.groups) == 0 || e.Kind != projection.NewCall || e.State != ctiqbe.CallStateOffering {
+	if len(h.groups) == 0 || e.Kind != projection.NewCall || e.State != ctiqbe.CallStateOffering || e.Reason == ctiqbe.CallReasonCallPickup {
 		return
 	}
 	if g := h.s.site().groupOf(e.Line); g != "" {
@@ -275,8 +275,14 @@ func (n numbering) Appearances(line call.LineID) []projection.Appearance {
 
 // Line implements projection.Numbering.
 func (n numbering) Line(number string) (call.LineID, bool) {
-	id, ok := n.s.site().only[number]
-	return id, ok
+	v := n.s.site()
+	if id, ok := v.only[number]; ok {
+		return id, true
+	}
+	if partition, ok := v.parkPartition(number); ok {
+		return call.LineID{Number: number, Partition: partition}, true
+	}
+	return call.LineID{}, false
 }
 
 // A stream gets every event: the JSON event stream.

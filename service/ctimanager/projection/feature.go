@@ -148,7 +148,7 @@ func reasonOfDiversion(r call.RedirectReason) ctiqbe.CallReason {
 	case call.RedirectDeflected:
 		return ctiqbe.CallReasonRedirect
 	case call.RedirectTransferred:
-		return ctiqbe.CallReasonTransferredCall
+		return ctiqbe.CallReasonBlindTransfer // transferred to a number; clients wait for the reason by which a number is called
 	}
 	return ctiqbe.CallReasonDirectCall
 }
@@ -183,6 +183,8 @@ func (m *Machine) redirections(p *call.PartyView, called Party) (original, last 
 // originOf is where a call comes from, for a leg.
 func originOf(e *engine, v *call.View, x *wanted) ctiqbe.CallOrigin {
 	switch {
+	case x.calls && x.party.Purpose == call.PurposeConference:
+		return ctiqbe.CallOriginOutboundConference
 	case x.calls && x.leg != nil && x.leg.Consults != 0:
 		return ctiqbe.CallOriginOutboundTransfer
 	case x.calls:
@@ -196,6 +198,18 @@ func originOf(e *engine, v *call.View, x *wanted) ctiqbe.CallOrigin {
 
 // reasonOf is why a leg is in its call from the beginning.
 func reasonOf(v *call.View, x *wanted) ctiqbe.CallReason {
+	switch x.party.Purpose {
+	case call.PurposeRetrieve:
+		return ctiqbe.CallReasonUnpark
+	case call.PurposePickup:
+		return ctiqbe.CallReasonCallPickup
+	case call.PurposeBarge:
+		return ctiqbe.CallReasonBarge
+	case call.PurposeTakeOver:
+		return ctiqbe.CallReasonReplace
+	case call.PurposeConference:
+		return ctiqbe.CallReasonConference
+	}
 	if x.calls {
 		if x.leg != nil && x.leg.Consults != 0 {
 			return ctiqbe.CallReasonConsultTransfer

@@ -30,7 +30,10 @@ func (m *Machine) partiesOf(e *engine, v *call.View, p *call.PartyView) parties 
 		return out
 	}
 	first := calls(p)
-	if calls(p) == calls(far) {
+	switch {
+	case p.Purpose == call.PurposeRetrieve || far.Purpose == call.PurposeRetrieve: // who fetches a parked call counts as calling
+		first = p.Purpose == call.PurposeRetrieve
+	case calls(p) == calls(far):
 		first = p.ID < far.ID
 	}
 	out, called := pair(own, m.party(e, far, 0), first), far

@@ -106,8 +106,8 @@ func sits(v *call.View, p *call.PartyView, device string) bool {
 	return false
 }
 
-// calls says whether a party came into its call by calling.
-func calls(p *call.PartyView) bool { return p.Called == "" }
+// calls says whether a party came into its call by calling. Who has picked up what rang elsewhere was called, whoever else was.
+func calls(p *call.PartyView) bool { return p.Called == "" && p.Purpose != call.PurposePickup }
 
 // stateOf is the state of a leg in a picture.
 func stateOf(v *call.View, p *call.PartyView, l *call.LegView) ctiqbe.CallState {

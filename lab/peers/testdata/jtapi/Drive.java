@@ -64,7 +64,7 @@ public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTe
         case "drop": any(w[1]).getConnection().disconnect(); return "";
         case "dropcall": ((CallControlCall) any(w[1]).getConnection().getCall()).drop(); return "";
         case "dropparty": return dropParty(w[1], w[2]);
-        case "redirect": return String.valueOf(control(w[1]).redirect(w[2]).getAddress().getName());
+        case "redirect": return String.valueOf(control(w[1]).redirect(w[2]));
         case "redirectas": return redirectAs(w);
         case "blind": return String.valueOf(((CallControlCall) tc(w[1], CallControlTerminalConnection.TALKING).getConnection().getCall()).transfer(w[2]));
         case "consult": return consult(w);
@@ -248,11 +248,10 @@ public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTe
         return c == null ? "" : id(c.getConnection().getCall());
     }
 
-    // pickup TERMINAL ADDRESS [GROUP]
+    // pickup TERMINAL ADDRESS [GROUP]: the client returns no call where the phone answers by itself
     private String pickup(String[] w) throws Exception {
-        TerminalConnection c = w.length > 3 ? ((CallControlTerminal) terminal(w[1])).pickupFromGroup(w[3], address(w[2]))
-            : ((CallControlTerminal) terminal(w[1])).pickupFromGroup(address(w[2]));
-        return c == null ? "null" : id(c.getConnection().getCall());
+        Call c = w.length > 3 ? terminal(w[1]).groupPickup(address(w[2]), w[3]) : terminal(w[1]).pickup(address(w[2]));
+        return c == null ? "null" : id(c);
     }
 
     private String forwarding(String number) throws Exception {
