@@ -139,10 +139,13 @@ func (m *Machine) lost(e *engine, n Input) {
 // clear ends all that is known of an engine that will never tell what became of it.
 func (m *Machine) clear(e *engine) {
 	m.abandon(e)
+	var beyond []limb
 	for _, id := range sortedKeys(e.calls) {
+		beyond = append(beyond, m.beyond(e, e.calls[id])...)
 		m.endCall(e, id, why{cause: ctiqbe.CauseTemporaryFailure, closed: true})
 	}
 	e.forget()
+	m.lookAt(beyond, why{})
 }
 
 // snapshot tells the difference between what was known and what there is.
@@ -155,6 +158,10 @@ func (m *Machine) snapshot(e *engine, n Input) {
 	e.fresh = true
 	clear(e.going)
 	there := make(map[call.CallID]bool, len(n.Calls))
+	var beyond []limb
+	for _, id := range sortedKeys(e.calls) {
+		beyond = append(beyond, m.beyond(e, e.calls[id])...)
+	}
 	for _, v := range n.Calls { // all of them first: a leg may have come to another call
 		there[v.ID] = true
 		e.store(v)
@@ -175,8 +182,9 @@ func (m *Machine) snapshot(e *engine, n Input) {
 		}
 	}
 	for _, v := range n.Calls {
-		m.lookBeyond(e, v)
+		beyond = append(beyond, m.beyond(e, v)...)
 	}
+	m.lookAt(beyond, why{})
 	for i := range n.Settings {
 		m.setting(&n.Settings[i])
 	}
@@ -184,10 +192,15 @@ func (m *Machine) snapshot(e *engine, n Input) {
 
 // event takes an event with a picture in.
 func (m *Machine) event(e *engine, ev *call.Event, left bool) {
+	beyond := m.beyond(e, e.calls[ev.Call])
+	if ev.Kind == call.PartyMoved {
+		beyond = append(beyond, m.beyond(e, e.calls[ev.Other])...)
+		e.without(ev.Other, ev.Party)
+	}
 	e.store(ev.View)
 	w := m.before(e, ev)
 	m.look(e, ev.View, w)
-	m.lookBeyond(e, ev.View)
+	m.lookAt(append(beyond, m.beyond(e, ev.View)...), why{reason: w.reason})
 	m.after(e, ev)
 	if left || ev.Kind == call.CallEnded {
 		m.endCall(e, ev.Call, w)
@@ -195,14 +208,31 @@ func (m *Machine) event(e *engine, ev *call.Event, left bool) {
 	}
 }
 
-// lookBeyond tells at other nodes what has changed of a call that crosses nodes.
-func (m *Machine) lookBeyond(e *engine, v *call.View) {
-	if len(e.ties[v.ID]) == 0 {
+// without takes a party out of the picture of the call that it has left for another one: that call's own next event comes later.
+func (e *engine) without(id call.CallID, party call.PartyID) {
+	v := e.calls[id]
+	if v == nil {
 		return
 	}
-	for _, l := range m.body(e, v) {
-		if l.engine != e || l.view != v {
-			m.look(l.engine, l.view, why{reason: e.extra(v.ID).reason})
+	w := *v
+	w.Parties = slices.DeleteFunc(slices.Clone(v.Parties), func(p *call.PartyView) bool { return p.ID == party })
+	e.store(&w)
+}
+
+// beyond are the calls, at other nodes, that a call hangs together with.
+func (m *Machine) beyond(e *engine, v *call.View) []limb {
+	if v == nil || len(e.ties[v.ID]) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(m.body(e, v), func(l limb) bool { return l.engine == e && l.view.ID == v.ID })
+}
+
+// lookAt tells what has changed of calls by what has happened to others that they hang together with.
+func (m *Machine) lookAt(list []limb, w why) {
+	for i, l := range list {
+		v := l.engine.calls[l.view.ID]
+		if v != nil && !slices.ContainsFunc(list[:i], func(o limb) bool { return o.engine == l.engine && o.view.ID == v.ID }) {
+			m.look(l.engine, v, w)
 		}
 	}
 }

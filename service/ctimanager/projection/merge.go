@@ -65,8 +65,10 @@ func (m *Machine) announce(e *engine, ev *call.Event) {
 // depart tells at once of the controller's legs that end: the engine has decided.
 func (m *Machine) depart(e *engine, g *merging) {
 	for _, id := range append(slices.Clone(g.others), g.home) {
-		if v := e.calls[id]; v != nil {
-			m.look(e, v, why{cause: ctiqbe.CauseNormalCallClearing, reason: g.reason()})
+		for _, a := range e.of(id) {
+			if e.going[a.party] {
+				m.finish(e, a, why{cause: ctiqbe.CauseNormalCallClearing})
+			}
 		}
 	}
 }

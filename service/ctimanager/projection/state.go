@@ -124,10 +124,10 @@ func stateOf(v *call.View, p *call.PartyView, l *call.LegView) ctiqbe.CallState 
 		return progress(v, p)
 	case call.LegIsActive:
 		switch {
+		case calls(p) && v.Answered.IsZero() && v.Room == nil && p.Parked == nil:
+			return progress(v, p) // even while its user holds: there is nobody yet
 		case p.Held:
 			return ctiqbe.CallStateOnHold
-		case calls(p) && v.Answered.IsZero() && v.Room == nil && p.Parked == nil:
-			return progress(v, p)
 		}
 		return ctiqbe.CallStateConnected
 	}
@@ -156,6 +156,12 @@ func progress(v *call.View, p *call.PartyView) ctiqbe.CallState {
 // before are the states that are told before a state, whatever the engine left out: a client makes the connection of the far end of the
 // state 9 and 6, and the ringing of its own of state 3.
 func before(a *appearance, to ctiqbe.CallState) []ctiqbe.CallState {
+	if a.remote {
+		if to == ctiqbe.CallStateOnHold && a.state != ctiqbe.CallStateRemoteInUse {
+			return []ctiqbe.CallState{ctiqbe.CallStateRemoteInUse}
+		}
+		return nil
+	}
 	way := []ctiqbe.CallState{ctiqbe.CallStateOffering, ctiqbe.CallStateAccepted}
 	if a.calls {
 		way = []ctiqbe.CallState{ctiqbe.CallStateDialTone, ctiqbe.CallStateDialing, ctiqbe.CallStateProceeding, ctiqbe.CallStateRingback}
@@ -171,8 +177,10 @@ func before(a *appearance, to ctiqbe.CallState) []ctiqbe.CallState {
 	}
 	rest := way[at+1:]
 	switch to {
-	case ctiqbe.CallStateConnected, ctiqbe.CallStateOnHold:
+	case ctiqbe.CallStateConnected:
 		return rest
+	case ctiqbe.CallStateOnHold:
+		return append(rest, ctiqbe.CallStateConnected)
 	}
 	for i, s := range rest {
 		if s == to {
