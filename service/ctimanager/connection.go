@@ -56,6 +56,10 @@ func (s *Service) serve(c *connection) {
 	if s.ctx.Err() != nil {
 		return
 	}
+	if c.secure && c.tls.NegotiatedProtocol == streamHTTP {
+		s.serveHTTP(c)
+		return
+	}
 	s.run(c)
 }
 

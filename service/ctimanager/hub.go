@@ -29,11 +29,11 @@ type hub struct {
 	media   mediaFeed
 	watches map[string]map[*connection]struct{} // by device
 	groups  map[string]map[*connection]int      // by pickup group: how often somebody wants to be told of it
-	streams map[*stream]struct{}
+	log     *streamLog
 }
 
 func newHub(s *Service) *hub {
-	h := &hub{s: s, watches: map[string]map[*connection]struct{}{}, groups: map[string]map[*connection]int{}, streams: map[*stream]struct{}{}}
+	h := &hub{s: s, watches: map[string]map[*connection]struct{}{}, groups: map[string]map[*connection]int{}, log: newStreamLog()}
 	h.machine = projection.New(numbering{s})
 	return h
 }
@@ -129,9 +129,7 @@ func (h *hub) note(n live.RemoteNote) {
 // hand hands an event to who opened its device; one of a line alone to who opened any device that has the line.
 func (h *hub) hand(e projection.Event) {
 	h.s.counts.events.Add(1)
-	for s := range h.streams {
-		s.put(e)
-	}
+	h.log.put(e)
 	h.ring(e)
 	switch {
 	case e.Device != "":
@@ -284,9 +282,6 @@ func (n numbering) Line(number string) (call.LineID, bool) {
 	}
 	return call.LineID{}, false
 }
-
-// A stream gets every event: the JSON event stream.
-type stream struct{ put func(projection.Event) }
 
 // sortedNames are the names of a set, in order.
 func sortedNames(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }

@@ -23,7 +23,7 @@ func peers() pki.PeerPolicy {
 type tlsServer struct{ config *tls.Config }
 
 func newTLSServer(s *Service) *tlsServer {
-	return &tlsServer{s.cfg.Identity.ServerConfig(pki.ServerPolicy{TLSPolicy: pki.TLSPolicy{KeyLog: s.cfg.KeyLog}, NoResumption: true, Peers: peers()})}
+	return &tlsServer{s.cfg.Identity.ServerConfig(pki.ServerPolicy{TLSPolicy: pki.TLSPolicy{KeyLog: s.cfg.KeyLog, NextProtos: []string{streamHTTP}}, NoResumption: true, Peers: peers()})}
 }
 
 // handshake does the TLS handshake and notes who the client is. false: the connection is over.

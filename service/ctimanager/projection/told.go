@@ -237,6 +237,20 @@ func securityOf(v *call.View) ctiqbe.CallSecurityStatus {
 	return ctiqbe.CallSecurityStatus(v.Protection.Lock)
 }
 
+// All are the calls that all lines have now, numbered zero like those of Existing.
+func (m *Machine) All() (out []Event) {
+	for _, device := range sortedKeys(m.devices) {
+		lines := map[call.LineID]bool{}
+		for _, a := range m.devices[device].sorted() {
+			if !lines[a.spot.line] {
+				lines[a.spot.line] = true
+				out = append(out, m.Existing(device, a.spot.line)...)
+			}
+		}
+	}
+	return out
+}
+
 // Existing are the calls that a line of a device has now, as who opens it is told them. They are numbered zero: nobody else is told.
 func (m *Machine) Existing(device string, line call.LineID) []Event {
 	t := m.devices[device]
