@@ -304,7 +304,7 @@ func seedGiven() bool { return flag.Lookup("seed").Value.String() != "0" }
 func compare(j *judge, m *projection.Machine, c *call.ObservedCluster) {
 	fresh := projection.New(siteNumbers{c})
 	parts := map[string]bool{} // calls that came over a tie: while their root is not there, how they are named is remembered, not seen
-	reborn := false // ties to an engine's former life are taken for ties to this one where numbers of legs agree, until they expire
+	reborn := false            // ties to an engine's former life are taken for ties to this one where numbers of legs agree, until they expire
 	for _, n := range c.Snapshots() {
 		reborn = reborn || !strings.HasSuffix(n.Engine, ".1")
 	}
