@@ -2,10 +2,12 @@ package cti
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -215,30 +217,49 @@ func (s *series) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// next opens the file behind the last one that is there, and removes the one that is too many.
+// next opens the file to go on in: at first the last one that is there, where it has room, then always a new one. It removes
+// those that are too many.
 func (s *series) next() error {
 	_ = s.close()
 	if s.number == 0 {
-		old, _ := filepath.Glob(s.stem + "[0-9][0-9][0-9][0-9][0-9][0-9].txt")
-		for _, name := range old {
-			n := 0
-			if _, err := fmt.Sscanf(strings.TrimPrefix(name, s.stem), "%06d.txt", &n); err == nil && n > s.number {
-				s.number = n
-			}
+		s.number = s.last()
+		if st, err := os.Stat(s.name(s.number)); err != nil || st.Size() >= s.limit {
+			s.number++
 		}
+	} else {
+		s.number++
 	}
-	s.number++
-	f, err := os.OpenFile(s.name(s.number), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(s.name(s.number), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	s.file, s.written = f, 0
-	old, _ := filepath.Glob(s.stem + "[0-9][0-9][0-9][0-9][0-9][0-9].txt") // sorted
+	st, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	s.file, s.written = f, st.Size()
+	old := s.there()
 	for len(old) > s.keep {
 		_ = os.Remove(old[0])
 		old = old[1:]
 	}
 	return nil
+}
+
+// there are the files of the series, oldest first.
+func (s *series) there() []string {
+	all, _ := filepath.Glob(s.stem + "[0-9][0-9][0-9][0-9][0-9][0-9].txt") // sorted
+	return all
+}
+
+// last is the number of the newest file, 0 where there is none.
+func (s *series) last() int {
+	all := s.there()
+	if len(all) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(all[len(all)-1], s.stem), ".txt"))
+	return n
 }
 
 func (s *series) close() error {

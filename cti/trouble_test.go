@@ -444,7 +444,7 @@ func TestTrace(t *testing.T) {
 	}
 	_ = trace.Close()
 	files, _ := filepath.Glob(filepath.Join(dir, "TSP0*.txt"))
-	if len(files) != 3 || filepath.Base(files[2]) != "TSP000006.txt" {
+	if len(files) != 3 || filepath.Base(files[2]) != "TSP000005.txt" {
 		t.Errorf("%v", files)
 	}
 	for _, f := range files {

@@ -95,8 +95,10 @@ func (c *tspConfigureCmd) change(a *app, s *cti.Settings) (err error) {
 			}
 		}
 	}
-	if err := s.Prefer.UnmarshalText([]byte(c.Prefer)); c.Prefer != "" && err != nil {
-		return err
+	if c.Prefer != "" {
+		if err := s.Prefer.UnmarshalText([]byte(c.Prefer)); err != nil {
+			return err
+		}
 	}
 	if c.Secure != nil {
 		s.Clear = !*c.Secure
