@@ -207,7 +207,7 @@ func TestTSP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"CSSLHelper::GetCTLFromTFTP CTLFileName = CTLCAPF7F0001", "CSSLHelper::GetCTLFromTFTP CERT SUBJECTNAME = /", "SSL connection using ",
+	for _, line := range []string{"CSSLHelper::GetCTLFromTFTP CTLFileName = CTLCAPF7F00", "CSSLHelper::GetCTLFromTFTP CERT SUBJECTNAME = /", "SSL connection using ",
 		"CAPF client: open file ", "QBEClient.pem mode w+b"} {
 		if !strings.Contains(string(trace), line) {
 			t.Errorf("the trace lacks %q:\n%s", line, trace)
