@@ -13,6 +13,7 @@ import (
 	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/leg/ctileg"
+	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/ctiqbe"
 	"github.com/locktone/locktone/wire/sdp"
 )
@@ -238,6 +239,16 @@ func TestCTIPort(t *testing.T) {
 	if got := strings.Join(words, " "); !strings.HasPrefix(got, "92 93 281/14") || strings.Count(got, "92") != 1 {
 		t.Errorf("the end is %v", words)
 	}
+	book := &keyBook{} // of the keys that went to the application: they are nowhere else
+	for _, k := range []ctiqbe.MediaEncryptionKeyInfo{find[*ctiqbe.CallReceptionKeyEvent](all).KeyInfo, find[*ctiqbe.CallTransmissionKeyEvent](all).KeyInfo} {
+		book.made = append(book.made, k.Key, append(slices.Clone(k.Key), k.Salt...))
+	}
+	for _, r := range s.Trace.Recent(trace.Filter{}, 100_000) {
+		if found := book.in(fmt.Appendf(nil, "%+v", r)); len(found) > 0 {
+			t.Errorf("the trace holds %v: %s", found, r.Summary)
+		}
+	}
+	lookIntoFiles(t, s.Home(), book)
 }
 
 // TestCTIRoutePoint: a route point is registered without media; a call is offered (48 and 281 in state 2), redirected to a phone; another waits

@@ -91,6 +91,23 @@ func (e *rtpEnd) speak(t *testing.T, hz float64, to netip.AddrPort, k sdp.Crypto
 	})
 }
 
+// arrives waits for any RTP packet: what is in it others see to.
+func (e *rtpEnd) arrives(ctx context.Context, t *testing.T) {
+	t.Helper()
+	for buf := make([]byte, 1500); ; {
+		if err := e.conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, _, err := e.conn.ReadFromUDPAddrPort(buf)
+		if err == nil && n >= 12 && (buf[1]&0x7f < 64 || buf[1]&0x7f >= 96) {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatal("no packet comes")
+		}
+	}
+}
+
 // hears waits for packets that a key opens (or that are plain RTP, where it is zero) and have speech in them.
 func (e *rtpEnd) hears(ctx context.Context, t *testing.T, k sdp.Crypto) {
 	t.Helper()
@@ -445,4 +462,80 @@ func askExceptions(ctx context.Context, t *testing.T, s *lab.Site, name string) 
 		t.Fatal(err)
 	}
 	return rows
+}
+
+// TestTerminalsInCluster: a terminal that is registered at one node is reached from the other; when its node dies, the session registers it
+// at the next one, where calls reach it again.
+func TestTerminalsInCluster(t *testing.T) {
+	c := lab.StartCluster(t, lab.ClusterOptions{Site: func(s *config.Site) {
+		x := terminalSite()
+		s.Lines = append(s.Lines, slices.DeleteFunc(x.Lines, func(l config.Line) bool { return l.Number < "5000" })...)
+		s.Devices = append(s.Devices, slices.DeleteFunc(x.Devices, func(d config.Device) bool { return !d.Protocol.Terminal() })...)
+		s.Cluster.CTINewCallAcceptTimer = config.Duration(20 * time.Second)
+	}})
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	defer cancel()
+	alice := c.Registered("n2", "alice", "1001", nil)
+	b := c.Node("n2").Bus
+	remote := live.NewRemote(b, callmanager.Name)
+	session := remote.Terminals("session-n2")
+	defer session.Close()
+	end := newRTPEnd(t)
+	node, err := session.Register(ctx, []string{"n1", "n2"}, terminalAs("ivr", end.at, 2))
+	if err != nil || node != "n1" {
+		t.Fatal(node, err)
+	}
+	answers := func(node string) {
+		t.Helper()
+		events := remote.Follow(live.Filter{Devices: []string{"ivr"}}, node)
+		defer events.Close()
+		for n := range events.Notes() { // from here on nothing is missed
+			if n.Snapshot {
+				break
+			}
+		}
+		a := dialled(t, ctx, alice, "5001")
+		a.Tone(440)
+		var leg call.LegID
+		for leg == 0 {
+			select {
+			case n := <-events.Notes():
+				if n.Event.Kind == call.LegRinging {
+					leg = n.Event.Leg
+				}
+			case <-ctx.Done():
+				t.Fatal("the terminal at " + node + " is not rung")
+			}
+		}
+		if reply, err := remote.At(node).Request(ctx, "app", call.AnswerCall{Leg: leg}); err != nil || reply.Cause != call.CauseNone {
+			t.Fatal(reply, err)
+		}
+		if err := a.WaitAnswered(ctx); err != nil {
+			t.Fatal(err)
+		}
+		end.arrives(ctx, t)
+		if err := a.Hangup(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for owner := ""; owner != "n1"; { // the fact crosses to this node
+		if e, err := remote.Owner("ivr"); err == nil {
+			owner = e.Node()
+		}
+		if ctx.Err() != nil {
+			t.Fatal("the registration is not known here")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	answers("n1")
+	c.Kill("n1")
+	for moved := false; !moved; {
+		select {
+		case n := <-session.Notes():
+			moved = n.Device == "ivr" && n.Node == "n2"
+		case <-ctx.Done():
+			t.Fatal("the terminal is registered nowhere")
+		}
+	}
+	answers("n2")
 }
