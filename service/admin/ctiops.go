@@ -274,8 +274,9 @@ func (s *Server) registrationFacts(ctx context.Context, d *directory.Device) (*r
 		}
 	}
 	newest := time.Time{}
-	for _, c := range gather[bus.Connection](ctx, s, bus.VerbConnections, d.Name).Rows {
-		if c.Peer == d.Name && c.LastFailure != "" && c.LastFailureAt.After(newest) {
+	for _, c := range gather[bus.Connection](ctx, s, bus.VerbConnections, "").Rows { // failures are known by address: their text names the certificate
+		its := c.Peer == d.Name || strings.Contains(c.LastFailure, "CN="+d.Name) || c.State == "failed" && c.Subject == "CN="+d.Name
+		if its && c.LastFailure != "" && c.LastFailureAt.After(newest) {
 			out.Failure, newest = c.LastFailure, c.LastFailureAt
 		}
 	}
