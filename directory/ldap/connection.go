@@ -241,7 +241,7 @@ func fixTrust(p *Problem) string {
 	f, _ := p.Findings.First()
 	switch f.Rule {
 	case pki.RuleUntrustedRoot, pki.RuleIssuerMissing, pki.RuleSelfSigned:
-		return "upload the authority of the directory server with locktone trust upload directory-trust FILE, after comparing its fingerprint"
+		return "upload the authority of the directory server with locktone cert store upload directory-trust FILE, after comparing its fingerprint"
 	case pki.RuleName:
 		return "write host as the certificate has it (" + f.Got + "), or have the directory server's certificate issued with this name"
 	}
