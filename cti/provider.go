@@ -26,6 +26,8 @@ type Provider struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // run is over
 
+	opening sync.Mutex // one line is opened at a time: several may share a device
+
 	mu      sync.Mutex // everything below
 	model   *model
 	session *session // the connection in use or being made
@@ -561,6 +563,8 @@ func (p *Provider) OpenLine(ctx context.Context, id LineID) (err error) {
 	if err != nil {
 		return err
 	}
+	p.opening.Lock()
+	defer p.opening.Unlock()
 	p.mu.Lock()
 	_, open := p.model.lines[id]
 	p.mu.Unlock()
@@ -601,6 +605,7 @@ func (p *Provider) open(ctx context.Context, s *session, id LineID) error {
 // not say so in time is not waited for.
 func (p *Provider) pictured(ctx context.Context, s *session, id LineID) error {
 	for {
+		change := s.change()
 		p.mu.Lock()
 		_, open := p.model.lines[id]
 		in, known := p.model.service[id]
@@ -613,7 +618,7 @@ func (p *Provider) pictured(ctx context.Context, s *session, id LineID) error {
 			return nil
 		}
 		select {
-		case <-s.news:
+		case <-change:
 		case <-s.done:
 			return &Error{Doing: "Opening line " + id.String(), Manager: s.address, Err: errors.Join(ErrNoLink, s.cause())}
 		case <-ctx.Done():

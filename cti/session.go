@@ -28,13 +28,20 @@ type session struct {
 
 	opened chan *ctiqbe.ProviderOpenCompletedEvent
 	listed chan uint32 // requests whose list of devices is complete
-	news   chan struct{}
 
 	mu      sync.Mutex // pending, last, err and writing
 	pending map[uint32]*waiting
-	last    time.Time // when something was heard
+	last    time.Time     // when something was heard
+	news    chan struct{} // closed at the next message, and made anew
 	err     error
 	done    chan struct{}
+}
+
+// change is closed when the next message was taken.
+func (s *session) change() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.news
 }
 
 type waiting struct {
@@ -44,7 +51,7 @@ type waiting struct {
 
 func newSession(conn net.Conn, address string, number func() uint32, hear func(*session, ctiqbe.Message, ctiqbe.Message), trace *Tracer) *session {
 	s := &session{address: address, conn: conn, reader: ctiqbe.NewReader(conn, 0), number: number, hear: hear, trace: trace,
-		opened: make(chan *ctiqbe.ProviderOpenCompletedEvent, 1), listed: make(chan uint32, 4), news: make(chan struct{}, 1),
+		opened: make(chan *ctiqbe.ProviderOpenCompletedEvent, 1), listed: make(chan uint32, 4), news: make(chan struct{}),
 		pending: map[uint32]*waiting{}, last: time.Now(), done: make(chan struct{})}
 	go s.read()
 	return s
@@ -131,10 +138,10 @@ func (s *session) take(m ctiqbe.Message) {
 	if w != nil {
 		w.answer <- m
 	}
-	select {
-	case s.news <- struct{}{}:
-	default:
-	}
+	s.mu.Lock()
+	close(s.news)
+	s.news = make(chan struct{})
+	s.mu.Unlock()
 }
 
 // closedError is a provider that the manager closed.

@@ -168,6 +168,27 @@ func TestClosedLine(t *testing.T) {
 	})
 }
 
+// TestOpenTogether: lines opened at the same time open their device once, and none waits for another's picture.
+func TestOpenTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager("10.0.0.1")
+		p := opened(t, config(m))
+		started := time.Now()
+		errs := make(chan error)
+		for _, l := range append(p.Lines(), p.Lines()...) {
+			go func() { errs <- p.OpenLine(t.Context(), l.ID) }()
+		}
+		for range 6 {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		if d, l := len(m.received(ctiqbe.PDUDeviceOpenRequest)), len(m.received(ctiqbe.PDULineOpenRequest)); d != 2 || l != 3 || time.Since(started) != 0 {
+			t.Errorf("%d devices and %d lines were opened in %v", d, l, time.Since(started))
+		}
+	})
+}
+
 // TestOverflow: an application that does not read is told so by one Gap and a picture of what is.
 func TestOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
