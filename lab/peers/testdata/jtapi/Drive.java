@@ -20,7 +20,7 @@ import javax.telephony.media.MediaTerminalConnection;
  *
  * A connection is named by its terminal: the command means the terminal's connection that is in the state the command is for.
  */
-public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTerminalObserver, CiscoAddressObserver, RouteCallback {
+public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTerminalObserver, CiscoAddressObserver, CallControlAddressObserver, RouteCallback {
     private Provider provider;
     private volatile String route = "none"; // what becomes of calls at a route point: "end", "none", or numbers to select
 
