@@ -58,6 +58,9 @@ func jtapiCalls(t *testing.T, version string, secure bool) {
 			ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 			defer cancel()
 			st.inOrder(t, ctx, mark, sc.hears...)
+			if sc.name != "what is not solved" {
+				st.noGhosts(t, mark)
+			}
 		})
 	}
 }
@@ -159,6 +162,25 @@ func (st *jtapiStage) inOrder(t *testing.T, ctx context.Context, mark int, patte
 	}
 }
 
+// noGhosts: every connection the client made is of somebody who was there, and every operation it was given came to the end it waits for.
+func (st *jtapiStage) noGhosts(t *testing.T, mark int) {
+	t.Helper()
+	for _, line := range st.Output()[mark:] {
+		if strings.Contains(line, "post condition") {
+			t.Errorf("an operation did not end as the client expects: %s", line)
+		}
+		if !strings.HasPrefix(line, "event ConnCreatedEv") {
+			continue
+		}
+		if !slices.ContainsFunc(strings.Fields(line), func(w string) bool {
+			number, ok := strings.CutPrefix(w, "line=")
+			return ok && (len(number) == 4 && number >= "2001" && number <= "2006" || strings.HasPrefix(number, "7") || number == "Unknown")
+		}) {
+			t.Errorf("nobody has that number: %s", line)
+		}
+	}
+}
+
 // says is whether all words of a pattern stand in a line.
 func says(line, pattern string) bool {
 	have := strings.Fields(line)
@@ -213,6 +235,7 @@ func jtapiScenes() []jtapiScene {
 		{"a route point selects a route", jtapiRoute, []string{"RouteEvent line=2005", "CallCtlTermConnRingingEv terminal=bob", "CallCtlTermConnTalkingEv terminal=bob"}},
 		{"a port with media of its own", jtapiPort, []string{"CallCtlTermConnRingingEv terminal=PORT1", "CallCtlTermConnTalkingEv terminal=PORT1", "CiscoRTPInputStartedEv terminal=PORT1", "CiscoRTPInputStoppedEv terminal=PORT1"}},
 		{"monitoring and recording are refused", jtapiRefused, nil},
+		{"what is not solved", jtapiUnsolved, nil},
 	}
 }
 
@@ -464,6 +487,17 @@ func jtapiPort(t *testing.T, ctx context.Context, st *jtapiStage) {
 	}
 	st.must(t, ctx, "drop PORT1")
 	st.must(t, ctx, "unregister PORT1")
+}
+
+// jtapiUnsolved tells what becomes of the operations that no server was ever seen to satisfy, or that the client does not have itself: a snapshot of a
+// terminal, whose event comes and which waits on; park at a number of one's choice.
+func jtapiUnsolved(t *testing.T, ctx context.Context, st *jtapiStage) {
+	st.connect(t, ctx, "alice", "dave")
+	mark := st.Mark()
+	t.Logf("CiscoTerminal.createSnapshot: %s", st.do(t, ctx, "snapshot alice"))
+	st.heard(t, ctx, mark, "CiscoTermSnapshotEv", "terminal=alice ")
+	t.Logf("CallControlConnection.park(String): %s", st.do(t, ctx, "parkat alice 7001"))
+	st.must(t, ctx, "drop alice")
 }
 
 // jtapiRefused: what is not there yet is answered at once, with the protocol's error.

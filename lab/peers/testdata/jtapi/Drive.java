@@ -71,6 +71,7 @@ public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTe
         case "transfer": return transfer(w[1]);
         case "conference": return conference(w[1]);
         case "park": return ((CiscoConnection) tc(w[1], CallControlTerminalConnection.TALKING).getConnection()).park();
+        case "parkat": return String.valueOf(control(w[1]).park(w[2]));
         case "unpark": return unpark(w);
         case "pickup": return pickup(w);
         case "dtmf": ((MediaTerminalConnection) tc(w[1], CallControlTerminalConnection.TALKING)).generateDtmf(w[2]); return "";
