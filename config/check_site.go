@@ -16,7 +16,31 @@ func (c *checker) cluster() {
 	}
 	c.domain("cluster.domain", cl.Domain)
 	c.within("cluster.callRecordRetention", cl.CallRecordRetention, 1, 36500)
+	c.ctiParameters(cl)
+}
+
+// ctiParameters checks the service parameters of the CTI managers.
+func (c *checker) ctiParameters(cl Cluster) {
 	c.between("cluster.ctiNewCallAcceptTimer", cl.CTINewCallAcceptTimer, time.Second, 10*time.Minute)
+	c.between("cluster.ctiApplicationHeartbeatMinimumInterval", cl.CTIHeartbeatMinimumInterval, time.Second, time.Hour)
+	c.between("cluster.ctiApplicationHeartbeatMaximumInterval", cl.CTIHeartbeatMaximumInterval, time.Second, 24*time.Hour)
+	c.within("cluster.ctiMaximumDevicesPerProvider", cl.CTIMaximumDevicesPerProvider, 1, 100000)
+	c.within("cluster.ctiMaximumConnections", cl.CTIMaximumConnections, 1, 20000)
+	c.within("cluster.ctiInstanceIdRetryCount", cl.CTIInstanceIDRetryCount, 1, 100)
+	c.between("cluster.ctiLoginTimeLimit", cl.CTILoginTimeLimit, time.Second, 10*time.Minute)
+	c.between("cluster.ctiRequestTimeLimit", cl.CTIRequestTimeLimit, time.Second, 2*time.Minute)
+	d := cl.WithDefaults()
+	for _, x := range []struct {
+		name string
+		v    Duration
+	}{{"Minimum", d.CTIHeartbeatMinimumInterval}, {"Maximum", d.CTIHeartbeatMaximumInterval}} {
+		if x.v.D()%time.Second != 0 {
+			c.at("cluster.ctiApplicationHeartbeat"+x.name+"Interval", fmt.Sprintf("%v has a part of a second", x.v), "expected whole seconds: the protocol has no others")
+		}
+	}
+	if low, high := d.CTIHeartbeatMinimumInterval, d.CTIHeartbeatMaximumInterval; low > high {
+		c.at("cluster.ctiApplicationHeartbeatMinimumInterval", fmt.Sprintf("%v is more than ctiApplicationHeartbeatMaximumInterval (%v)", low, high), "expected at most as long")
+	}
 }
 
 func (c *checker) nodes() {

@@ -11,6 +11,13 @@ func (c Cluster) WithDefaults() Cluster {
 	c.Domain = cmp.Or(c.Domain, "locktone.test")
 	c.CallRecordRetention = cmp.Or(c.CallRecordRetention, 400)
 	c.CTINewCallAcceptTimer = cmp.Or(c.CTINewCallAcceptTimer, Duration(4*time.Second))
+	c.CTIHeartbeatMinimumInterval = cmp.Or(c.CTIHeartbeatMinimumInterval, Duration(5*time.Second))
+	c.CTIHeartbeatMaximumInterval = cmp.Or(c.CTIHeartbeatMaximumInterval, Duration(time.Hour))
+	c.CTIMaximumDevicesPerProvider = cmp.Or(c.CTIMaximumDevicesPerProvider, 2000)
+	c.CTIMaximumConnections = cmp.Or(c.CTIMaximumConnections, 2500)
+	c.CTIInstanceIDRetryCount = cmp.Or(c.CTIInstanceIDRetryCount, 3)
+	c.CTILoginTimeLimit = cmp.Or(c.CTILoginTimeLimit, Duration(time.Minute))
+	c.CTIRequestTimeLimit = cmp.Or(c.CTIRequestTimeLimit, Duration(10*time.Second))
 	return c
 }
 

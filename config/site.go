@@ -142,6 +142,23 @@ type Cluster struct {
 	// CTI New Call Accept Timer: how long a call at a CTI port or route point waits for its application to accept, answer or redirect it
 	// before it goes where the line's unregistered forward says. Default: 4s.
 	CTINewCallAcceptTimer Duration `yaml:"ctiNewCallAcceptTimer" json:"ctiNewCallAcceptTimer,omitempty"`
+	// Application Heartbeat Minimum Interval: an application that asks for less gets this. Whole seconds, 1s to 1h; logins from now on. Default: 5s.
+	CTIHeartbeatMinimumInterval Duration `yaml:"ctiApplicationHeartbeatMinimumInterval" json:"ctiApplicationHeartbeatMinimumInterval,omitempty"`
+	// Application Heartbeat Maximum Interval: an application that asks for more gets this. Who is not heard for two intervals is cut off. Whole
+	// seconds, 1s to 24h; logins from now on. Default: 3600s.
+	CTIHeartbeatMaximumInterval Duration `yaml:"ctiApplicationHeartbeatMaximumInterval" json:"ctiApplicationHeartbeatMaximumInterval,omitempty"`
+	// Maximum Devices Per Provider: an application with more of them open raises the alarm MaxDevicesPerProviderExceeded and goes on. 1 to
+	// 100000. Default: 2000.
+	CTIMaximumDevicesPerProvider int `yaml:"ctiMaximumDevicesPerProvider" json:"ctiMaximumDevicesPerProvider,omitempty"`
+	// Maximum CTI Connections: how many applications may be logged in at the CTI Manager of one node; the next is refused. 1 to 20000. Default: 2500.
+	CTIMaximumConnections int `yaml:"ctiMaximumConnections" json:"ctiMaximumConnections,omitempty"`
+	// CTI InstanceId Retry Count: how often one certificate may be used by two applications at the same time; both are closed each time. The
+	// next time it is marked as compromised. 1 to 100. Default: 3.
+	CTIInstanceIDRetryCount int `yaml:"ctiInstanceIdRetryCount" json:"ctiInstanceIdRetryCount,omitempty"`
+	// How long an application has from its connection to the end of its login, an LDAP directory's checks included. 1s to 10m. Default: 60s.
+	CTILoginTimeLimit Duration `yaml:"ctiLoginTimeLimit" json:"ctiLoginTimeLimit,omitempty"`
+	// How long a request of an application waits for the call manager that has the device, before it is refused. 1s to 2m. Default: 10s.
+	CTIRequestTimeLimit Duration `yaml:"ctiRequestTimeLimit" json:"ctiRequestTimeLimit,omitempty"`
 	// How often somebody is reminded of a parked call before it is released, 1 to 1000. Default: 10.
 	ParkReminders int `yaml:"parkReminders" json:"parkReminders,omitempty"`
 	// Whose numbers those may see who share a line or have a busy lamp with pickup on it; other watchers see no numbers at all. All:

@@ -27,6 +27,7 @@ type certificates struct {
 	mu      sync.Mutex
 	live    map[pki.Ref]*connection
 	history map[pki.Ref]*uses
+	put     func(context.Context, Compromise) error // writes a mark down
 }
 
 // uses is what happened with one certificate lately.
@@ -43,7 +44,9 @@ const forgetAfter = time.Hour
 const maxHistory = 65536
 
 func newCertificates(s *Service) *certificates {
-	return &certificates{s: s, live: map[pki.Ref]*connection{}, history: map[pki.Ref]*uses{}}
+	t := &certificates{s: s, live: map[pki.Ref]*connection{}, history: map[pki.Ref]*uses{}}
+	t.put = t.mark
+	return t
 }
 
 // A Compromise says that a certificate was used by two at the same time, again and again. It stands in the record until it is lifted.
@@ -121,7 +124,7 @@ func (t *certificates) take(ctx context.Context, c *connection, ref pki.Ref, own
 	why := fmt.Sprintf("the certificate of instance %s of %s is used by %s and %s at the same time", owner.Instance, owner.User, other.remote, c.remote)
 	if n > retries {
 		why = fmt.Sprintf("%s, for the %d. time: it is marked as compromised", why, n)
-		if err := t.mark(ctx, Compromise{Issuer: ref.Issuer, Serial: ref.Serial, User: owner.User, Instance: owner.Instance, Node: t.s.cfg.Node, At: t.s.cfg.Now().UTC(), Why: why}); err != nil {
+		if err := t.put(ctx, Compromise{Issuer: ref.Issuer, Serial: ref.Serial, User: owner.User, Instance: owner.Instance, Node: t.s.cfg.Node, At: t.s.cfg.Now().UTC(), Why: why}); err != nil {
 			return nil, err
 		}
 		reason, result = ctiqbe.ProviderCloseReasonCertCompromised, ctiqbe.ErrCertificateCompromised

@@ -71,9 +71,9 @@ type Profiles interface {
 	Watch(ctx context.Context) <-chan struct{}
 }
 
-// Limits bound what clients can make the service do. The zero value is a good value.
+// Limits bound what clients can make the service do, beside the service parameters of the cluster's configuration. The zero value is a
+// good value.
 type Limits struct {
-	Connections int           // at a time, the field's Maximum CTI Connections. Default: 2500
 	PerAddress  int           // of one address. Default: 512
 	HalfOpen    int           // connections that have not logged in. Default: 256
 	HalfOpenOne int           // of one address. Default: 64
@@ -82,7 +82,6 @@ type Limits struct {
 	Inputs      int           // events that wait for a provider. Default: 65536
 	Requests    int           // of one connection that wait for their answer. Default: 256
 	Handshake   time.Duration // of one TLS handshake. Default: 10 s
-	Login       time.Duration // from the connection to the end of the login, checks of a directory included. Default: 60 s
 	Check       time.Duration // of one look into the directory. Default: 10 s
 	Write       time.Duration // that a client may take nothing. Default: 10 s
 	Hold        time.Duration // for which a refused certificate's first answer is held back; the next for twice as long, and so on up to 32 times. Default: 1 s
@@ -119,7 +118,6 @@ func (c Config) withDefaults() (Config, error) {
 }
 
 func (l Limits) withDefaults() Limits {
-	setDefault(&l.Connections, 2500)
 	setDefault(&l.PerAddress, 512)
 	setDefault(&l.HalfOpen, 256)
 	setDefault(&l.HalfOpenOne, 64)
@@ -128,7 +126,6 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.Inputs, 1<<16)
 	setDefault(&l.Requests, 256)
 	setDefault(&l.Handshake, 10*time.Second)
-	setDefault(&l.Login, time.Minute)
 	setDefault(&l.Check, 10*time.Second)
 	setDefault(&l.Write, 10*time.Second)
 	setDefault(&l.Hold, time.Second)

@@ -55,7 +55,7 @@ type setMessages struct {
 func (e setMessages) queue() string { return "mailbox " + e.line.String() }
 
 func (e setMessages) do(ctx context.Context, s *Service, _ *connection) asked {
-	ctx, cancel := context.WithTimeout(ctx, engineWait)
+	ctx, cancel := context.WithTimeout(ctx, s.site().params.Request)
 	defer cancel()
 	_, err := bus.Ask[bus.MessagesRequest, bus.MessagesResult](ctx, s.cfg.Bus, s.cfg.Bus.Subject(s.cfg.Engines, bus.VerbSetMessages), e.request)
 	return asked{Err: err}

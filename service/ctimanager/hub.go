@@ -219,7 +219,7 @@ func (s *Service) release(p *provider) {
 			continue
 		}
 		s.workers.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), engineWait)
+			ctx, cancel := context.WithTimeout(context.Background(), s.site().params.Request)
 			defer cancel()
 			if err := s.terminals.Unregister(ctx, o.name, p.who.holder()); err != nil {
 				s.note(trace.Error, fmt.Sprintf("the registration of %s could not be ended, and ends with its lease: %v", o.name, err))

@@ -65,7 +65,7 @@ func (s *Service) accept(l listener) {
 			}
 			continue
 		}
-		c, why := s.table.enter(conn, l.secure, s.cfg.Limits, s.cfg.Now())
+		c, why := s.table.enter(conn, l.secure, s.cfg.Limits, s.site().params.Connections, s.cfg.Now())
 		if c == nil {
 			s.counts.refused.Add(1)
 			s.noteAt(trace.Error, addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr()), "not let in: "+why)
@@ -118,8 +118,9 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// enter takes a new connection in, or says why not.
-func (t *connections) enter(conn net.Conn, secure bool, l Limits, now time.Time) (*connection, string) {
+// enter takes a new connection in, or says why not. There are places for so many providers: one that comes when all are taken is let in, to
+// be told so.
+func (t *connections) enter(conn net.Conn, secure bool, l Limits, places int, now time.Time) (*connection, string) {
 	c := newConnection(conn, secure, l, now)
 	at := household(c.remote.Addr())
 	t.mu.Lock()
@@ -136,7 +137,7 @@ func (t *connections) enter(conn net.Conn, secure bool, l Limits, now time.Time)
 	}
 	t.next++
 	c.number, c.id = t.next, fmt.Sprintf("t%d", t.next)
-	c.full = len(t.open)-t.half >= l.Connections
+	c.full = len(t.open)-t.half >= places
 	t.open[c] = struct{}{}
 	t.each[at]++
 	t.half++

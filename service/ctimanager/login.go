@@ -28,7 +28,7 @@ func (p *provider) handleInit(m *ctiqbe.ProviderInitRequest) {
 		p.fail(m.SequenceNumber, ctiqbe.ErrProviderAlreadyOpen, "the provider was initialised before")
 		return
 	case p.who.full:
-		p.fail(m.SequenceNumber, ctiqbe.ErrMaxNumberOfCTIConnectionsReached, fmt.Sprintf("%d applications are connected, the most that are allowed", p.who.limits.Connections))
+		p.fail(m.SequenceNumber, ctiqbe.ErrMaxNumberOfCTIConnectionsReached, fmt.Sprintf("%d applications are connected, the most that are allowed", p.world.site().params.Connections))
 		p.end()
 		return
 	}

@@ -2,7 +2,6 @@ package ctimanager
 
 import (
 	"context"
-	"time"
 
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
@@ -156,11 +155,8 @@ type engineRequest struct {
 
 func (e engineRequest) queue() string { return "device " + e.about }
 
-// engineWait is how long a call engine has for an answer.
-const engineWait = 10 * time.Second
-
 func (e engineRequest) do(ctx context.Context, s *Service, _ *connection) asked {
-	ctx, cancel := context.WithTimeout(ctx, engineWait)
+	ctx, cancel := context.WithTimeout(ctx, s.site().params.Request)
 	defer cancel()
 	reply, err := live.NewRemote(s.cfg.Bus, s.cfg.Engines).At(e.node).Request(ctx, e.by, e.engine)
 	return asked{Reply: reply, Err: err}

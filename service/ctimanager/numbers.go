@@ -81,7 +81,10 @@ func appended(table nodeNumbers, site *config.Site) nodeNumbers {
 type parameters struct {
 	MinHeartbeat, MaxHeartbeat time.Duration // Application Heartbeat Minimum and Maximum Interval
 	Devices                    int           // Maximum Devices Per Provider: beyond it an alarm is raised
+	Connections                int           // Maximum CTI Connections, of this node
 	Retries                    int           // CTI InstanceId Retry Count
+	Login                      time.Duration // from the connection to the end of the login, checks of a directory included
+	Request                    time.Duration // that a call engine has for an answer
 }
 
 // clamp is how often a client and we say something, by what it asked for in seconds.
@@ -93,8 +96,10 @@ func (p parameters) clamp(asked uint32) time.Duration {
 	return min(max(d, p.MinHeartbeat), p.MaxHeartbeat)
 }
 
-func parametersOf(*config.Site) parameters {
-	return parameters{MinHeartbeat: 5 * time.Second, MaxHeartbeat: time.Hour, Devices: 2000, Retries: 3}
+func parametersOf(site *config.Site) parameters {
+	c := site.Cluster.WithDefaults()
+	return parameters{MinHeartbeat: c.CTIHeartbeatMinimumInterval.D(), MaxHeartbeat: c.CTIHeartbeatMaximumInterval.D(), Devices: c.CTIMaximumDevicesPerProvider,
+		Connections: c.CTIMaximumConnections, Retries: c.CTIInstanceIDRetryCount, Login: c.CTILoginTimeLimit.D(), Request: c.CTIRequestTimeLimit.D()}
 }
 
 // viewOf makes what providers see of a revision.

@@ -112,7 +112,7 @@ func (s *Service) certificate() []byte { return s.passwords.der }
 
 // callerOf is what is known of a client before it says anything.
 func (s *Service) callerOf(c *connection) caller {
-	return caller{number: c.number, node: s.cfg.Node, secure: c.secure, full: c.full, remote: c.remote, nonce: newNonce(), login: s.cfg.Limits.Login, limits: s.cfg.Limits}
+	return caller{number: c.number, node: s.cfg.Node, secure: c.secure, full: c.full, remote: c.remote, nonce: newNonce(), login: s.site().params.Login, limits: s.cfg.Limits}
 }
 
 // newNonce is a number used once, in the shape of a UUID: RFC 9562, 5.4.

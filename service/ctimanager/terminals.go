@@ -97,7 +97,7 @@ type registerTerminal struct {
 func (e registerTerminal) queue() string { return "device " + e.reg.Device }
 
 func (e registerTerminal) do(ctx context.Context, s *Service, _ *connection) asked {
-	ctx, cancel := context.WithTimeout(ctx, engineWait)
+	ctx, cancel := context.WithTimeout(ctx, s.site().params.Request)
 	defer cancel()
 	_, err := s.terminals.Register(ctx, e.nodes, e.reg)
 	return asked{Err: err}
@@ -152,7 +152,7 @@ type unregisterTerminal struct{ device, holder string }
 func (e unregisterTerminal) queue() string { return "device " + e.device }
 
 func (e unregisterTerminal) do(ctx context.Context, s *Service, _ *connection) asked {
-	ctx, cancel := context.WithTimeout(ctx, engineWait)
+	ctx, cancel := context.WithTimeout(ctx, s.site().params.Request)
 	defer cancel()
 	return asked{Err: s.terminals.Unregister(ctx, e.device, e.holder)}
 }
@@ -176,7 +176,7 @@ type terminalAddress struct {
 func (e terminalAddress) queue() string { return "device " + e.device }
 
 func (e terminalAddress) do(ctx context.Context, s *Service, _ *connection) asked {
-	ctx, cancel := context.WithTimeout(ctx, engineWait)
+	ctx, cancel := context.WithTimeout(ctx, s.site().params.Request)
 	defer cancel()
 	return asked{Err: s.terminals.Address(ctx, e.device, e.holder, e.leg, e.at)}
 }
