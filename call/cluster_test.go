@@ -538,7 +538,7 @@ func (c *cluster) arrive(l *simLeg, life int, cmd Command, kind DescKind, media 
 	case SendDigit:
 		s = Digit{l.id, cmd.Digit, cmd.Millis}
 	case ShowLock:
-		s = LockShown{l.id, cmd.Protection.Lock, cmd.Protection.Why}
+		s = LockShown{l.id, cmd.Protection.Lock, cmd.Protection.Why, cmd.Via}
 	case Release:
 		s = Released{Leg: l.id, Cause: cmd.Cause, ToNumber: cmd.ToNumber, Why: cmd.Why}
 	default:

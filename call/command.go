@@ -130,6 +130,8 @@ type TransferResult struct {
 type ShowLock struct {
 	Leg        LegID      `json:"leg"`
 	Protection Protection `json:"protection"`
+	// Via is, over a tie, by which calls the word of a weak leg has come.
+	Via Via `json:"via,omitempty"`
 }
 
 // Release ends a leg, whatever its state: BYE, CANCEL, an error response to INVITE; if a 200 to the INVITE is on its way the driver

@@ -17,7 +17,7 @@ func TestWordsOfNodes(t *testing.T) {
 		"NodeState node=n2 up=true": NodeState{"n2", true},
 		"Elsewhere node=n2 thing=held range=some number=7001 line=2100@phones device=desk1 leg=l8 gone=true": Elsewhere{"n2", ThingHeld, "7001", "some", line, "desk1", 8, true},
 		"Identified leg=l3 connected=2003(Carol) inside=true":                                                Identified{3, Identity{Number: "2003", Display: "Carol"}, true, ""},
-		"LockShown leg=l3 lock=non-secure why=cut":                                                           LockShown{3, LockNonSecure, "cut"},
+		"LockShown leg=l3 lock=non-secure why=cut via=n2/1/c7":                                               LockShown{3, LockNonSecure, "cut", "n2/1/c7"},
 		"DeviceState device=bob up=true node=n2":                                                             DeviceState{Device: "bob", Up: true, Node: "n2"},
 		"DeviceState device=bob up=true plain=true":                                                          DeviceState{Device: "bob", Up: true, Plain: true},
 		"TrunkState trunk=north up=true node=n2":                                                             TrunkState{"north", true, "n2"},

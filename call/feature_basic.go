@@ -10,7 +10,7 @@ func (e *Engine) arrive(driver string, s Setup) *Leg {
 	}
 	l := &Leg{id: s.Leg, driver: driver, device: s.Device, trunk: s.Trunk, incoming: true, state: LegWaiting, desc: s.Desc, oa: theyOffered, trust: s.Trust}
 	if s.Node != "" {
-		l.tie = &tie{node: s.Node, behind: s.Lock, far: s.Far}
+		l.tie = &tie{node: s.Node, behind: s.Lock, far: s.Far, home: e.home()}
 	}
 	if s.Desc.Kind != KindOffer {
 		l.oa, l.desc = theyAsked, Desc{}

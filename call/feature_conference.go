@@ -331,6 +331,11 @@ func (e *Engine) mayEnter(l *Leg, m *MeetMe, c *Call, number string) (Cause, str
 	if c == nil {
 		return CauseNone, ""
 	}
+	for _, p := range c.parties {
+		if o := p.wire(); o != nil && oneCall(l, o) {
+			return FacilityRejected, circle
+		}
+	}
 	if most := orDefault(m.Most, e.config.site.Policy.maxParties()); len(c.parties) >= most {
 		return ResourceUnavailable, "conference " + number + " is full: it has " + strconv.Itoa(most) + " parties"
 	}

@@ -98,8 +98,8 @@ func (l *Leg) trouble() bool {
 // lock is how well a leg alone is protected.
 func (l *Leg) lock() Lock {
 	k := l.own()
-	if l.tie != nil && l.tie.behind != LockUnknown && k != LockUnknown {
-		k = min(k, l.tie.behind)
+	if b := l.behind(); b != LockUnknown && k != LockUnknown {
+		k = min(k, b)
 	}
 	return k
 }
@@ -126,8 +126,8 @@ func (l *Leg) potential() Lock {
 	switch {
 	case l.applet != "":
 		return LockEncrypted
-	case l.tie != nil && l.tie.behind != LockUnknown && l.tie.behind < LockEncrypted:
-		return l.tie.behind
+	case l.behind() != LockUnknown && l.behind() < LockEncrypted:
+		return l.behind()
 	case l.trust < TrustMutual:
 		return LockNonSecure
 	case l.takes() == RTP || l.desc.Kind == KindOffer && l.desc.Security == RTP:
@@ -166,8 +166,8 @@ func (l *Leg) lockWhy() string {
 	switch k := l.lock(); {
 	case k == LockEncrypted:
 		return ""
-	case l.tie != nil && l.tie.behind == k && l.own() != k:
-		return "node " + l.tie.node + ": " + orDefault(l.tie.why, "what lies behind it is only "+k.String())
+	case l.weakBehind() && k != LockUnknown:
+		return "node " + l.tie.origin() + ": " + orDefault(l.tie.why, "what lies behind it is only "+k.String())
 	case k == LockUnknown && l.potential() < LockEncrypted:
 		return l.couldBe(l.potential())
 	case k == LockUnknown:
@@ -219,8 +219,7 @@ func (c *Call) weakestBut(but, also *Leg) (Lock, *Leg) {
 					return LockUnknown, nil
 				}
 			}
-			// Of two that are equally weak the one that can be nothing else is named.
-			if leg == nil || k < lock || k == lock && l.policy.security() == RTP && leg.policy.security() != RTP {
+			if leg == nil || k < lock || k == lock && l.nearer(leg) {
 				lock, leg = k, l
 			}
 		}
@@ -241,7 +240,7 @@ func (e *Engine) noteProtection(c *Call) bool {
 	if l != nil && k != LockEncrypted {
 		now.Leg, w = l.id, weakness{trust: l.trust, security: l.security, proof: l.proof}
 		if l.tie != nil {
-			w.behind = l.tie.behind
+			w.behind = l.behind()
 		}
 	}
 	if w == c.weakness && now.Lock == c.protection.Lock && now.Leg == c.protection.Leg {
@@ -274,7 +273,7 @@ func (e *Engine) showLocks(c *Call) {
 		if l != nil && l.device != "" && l.shown != k && l.oa == stable && l.security != SecurityUnknown {
 			l.shown = k
 			if !e.identifyWith(l, k) {
-				e.tell(l, ShowLock{l.id, c.protection})
+				e.tell(l, ShowLock{Leg: l.id, Protection: c.protection})
 			}
 		}
 	}
@@ -283,15 +282,31 @@ func (e *Engine) showLocks(c *Call) {
 // showBehind tells the other node how well the call is protected at this end of a tie, where that has changed.
 func (e *Engine) showBehind(l *Leg) {
 	k, weak := l.party.call.weakestBut(l, nil)
-	if k == LockUnknown || l.shown == k || l.oa != stable || l.security == SecurityUnknown {
+	if k == LockUnknown || l.oa != stable || l.security == SecurityUnknown {
 		return
 	}
-	l.shown = k
-	p := Protection{Lock: k, Leg: weak.id}
-	if p.Why = weak.lockWhy(); p.Why == "" {
-		p.Leg = 0
+	var via Via
+	if k != LockEncrypted {
+		via = weak.via()
 	}
-	e.tell(l, ShowLock{l.id, p})
+	if l.shown == k && l.tie.told == via {
+		return
+	}
+	l.shown, l.tie.told = k, via
+	p := Protection{Lock: k, Leg: weak.id}
+	switch {
+	case k == LockEncrypted:
+		p.Leg = 0
+	case via != "":
+		p.Why = weak.tie.why
+	default:
+		p.Why = weak.lockWhy()
+	}
+	show := ShowLock{Leg: l.id, Protection: p}
+	if k != LockEncrypted {
+		show.Via = via.through(l.tie.home, l.party.call.id)
+	}
+	e.tell(l, show)
 }
 
 // behind is how well the call of whoever calls is protected, as far as is known before the answer: what a tie is told with its Ring.

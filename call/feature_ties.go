@@ -20,7 +20,8 @@ import (
 // can be done, and never asks a third one: a call does not bounce between nodes that believe different things of each other.
 //
 // What changes behind a tie is told by it: who is there now (Identify, Identified) and how well it is protected (ShowLock, LockShown). What
-// each side says of that is about its own part of the call without the tie, so that neither hears its own words again.
+// each side says of that is about its own part of the call without the tie, so that neither hears its own words again; where ties form a
+// ring, as three people make one who all have conferences with each other, by the calls that a word has come through: see Via.
 type ties struct{ abstain }
 
 // A tie is what a leg to another node has besides. Leg.device or Leg.trunk is what the leg leads to there, where that is known.
@@ -30,6 +31,9 @@ type tie struct {
 	// behind is how well what lies behind it is protected as far as the other node has said, and why.
 	behind Lock
 	why    string
+	via    Via    // the calls by which that has come
+	told   Via    // the calls by which what it was told last has come to this one; empty: it is of this call's own legs
+	home   string // this node and its life, for Via
 	left   bool   // whom it led to is there no more: somebody else was connected there
 	asks   bool   // it asks for something of the other node: a refusal is said in that node's words
 	room   bool   // it leads into a meet-me conference of the other node
@@ -76,8 +80,8 @@ func (l *Leg) sendTo() string {
 }
 
 // tieTo makes a leg that has not begun one to another node. What media needs here is that node's to do: a relay, an offer made early.
-func (l *Leg) tieTo(node string, to *Target) {
-	l.driver, l.tie, to.Node = tieDriver, &tie{node: node}, node
+func (e *Engine) tieTo(l *Leg, node string, to *Target) {
+	l.driver, l.tie, to.Node = tieDriver, &tie{node: node, home: e.home()}, node
 	l.policy.Anchor, l.policy.EarlyOffer = false, false
 }
 
@@ -266,7 +270,7 @@ func (e *Engine) askNode(d dialling, node string, called Identity, a Ask) Cause 
 	}
 	to := Target{Called: called.Number, Ask: &a}
 	l := &Leg{policy: MediaPolicy{SRTP: SRTPOrRTP}}
-	l.tieTo(node, &to)
+	e.tieTo(l, node, &to)
 	l.tie.asks, l.tie.room = true, a.Thing == ThingRoom
 	e.addParty(c, p)
 	e.start(&p.offering.ring, e.config.site.Policy.routeTimeout())
@@ -294,14 +298,14 @@ func (ties) signal(e *Engine, l *Leg, s Signal) bool {
 		return true
 	case LockShown:
 		if l.tie != nil && l.onWire() {
-			l.tie.behind, l.tie.why = s.Lock, s.Why
+			l.tie.behind, l.tie.why, l.tie.via = s.Lock, s.Why, s.Via
 			l.party.changed()
 			l.party.call.weakness.stale = true
 		}
 		return true
 	case Answered:
 		if l.tie != nil && l.ringing() {
-			l.tie.behind, l.tie.call = s.Lock, s.GlobalID
+			l.tie.behind, l.tie.call, l.tie.why, l.tie.via = s.Lock, s.GlobalID, "", ""
 		}
 	case Released:
 		if l.tie != nil && l.tie.asks && s.Why != "" && l.ringing() && l.party.offering != nil {

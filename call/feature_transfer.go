@@ -249,6 +249,9 @@ func (e *Engine) move(p *Party, to *Call) {
 	}
 	for _, l := range p.legs {
 		e.ground(l)
+		if l.tie != nil {
+			l.tie.call = l.farCall() // the other node has it in that one still
+		}
 		if l.retry != nil {
 			l.retry.call = to
 		}

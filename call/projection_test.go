@@ -233,7 +233,14 @@ func TestCTIEventsWalk(t *testing.T) {
 	if only, _ := strconv.ParseInt(flag.Lookup("seed").Value.String(), 10, 64); only != 0 {
 		first, last = only, only
 	}
-	for seed := first; seed <= last; seed++ {
+	seeds := []int64{1257} // two ties between a conference and one call: what each said of the other went round for ever
+	for seed := last; seed >= first; seed-- {
+		seeds = append(seeds, seed)
+	}
+	if first == last {
+		seeds = seeds[1:]
+	}
+	for _, seed := range slices.Backward(seeds) {
 		j := newJudge(t)
 		for k, n := range walkCTI(t, seed, j) {
 			kinds[k] += n

@@ -205,7 +205,7 @@ func (e *Engine) ringLine(c *Call, p *Party, line *Line, ready []readiness, long
 			Target{Device: r.device.Name, Line: line.ID, Called: p.called}
 		if r.node != "" {
 			to.Hunt = p.offering.pilot()
-			l.tieTo(r.node, &to)
+			e.tieTo(l, r.node, &to)
 		}
 		e.ring(p, l, to)
 	}
@@ -287,7 +287,7 @@ func (e *Engine) ringTrunk(c *Call, p *Party, t *Trunk, m RouteMember) {
 	l, to := &Leg{driver: t.Driver, trunk: t.Name, policy: policy}, Target{Trunk: t.Name, Called: called}
 	if node := e.trunkNode(t); node != "" {
 		to.Emergency = o.emergency
-		l.tieTo(node, &to)
+		e.tieTo(l, node, &to)
 	}
 	e.ringAs(p, l, to, calling)
 }

@@ -153,6 +153,8 @@ type LockShown struct {
 	Leg  LegID  `json:"leg"`
 	Lock Lock   `json:"lock,omitempty"`
 	Why  string `json:"why,omitempty"`
+	// Via is by which calls that has come.
+	Via Via `json:"via,omitempty"`
 }
 
 // Heard: what the last packets of a leg's media show has changed. The media plane says so, within two seconds, for media that comes

@@ -231,7 +231,7 @@ func (l line) signal(s Signal) line {
 	case Identified:
 		return l.identity("connected", s.Connected).flag("inside", s.Inside).str("global_id", s.GlobalID)
 	case LockShown:
-		return l.lock(s.Lock).str("why", s.Why)
+		return l.lock(s.Lock).str("why", s.Why).str("via", string(s.Via))
 	case DriverLost:
 		return l.str("driver", s.Driver)
 	}
@@ -266,7 +266,7 @@ func (l line) command(c Command) line {
 	case TransferResult:
 		return l.num("status", c.Status).flag("final", c.Final).str("why", c.Why)
 	case ShowLock:
-		return l.protection(c.Protection)
+		return l.protection(c.Protection).str("via", string(c.Via))
 	case Release:
 		return l.cause(c.Cause).str("why", c.Why).str("to_number", c.ToNumber)
 	}

@@ -40,8 +40,8 @@ func (l *leg) hearBeside(m *sip.Message) {
 		l.named = id
 		_ = l.signal(call.Identified{Leg: l.id, Connected: id, Inside: said.Inside, GlobalID: said.Call})
 	}
-	if said.Lock != call.LockUnknown && (said.Lock != l.beyond.Lock || said.Why != l.beyond.Why) {
-		_ = l.signal(call.LockShown{Leg: l.id, Lock: said.Lock, Why: said.Why})
+	if said.Lock != call.LockUnknown && (said.Lock != l.beyond.Lock || said.Why != l.beyond.Why || said.Via != l.beyond.Via) {
+		_ = l.signal(call.LockShown{Leg: l.id, Lock: said.Lock, Why: said.Why, Via: said.Via})
 	}
 	l.beyond = said
 }

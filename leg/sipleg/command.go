@@ -126,7 +126,7 @@ func (l *leg) offer(c call.Reoffer) {
 // identify tells the peer that somebody else is at the other end (RFC 4916 by P-Asserted-Identity).
 func (l *leg) identify(c call.Identify) {
 	if l.said.Inside, l.said.Call = c.Inside, c.GlobalID; c.Lock != call.LockUnknown {
-		l.said.Lock, l.said.Why = c.Lock, ""
+		l.said.Lock, l.said.Why, l.said.Via = c.Lock, "", ""
 	}
 	if h := slices.Concat(l.asserts(c.Connected), l.lockInfo(c.Lock), l.beside()); h != nil {
 		l.step(dialog.Refresh{Headers: h})

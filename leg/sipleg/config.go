@@ -100,12 +100,13 @@ type Dialect interface {
 }
 
 // Said is what a call manager says of its side of a call: which call that is, whether whoever is connected is of this site, how well the call
-// is protected but for the dialog, and the sentence where that is not encrypted.
+// is protected but for the dialog, and the sentence where that is not encrypted, with the calls that has come through.
 type Said struct {
 	Call   string // RFC 7989
 	Inside bool
 	Lock   call.Lock
 	Why    string
+	Via    call.Via
 }
 
 // Refusal says why a call is turned away.

@@ -52,7 +52,7 @@ func promised(k call.Lock, t call.Trust) call.Lock {
 // re-INVITE of its own.
 func (l *leg) showLock(c call.ShowLock) {
 	if l.node != "" {
-		l.said.Lock, l.said.Why = c.Protection.Lock, c.Protection.Why
+		l.said.Lock, l.said.Why, l.said.Via = c.Protection.Lock, c.Protection.Why, c.Via
 		l.step(dialog.Refresh{Headers: l.beside(), Gentle: true})
 		return
 	}

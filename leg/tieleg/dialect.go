@@ -51,7 +51,7 @@ func (d Dialect) Ring(r call.Ring) dialog.Header {
 
 // Tell implements sipleg.Dialect.
 func (d Dialect) Tell(s sipleg.Said) dialog.Header {
-	h := Header{Inside: s.Inside, Lock: s.Lock, Why: s.Why}
+	h := Header{Inside: s.Inside, Lock: s.Lock, Why: s.Why, Via: s.Via}
 	if IsGlobalID(s.Call) {
 		h.Call = s.Call
 	}

@@ -72,7 +72,7 @@ func TestOrdersRefused(t *testing.T) {
 // TestSaid: what is told inside a call.
 func TestSaid(t *testing.T) {
 	d := Dialect{Node: "n1", Peer: "n2"}
-	for _, s := range []sipleg.Said{{}, {Inside: true}, {Call: "0123456789abcdef0123456789abcdef"}, {Lock: call.LockNonSecure, Why: "the leg to trunk pstn carries plain RTP"}} {
+	for _, s := range []sipleg.Said{{}, {Inside: true}, {Call: "0123456789abcdef0123456789abcdef"}, {Lock: call.LockNonSecure, Why: "the leg to trunk pstn carries plain RTP", Via: "n2/3f/c7 n3/a0/c12"}} {
 		if got, ok := d.Heard(invite("", d.Tell(s).Value)); !ok || got != s {
 			t.Errorf("told %+v, heard %+v %v", s, got, ok)
 		}

@@ -64,13 +64,15 @@ type Header struct {
 	// Inside says that whoever calls, or is connected now, is of this site.
 	Inside bool
 	// Lock is how well the call is protected beyond the tie, as far as its sender knows, and Why the sentence where that is not encrypted.
+	// Via is by which calls the word of a lock that is not encrypted has come: without it a ring of ties would never settle (call.Via).
 	Lock call.Lock
 	Why  string
+	Via  call.Via
 }
 
 // said is the part of a header that is about the sender's side of the call: all there is inside a call.
 func (h Header) said() sipleg.Said {
-	return sipleg.Said{Call: h.Call, Inside: h.Inside, Lock: h.Lock, Why: h.Why}
+	return sipleg.Said{Call: h.Call, Inside: h.Inside, Lock: h.Lock, Why: h.Why, Via: h.Via}
 }
 
 // target is what the order is for, in the words of the engine; called is the number of the Request-URI.
@@ -154,6 +156,7 @@ func (h Header) Append(b []byte) []byte {
 		text("lock", h.Lock.String())
 	}
 	text("why", h.Why)
+	text("via", string(h.Via))
 	return b
 }
 
@@ -197,7 +200,7 @@ func Parse(s string) (Header, error) {
 // set takes one field; an unknown one means nothing.
 func (h *Header) set(name, value string) (problem string) {
 	texts := map[string]*string{"from": &h.From, "to": &h.To, "device": &h.Device, "line": &h.Line.Number, "partition": &h.Line.Partition,
-		"trunk": &h.Trunk, "call": &h.Call, "life": &h.Life, "hunt": &h.Hunt, "range": &h.Range, "why": &h.Why}
+		"trunk": &h.Trunk, "call": &h.Call, "life": &h.Life, "hunt": &h.Hunt, "range": &h.Range, "why": &h.Why, "via": (*string)(&h.Via)}
 	flags := map[string]*bool{"inside": &h.Inside, "emergency": &h.Emergency, "park": &h.Park}
 	numbers := map[string]*uint64{"replaces": (*uint64)(&h.Replaces), "join": (*uint64)(&h.Join), "leg": (*uint64)(&h.Leg), "number": (*uint64)(&h.Number), "tag": &h.Tag}
 	switch {
