@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -144,10 +145,25 @@ func enrolAll(ctx context.Context, s *server) (time.Duration, error) {
 	return time.Since(begun), <-errs
 }
 
-// enrolOne is one device from an address of its own, until it has its certificate.
+// applicant is one who comes to CAPF for a certificate, from an address of its own.
+type applicant struct {
+	name     string // SEP... or CTI-<instance>
+	from     netip.Addr
+	password capf.Secret   // zero: the null string
+	key      crypto.Signer // nil: a new P-256 one is made
+	got      []byte        // the certificate, DER
+}
+
+// enrolOne is one device, until it has its certificate.
 func enrolOne(ctx context.Context, s *server, i int) error {
+	a := &applicant{name: enrolDevice(i), from: netip.AddrFrom4([4]byte{127, 101, byte(i >> 8), byte(1 + i&0x7f)})}
+	return a.enrol(ctx, s)
+}
+
+// enrol comes again as often as it is asked to.
+func (a *applicant) enrol(ctx context.Context, s *server) error {
 	for {
-		r, err := enrolSession(ctx, s, i)
+		r, err := a.session(ctx, s)
 		switch {
 		case err != nil:
 			return err
@@ -164,10 +180,9 @@ func enrolOne(ctx context.Context, s *server, i int) error {
 	}
 }
 
-// enrolSession is one connection and its dialogue. The key is made here, as phones do; the certificate is looked at and dropped.
-func enrolSession(ctx context.Context, s *server, i int) (capf.Result, error) {
-	from := netip.AddrFrom4([4]byte{127, 101, byte(i >> 8), byte(1 + i&0x7f)})
-	dialer := tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}, Timeout: 30 * time.Second},
+// session is one connection and its dialogue. The key is made here, as phones do.
+func (a *applicant) session(ctx context.Context, s *server) (capf.Result, error) {
+	dialer := tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: a.from.AsSlice()}, Timeout: 30 * time.Second},
 		Config: &tls.Config{RootCAs: s.roots, ServerName: s.addr.Addr().String()}}
 	conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(s.addr.Addr(), capf.Port).String())
 	if err != nil {
@@ -175,7 +190,7 @@ func enrolSession(ctx context.Context, s *server, i int) (capf.Result, error) {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
-	machine := capf.NewClient(capf.ClientConfig{Device: enrolDevice(i)}, time.Now())
+	machine := capf.NewClient(capf.ClientConfig{Device: a.name, Password: a.password}, time.Now())
 	for {
 		m, err := capf.Read(conn, 0)
 		var in capf.Input = capf.Received{Message: m}
@@ -193,8 +208,9 @@ func enrolSession(ctx context.Context, s *server, i int) (capf.Result, error) {
 					return capf.Result{}, err
 				}
 			case capf.Generate:
-				more = machine.Step(time.Now(), generated())
+				more = machine.Step(time.Now(), a.generated())
 			case capf.Store:
+				a.got = out.Certificate.DER
 				more = machine.Step(time.Now(), capf.Stored{})
 			}
 			outs = append(outs[1:len(outs):len(outs)], more...)
@@ -202,11 +218,14 @@ func enrolSession(ctx context.Context, s *server, i int) (capf.Result, error) {
 	}
 }
 
-func generated() capf.Generated {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return capf.Generated{Err: err}
+func (a *applicant) generated() capf.Generated {
+	if a.key == nil {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return capf.Generated{Err: err}
+		}
+		a.key = key
 	}
-	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	spki, err := x509.MarshalPKIXPublicKey(a.key.Public())
 	return capf.Generated{PublicKey: spki, Err: err}
 }

@@ -43,8 +43,10 @@ type bench struct {
 	only     *regexp.Regexp
 	table    table
 	phones   int // of a storm
+	logins   int // of a storm of applications
 	quiet    bool
-	profile  string // folder for CPU and heap profiles of our site; empty: none
+	rest     time.Duration // before memory is looked at
+	profile  string        // folder for CPU and heap profiles of our site; empty: none
 }
 
 func main() {
@@ -62,7 +64,7 @@ func main() {
 }
 
 func run(ctx context.Context) (err error) {
-	b := &bench{}
+	b := &bench{rest: 5 * time.Second}
 	only := flag.String("only", "", "run only benchmarks whose name matches this `regexp`: "+names())
 	asJSON := flag.Bool("json", false, "print JSON")
 	write := flag.String("write", "", "put the table into this `file`, between its markers")
@@ -72,6 +74,7 @@ func run(ctx context.Context) (err error) {
 	flag.Float64Var(&b.seconds, "seconds", 6, "of load in each sample")
 	flag.Float64Var(&b.rate, "rate", 0, "bridge calls at this rate only")
 	flag.IntVar(&b.phones, "phones", 5000, "phones of a storm")
+	flag.IntVar(&b.logins, "applications", 500, "applications that log in at once")
 	flag.BoolVar(&b.quiet, "quiet", false, "no progress")
 	flag.StringVar(&b.profile, "profile", "", "write CPU and heap profiles of our site into this `folder`")
 	flag.Parse()

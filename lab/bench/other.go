@@ -91,7 +91,7 @@ func (b *bench) memory(ctx context.Context) error {
 type footprint struct{ resident, alive float64 }
 
 func (b *bench) footprint(ctx context.Context, s *server) footprint {
-	settle(ctx)
+	b.settle(ctx)
 	api := admin.NewClient(s.home)
 	defer api.Close()
 	_, _ = api.Download(ctx, http.MethodGet, "/debug/pprof/heap?gc=1", io.Discard) // collects
@@ -152,9 +152,9 @@ func (b *bench) heap(ctx context.Context, s *server, name string) {
 }
 
 // settle lets timers of the set-up run out and the runtime give memory back.
-func settle(ctx context.Context) {
+func (b *bench) settle(ctx context.Context) {
 	select {
-	case <-time.After(5 * time.Second):
+	case <-time.After(b.rest):
 	case <-ctx.Done():
 	}
 }

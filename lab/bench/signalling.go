@@ -37,6 +37,7 @@ var benchmarks = []struct {
 	{"nodes", (*bench).nodes},
 	{"bus", (*bench).bus},
 	{"size", (*bench).size},
+	{"cti", (*bench).cti},
 }
 
 func names() string {

@@ -76,6 +76,7 @@ func (r *run) invited(p *phone, m *message) {
 	to := bytes.Clone(m.to)
 	d.mu.Lock()
 	d.last = append(p.contact(reply(make([]byte, 0, 700), d.invite, to, "180 Ringing", d.tag)), noBody...)
+	r.cfg.Says(p.user, 180)
 	_ = p.flow.send(d.last)
 	d.mu.Unlock()
 	if r.cfg.Ring == 0 {
@@ -96,6 +97,7 @@ func (d *dialog) answer(to []byte) {
 	d.next, d.interval = time.Now().Add(t1), t1
 	b := d.phone.contact(reply(make([]byte, 0, 1200), d.invite, to, "200 OK", d.tag))
 	d.last = append(b, withBody(d.body)...)
+	d.r.cfg.Says(d.phone.user, 200)
 	_ = d.phone.flow.send(d.last)
 }
 

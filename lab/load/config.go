@@ -77,7 +77,9 @@ type Config struct {
 	// Begin and End, where not nil, are called around what is measured: after all phones are registered, and when the last call
 	// has ended.
 	Begin, End func()
-	Progress   func(string)
+	// Says, where not nil, is called just before a called phone sends its 180 or 200, with the user part of its number.
+	Says     func(user string, status int)
+	Progress func(string)
 }
 
 // Live is what Plateau may look at.
@@ -108,6 +110,9 @@ func (c Config) withDefaults() Config {
 	set(&c.Timeout, 32*time.Second)
 	set(&c.SRTP, Both)
 	set(&c.Suite, sdp.AES_CM_128_HMAC_SHA1_80)
+	if c.Says == nil {
+		c.Says = func(string, int) {}
+	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}
 	}
