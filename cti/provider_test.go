@@ -274,6 +274,7 @@ func TestFailover(t *testing.T) {
 		b.before = []ctiqbe.Message{incoming("1001", 5, "2005"), state("1001", 5, ctiqbe.CallStateIdle, 0)}
 		b.after = []ctiqbe.Message{incoming("1001", 6, "2006"), state("1001", 2, ctiqbe.CallStateOnHold, 0),
 			&ctiqbe.CallDTMFEvent{LineCallManagerID: 1, LineID: 1001, CallCallManagerID: 1, CallLegID: 2, Digit: ctiqbe.KeypadButtonStar}}
+		b.set(func() { b.down = true }) // for a moment, to look at the time without a manager
 		a.mutter()
 		went := time.Now()
 		lost := next[LinkLost](t, p)
@@ -286,6 +287,7 @@ func TestFailover(t *testing.T) {
 		if len(p.Calls()) != 3 || len(p.Devices()) != 2 {
 			t.Error("what was known is forgotten")
 		}
+		b.revive()
 		gap := next[Gap](t, p)
 		if gap.Before != "10.0.0.1" || gap.Manager != "10.0.0.2" || !errors.Is(gap.Cause, ErrSilent) || len(gap.Lost) != 0 {
 			t.Errorf("%+v", gap)

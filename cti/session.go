@@ -29,7 +29,10 @@ type session struct {
 	opened chan *ctiqbe.ProviderOpenCompletedEvent
 	listed chan uint32 // requests whose list of devices is complete
 
-	mu      sync.Mutex // pending, last, err and writing
+	// writing is not mu: a manager that writes before it reads on must not find our reader waiting for our writer.
+	writing sync.Mutex
+
+	mu      sync.Mutex // everything below
 	pending map[uint32]*waiting
 	last    time.Time     // when something was heard
 	news    chan struct{} // closed at the next message, and made anew
@@ -152,14 +155,13 @@ func (e *closedError) Error() string { return "the manager closed the provider: 
 func (s *session) send(m ctiqbe.Message) error {
 	frame := ctiqbe.AppendClient(nil, ctiqbe.Newest, m)
 	s.trace.message(true, m, len(frame))
-	s.mu.Lock()
-	if s.err != nil {
-		defer s.mu.Unlock()
-		return s.err
+	if err := s.cause(); err != nil {
+		return err
 	}
+	s.writing.Lock()
 	_ = s.conn.SetWriteDeadline(time.Now().Add(writeTime))
 	_, err := s.conn.Write(frame)
-	s.mu.Unlock()
+	s.writing.Unlock()
 	if err != nil {
 		s.end(err)
 	}
@@ -184,7 +186,12 @@ func (s *session) ask(ctx context.Context, doing string, m ctiqbe.Message) (ctiq
 	case a := <-w.answer:
 		return s.judge(doing, a)
 	case <-s.done:
-		return nil, &Error{Doing: doing, Manager: s.address, Err: errors.Join(ErrNoLink, s.cause())}
+		select {
+		case a := <-w.answer: // it came before the end
+			return s.judge(doing, a)
+		default:
+			return nil, &Error{Doing: doing, Manager: s.address, Err: errors.Join(ErrNoLink, s.cause())}
+		}
 	case <-ctx.Done():
 		return nil, &Error{Doing: doing, Manager: s.address, Err: context.Cause(ctx)}
 	case <-timer.C:

@@ -189,6 +189,34 @@ func TestOpenTogether(t *testing.T) {
 	})
 }
 
+// TestBothWrite: a manager that says much before it reads on does not come to a standstill with requests that wait to be read.
+func TestBothWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager("10.0.0.1")
+		p := opened(t, config(m))
+		openedLine(t, p, line1001)
+		started := time.Now()
+		asked := make(chan error)
+		m.set(func() {
+			for n := range uint32(200) {
+				m.before = append(m.before, incoming("1001", n, "2001"))
+			}
+		})
+		go func() { asked <- p.OpenLine(t.Context(), LineID{"SEP001122334455", "1002", "PT"}) }()
+		for range 50 {
+			go func() { asked <- p.Forward(t.Context(), line1001, "1") }()
+		}
+		for range 51 {
+			if err := <-asked; err != nil {
+				t.Error(err)
+			}
+		}
+		if time.Since(started) != 0 {
+			t.Errorf("it took %v", time.Since(started))
+		}
+	})
+}
+
 // TestOverflow: an application that does not read is told so by one Gap and a picture of what is.
 func TestOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
