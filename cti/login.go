@@ -29,7 +29,8 @@ func sealPassword(password secret.Text, nonce string, certificate []byte) (seale
 	secretKey, iv := make([]byte, 16), make([]byte, aes.BlockSize)
 	_, _ = rand.Read(secretKey) // never fails
 	_, _ = rand.Read(iv)
-	key, err = rsa.EncryptPKCS1v15(rand.Reader, public, append(secretKey[:16:16], nonce...)) //nolint:staticcheck // the protocol's own form
+	//lint:ignore SA1019 the padding of the protocol; there is no other in it
+	key, err = rsa.EncryptPKCS1v15(rand.Reader, public, append(secretKey[:16:16], nonce...))
 	if err != nil {
 		return nil, nil, fmt.Errorf("sealing the password's key: %w", err)
 	}

@@ -257,6 +257,7 @@ func (m *manager) login(q *ctiqbe.ProviderOpenRequest) {
 
 // decrypt reads the password by the rule of the field's server: the last bytes are the nonce, the first 16 the key.
 func (m *manager) decrypt(q *ctiqbe.ProviderOpenRequest) string {
+	//lint:ignore SA1019 the padding of the protocol
 	plain, err := rsa.DecryptPKCS1v15(nil, m.key, q.EncryptedKeyData)
 	if err != nil || !bytes.HasSuffix(plain, []byte(testNonce)) || len(q.Password) < 32 || len(q.Password)%16 != 0 {
 		return fmt.Sprintf("%v %q", err, plain)

@@ -304,7 +304,7 @@ func TestCTIRoutePoint(t *testing.T) {
 	app.ask(&ctiqbe.CallAcceptRequest{LineCallManagerID: line.LineCallManagerID, LineID: line.LineID, CallLegCallManagerID: m.CallCallManagerID, CallLegID: m.CallLegID})
 	app.Close()
 	select {
-	case b = <-bob.Incoming():
+	case <-bob.Incoming():
 	case <-ctx.Done():
 		t.Fatal("the application died, and its call does not go on")
 	}

@@ -46,7 +46,6 @@ type whySite struct {
 	client   *admin.Client
 	app      pki.Credential // of app's instance 1
 	ldap     net.Listener
-	entries  []ldapserver.Entry
 	undo     []func()
 }
 

@@ -77,7 +77,7 @@ func number(s string) int64 {
 func fileTime(s string) time.Time {
 	n, err := strconv.ParseInt(s, 10, 64)
 	const epoch = 116444736000000000 // 1970 in that count
-	if err != nil || n <= 0 || n >= 0x7fffffffffffffff || n/1e7 > 1<<38 {
+	if err != nil || n <= 0 || n == 0x7fffffffffffffff || n/1e7 > 1<<38 {
 		return time.Time{}
 	}
 	return time.Unix((n-epoch)/1e7, (n-epoch)%1e7*100).UTC()

@@ -147,7 +147,8 @@ func seal(certificate []byte, nonce, password string) (key, sealed []byte, err e
 	if _, err := rand.Read(secret); err != nil {
 		return nil, nil, err
 	}
-	if key, err = rsa.EncryptPKCS1v15(rand.Reader, public, append(secret[:16:16], nonce...)); err != nil { //nolint:staticcheck // the protocol's own form
+	//lint:ignore SA1019 the padding of the protocol; there is no other in it
+	if key, err = rsa.EncryptPKCS1v15(rand.Reader, public, append(secret[:16:16], nonce...)); err != nil {
 		return nil, nil, err
 	}
 	block, err := aes.NewCipher(secret)

@@ -277,7 +277,7 @@ func (x *stepper) do(o output) {
 			x.c.conn.Close()
 		}
 	case run:
-		x.run(job{o.id, o.errand})
+		x.run(job(o))
 	case watch:
 		x.s.hub.watch(x.c, o.device)
 	case watchGroup:

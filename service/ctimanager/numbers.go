@@ -21,14 +21,6 @@ type nodeNumbers []string
 // of is a node's number, 0 for one that has none.
 func (n nodeNumbers) of(node string) uint32 { return uint32(slices.Index(n, node) + 1) }
 
-// name is the node with a number, "" if there is none.
-func (n nodeNumbers) name(number uint32) string {
-	if number == 0 || uint64(number) > uint64(len(n)) {
-		return ""
-	}
-	return n[number-1]
-}
-
 // Collection is the collection of documents in which the CTI managers of a site keep what they have in common: the numbers of the nodes, and
 // which certificates are compromised.
 const Collection = "ctimanager"
