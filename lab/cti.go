@@ -1,21 +1,15 @@
 package lab
 
 import (
-	"bytes"
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
 	"time"
 
+	"github.com/locktone/locktone/lab/qbe"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/pki/capfprofile"
 	"github.com/locktone/locktone/wire/ctiqbe"
@@ -160,7 +154,7 @@ func (c *CTI) Login(ctx context.Context, user, password string) (*ctiqbe.Provide
 		return nil, err
 	}
 	c.Init = m.(*ctiqbe.ProviderInitResponse)
-	key, sealed, err := SealPassword(c.Init, password)
+	key, sealed, err := qbe.Seal(c.Init.Certificate, c.Init.Nonce, password)
 	if err != nil {
 		return nil, err
 	}
@@ -177,32 +171,6 @@ func (c *CTI) Login(ctx context.Context, user, password string) (*ctiqbe.Provide
 		return e, &Refused{e.Reason, e.FailureDescription}
 	}
 	return e, nil
-}
-
-// SealPassword encrypts a password as the field's client does: a key and the nonce by RSA, the password by AES-128-CBC under an IV of zeros.
-func SealPassword(i *ctiqbe.ProviderInitResponse, password string) (key, sealed []byte, err error) {
-	cert, err := x509.ParseCertificate(i.Certificate)
-	if err != nil {
-		return nil, nil, err
-	}
-	public, ok := cert.PublicKey.(*rsa.PublicKey)
-	if !ok {
-		return nil, nil, errors.New("the certificate for passwords has no RSA key")
-	}
-	secret := make([]byte, aes.BlockSize)
-	_, _ = rand.Read(secret) // never fails
-	if key, err = rsa.EncryptPKCS1v15(rand.Reader, public, append(bytes.Clone(secret), i.Nonce...)); err != nil {
-		return nil, nil, err
-	}
-	block, err := aes.NewCipher(secret)
-	if err != nil {
-		return nil, nil, err
-	}
-	pad := aes.BlockSize - len(password)%aes.BlockSize
-	plain := append([]byte(password), bytes.Repeat([]byte{byte(pad)}, pad)...)
-	sealed = make([]byte, aes.BlockSize+len(plain))
-	cipher.NewCBCEncrypter(block, sealed[:aes.BlockSize]).CryptBlocks(sealed[aes.BlockSize:], plain)
-	return key, sealed, nil
 }
 
 // OpenLine opens a device and a line of it, and returns the line's handle when all calls it has were told.

@@ -103,7 +103,7 @@ func (c *Client) login(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("PROVIDER_INIT was answered with %v", m.PDU())
 	}
-	key, password, err := seal(hello.Certificate, hello.Nonce, c.cfg.Password)
+	key, password, err := Seal(hello.Certificate, hello.Nonce, c.cfg.Password)
 	if err != nil {
 		return err
 	}
@@ -133,8 +133,8 @@ func (c *Client) login(ctx context.Context) error {
 	return nil
 }
 
-// seal encrypts a password as the field's client does: a key and the nonce by RSA, the password by AES-128-CBC with an IV of zeros.
-func seal(certificate []byte, nonce, password string) (key, sealed []byte, err error) {
+// Seal encrypts a password as the field's client does: a key and the nonce by RSA, the password by AES-128-CBC with an IV of zeros.
+func Seal(certificate []byte, nonce, password string) (key, sealed []byte, err error) {
 	x, err := x509.ParseCertificate(certificate)
 	if err != nil {
 		return nil, nil, err
