@@ -26,12 +26,11 @@ func (s siteNumbers) CallManager(node string) uint32 {
 	return uint32(slices.Index(s.c.Site().Nodes, node) + 1)
 }
 
-func (s siteNumbers) Appearances(line call.LineID) (out []projection.Appearance) {
-	at := s.c.Devices()
+func (s siteNumbers) Appearances(line call.LineID) (out []string) {
 	for _, l := range s.c.Site().Lines {
 		for _, a := range l.Appearances {
 			if l.ID == line {
-				out = append(out, projection.Appearance{Device: a.Device, Node: at[a.Device]})
+				out = append(out, a.Device)
 			}
 		}
 	}

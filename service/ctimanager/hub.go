@@ -135,17 +135,22 @@ func (h *hub) hand(e projection.Event) {
 	case e.Device != "":
 		h.handTo(e.Device, e)
 	case !e.Line.IsZero():
-		for _, a := range (numbering{h.s}).Appearances(e.Line) {
+		for _, device := range (numbering{h.s}).Appearances(e.Line) {
 			of := e
-			of.Device = a.Device
-			h.handTo(a.Device, of)
+			of.Device = device
+			h.handTo(device, of)
 		}
 	}
 }
 
 func (h *hub) handTo(device string, e projection.Event) {
-	for c := range h.watches[device] {
-		c.box.put(happened{e})
+	watching := h.watches[device]
+	if len(watching) == 0 {
+		return
+	}
+	in := input(happened{e}) // one for all: nobody changes it
+	for c := range watching {
+		c.box.put(in)
 	}
 }
 
@@ -258,15 +263,14 @@ type numbering struct{ s *Service }
 func (n numbering) CallManager(node string) uint32 { return n.s.site().nodes.of(node) }
 
 // Appearances implements projection.Numbering.
-func (n numbering) Appearances(line call.LineID) []projection.Appearance {
+func (n numbering) Appearances(line call.LineID) []string {
 	l, ok := n.s.site().Line(line.Number, line.Partition)
 	if !ok {
 		return nil
 	}
-	out := make([]projection.Appearance, 0, len(l.Appearances))
+	out := make([]string, 0, len(l.Appearances))
 	for _, a := range l.Appearances {
-		at, _ := n.s.registration(a.Device.Name)
-		out = append(out, projection.Appearance{Device: a.Device.Name, Node: at.Node})
+		out = append(out, a.Device.Name)
 	}
 	return out
 }

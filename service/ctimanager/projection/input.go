@@ -23,20 +23,13 @@ type Input struct {
 	Left  bool
 }
 
-// An Appearance is a line on a device.
-type Appearance struct {
-	Device string
-	// Node is where the device is registered, empty while it is nowhere.
-	Node string
-}
-
 // A Numbering knows the numbers and lines of the site. It is asked while a note is taken in, and must give the same answers to the same
 // questions between two changes of the site.
 type Numbering interface {
 	// CallManager is the callManagerID of a node: its place in the site's order, from 1.
 	CallManager(node string) uint32
 	// Appearances are the devices that have a line, in the site's order.
-	Appearances(line call.LineID) []Appearance
+	Appearances(line call.LineID) []string
 	// Line is the line of this site that has a number, where exactly one has.
 	Line(number string) (call.LineID, bool)
 }

@@ -58,18 +58,18 @@ func userOf(p *call.PartyView) (user *call.LegView) {
 func (m *Machine) sharers(v *call.View, p *call.PartyView, user *call.LegView) []wanted {
 	var out []wanted
 	private := m.private(user.Device)
-	for _, at := range m.numbers.Appearances(p.Line) {
-		if at.Device == user.Device || sits(v, p, at.Device) {
+	for _, device := range m.numbers.Appearances(p.Line) {
+		if device == user.Device || sits(v, p, device) {
 			continue
 		}
-		w := wanted{seat: seat{party: p.ID, device: at.Device}, line: p.Line, party: p, state: ctiqbe.CallStateRemoteInUse, calls: calls(p), remote: true, private: private}
+		w := wanted{seat: seat{party: p.ID, device: device}, line: p.Line, party: p, state: ctiqbe.CallStateRemoteInUse, calls: calls(p), remote: true, private: private}
 		if p.Held { // whoever shares the line may take it back
 			w.state = ctiqbe.CallStateOnHold
 		}
 		rings := false
 		for i := range p.Legs {
 			switch l := &p.Legs[i]; {
-			case l.Device != at.Device:
+			case l.Device != device:
 			case l.State == call.LegIsPassive:
 				w.seat, w.leg = seat{leg: l.ID}, l
 			case l.State != call.LegIsDropped:
