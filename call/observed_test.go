@@ -95,17 +95,6 @@ func (o *ObservedCluster) losses() {
 // Site is the site of the cluster.
 func (o *ObservedCluster) Site() *Site { return &o.cluster().site }
 
-// Devices says where the devices are registered.
-func (o *ObservedCluster) Devices() map[string]string {
-	out := map[string]string{}
-	for name, p := range o.cluster().phones {
-		if p.node != nil {
-			out[name] = p.node.name
-		}
-	}
-	return out
-}
-
 // Snapshots are what all nodes that live would tell somebody who begins to follow them now.
 func (o *ObservedCluster) Snapshots() (out []ObservedNote) {
 	for _, n := range o.cluster().nodes {

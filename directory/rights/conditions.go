@@ -10,46 +10,44 @@ import (
 	"github.com/locktone/locktone/wire/ctiqbe"
 )
 
-// conditions is the one list, in the order in which an application meets them.
-func conditions() []condition {
-	return []condition{
-		{"cti-manager-configured", Reach, ctiqbe.OK, managerConfigured},
-		{"cti-manager-running", Reach, ctiqbe.OK, managerRunning},
-		{"port-open", Reach, ctiqbe.OK, portOpen},
-		{"cluster-mixed", Reach, ctiqbe.OK, clusterMixed},
-		{"ctl-current", Reach, ctiqbe.OK, ctlCurrent},
+// conditions is the one list, in the order in which an application meets them. Nothing changes it.
+var conditions = [...]condition{
+	{"cti-manager-configured", Reach, ctiqbe.OK, managerConfigured},
+	{"cti-manager-running", Reach, ctiqbe.OK, managerRunning},
+	{"port-open", Reach, ctiqbe.OK, portOpen},
+	{"cluster-mixed", Reach, ctiqbe.OK, clusterMixed},
+	{"ctl-current", Reach, ctiqbe.OK, ctlCurrent},
 
-		{"user-known", Login, ctiqbe.ErrDirectoryLoginFailed, userKnown},
-		{"account-not-locked", Login, ctiqbe.ErrLoginFailedAccountLocked, notLocked},
-		{"password-known", Login, ctiqbe.ErrDirectoryLoginFailed, passwordKnown},
-		{"directory-answers", Login, ctiqbe.ErrDirectoryTemporaryUnavailable, directoryAnswers},
-		{"user-enabled", Login, ctiqbe.ErrLoginFailedAccountDisabled, userEnabled},
-		{"password-current", Login, ctiqbe.ErrLoginFailedPwdExpiredUserCanReset, passwordCurrent},
+	{"user-known", Login, ctiqbe.ErrDirectoryLoginFailed, userKnown},
+	{"account-not-locked", Login, ctiqbe.ErrLoginFailedAccountLocked, notLocked},
+	{"password-known", Login, ctiqbe.ErrDirectoryLoginFailed, passwordKnown},
+	{"directory-answers", Login, ctiqbe.ErrDirectoryTemporaryUnavailable, directoryAnswers},
+	{"user-enabled", Login, ctiqbe.ErrLoginFailedAccountDisabled, userEnabled},
+	{"password-current", Login, ctiqbe.ErrLoginFailedPwdExpiredUserCanReset, passwordCurrent},
 
-		{"cti-enabled", Provider, ctiqbe.ErrDirectoryLoginNotAllowed, ctiEnabled},
-		{"port-allowed", Provider, ctiqbe.ErrConnectionOnInvalidPort, portAllowed},
+	{"cti-enabled", Provider, ctiqbe.ErrDirectoryLoginNotAllowed, ctiEnabled},
+	{"port-allowed", Provider, ctiqbe.ErrConnectionOnInvalidPort, portAllowed},
 
-		{"instance-known", Certificate, ctiqbe.ErrInvalidCertificateUsed, instanceKnown},
-		{"certificate-issued", Certificate, ctiqbe.ErrInvalidCertificateUsed, certificateIssued},
-		{"certificate-in-time", Certificate, ctiqbe.ErrInvalidCertificateUsed, certificateInTime},
-		{"certificate-not-revoked", Certificate, ctiqbe.ErrInvalidCertificateUsed, certificateNotRevoked},
-		{"certificate-verifies", Certificate, ctiqbe.ErrInvalidCertificateUsed, certificateVerifies},
-		{"certificate-not-compromised", Certificate, ctiqbe.ErrCertificateCompromised, certificateNotCompromised},
+	{"instance-known", Certificate, ctiqbe.ErrInvalidCertificateUsed, instanceKnown},
+	{"certificate-issued", Certificate, ctiqbe.ErrInvalidCertificateUsed, certificateIssued},
+	{"certificate-in-time", Certificate, ctiqbe.ErrInvalidCertificateUsed, certificateInTime},
+	{"certificate-not-revoked", Certificate, ctiqbe.ErrInvalidCertificateUsed, certificateNotRevoked},
+	{"certificate-verifies", Certificate, ctiqbe.ErrInvalidCertificateUsed, certificateVerifies},
+	{"certificate-not-compromised", Certificate, ctiqbe.ErrCertificateCompromised, certificateNotCompromised},
 
-		{"device-known", Device, ctiqbe.ErrInvalidDeviceName, deviceKnown},
-		{"device-associated", Device, ctiqbe.ErrAccessToDeviceDenied, deviceAssociated},
-		{"device-allows-cti", Device, ctiqbe.ErrDeviceRestricted, deviceAllows},
+	{"device-known", Device, ctiqbe.ErrInvalidDeviceName, deviceKnown},
+	{"device-associated", Device, ctiqbe.ErrAccessToDeviceDenied, deviceAssociated},
+	{"device-allows-cti", Device, ctiqbe.ErrDeviceRestricted, deviceAllows},
 
-		{"line-known", Line, ctiqbe.ErrUndefinedLine, lineKnown},
-		{"line-allows-cti", Line, ctiqbe.ErrLineRestricted, lineAllows},
+	{"line-known", Line, ctiqbe.ErrUndefinedLine, lineKnown},
+	{"line-allows-cti", Line, ctiqbe.ErrLineRestricted, lineAllows},
 
-		{"protocol-spoken", State, ctiqbe.OK, protocolSpoken},
-		{"call-manager-running", State, ctiqbe.OK, callManagerRunning},
-		{"device-registered", State, ctiqbe.OK, deviceRegistered},
+	{"protocol-spoken", State, ctiqbe.OK, protocolSpoken},
+	{"call-manager-running", State, ctiqbe.OK, callManagerRunning},
+	{"device-registered", State, ctiqbe.OK, deviceRegistered},
 
-		{"keys-allowed", Keys, ctiqbe.OK, keysAllowed},
-		{"keys-there", Keys, ctiqbe.OK, keysThere},
-	}
+	{"keys-allowed", Keys, ctiqbe.OK, keysAllowed},
+	{"keys-there", Keys, ctiqbe.OK, keysThere},
 }
 
 // The conditions of reaching a CTI manager.

@@ -10,50 +10,48 @@ import (
 // and what is told of a failure is told of those that had come so far.
 
 // stages are what an instance has to pass, in order; each says what is wrong, and how to mend it.
-func stages() []func(*Facts, *Instance) (wrong, fix string) {
-	return []func(*Facts, *Instance) (string, string){
-		func(f *Facts, i *Instance) (string, string) { // issued
-			if i.Issued {
-				return "", ""
-			}
-			who := f.User + "/" + i.ID
-			switch {
-			case i.Locked:
-				return fmt.Sprintf("instance %s has no certificate, and its enrolment is locked after wrong authorization strings", i.ID), "locktone capf profile reset " + who
-			case strings.Contains(i.Status, "Pending"):
-				return fmt.Sprintf("instance %s has not fetched its certificate yet (%s)", i.ID, i.Status), "have the application fetch it with its authorization string: locktone tsp fetch-certificate"
-			}
-			return fmt.Sprintf("instance %s has no certificate (%s)", i.ID, orText(i.Status, "None")), fmt.Sprintf("locktone capf profile create --user %s --instance %s, then have the application fetch it", f.User, i.ID)
-		},
-		func(f *Facts, i *Instance) (string, string) { // in time
-			switch {
-			case f.Now.After(i.NotAfter):
-				return fmt.Sprintf("the certificate of instance %s expired on %s", i.ID, i.NotAfter.UTC().Format(time.RFC3339)), renew(f, i)
-			case f.Now.Before(i.NotBefore):
-				return fmt.Sprintf("the certificate of instance %s is not valid before %s", i.ID, i.NotBefore.UTC().Format(time.RFC3339)), "set the clocks of the nodes"
-			}
+var stages = [...]func(*Facts, *Instance) (wrong, fix string){
+	func(f *Facts, i *Instance) (string, string) { // issued
+		if i.Issued {
 			return "", ""
-		},
-		func(f *Facts, i *Instance) (string, string) { // not revoked
-			if i.Revoked == "" {
-				return "", ""
-			}
-			return fmt.Sprintf("the certificate of instance %s is revoked: %s", i.ID, i.Revoked), renew(f, i)
-		},
-		func(f *Facts, i *Instance) (string, string) { // verifies
-			if i.Unverified == "" {
-				return "", ""
-			}
-			return fmt.Sprintf("the certificate of instance %s does not verify any more: %s", i.ID, i.Unverified), renew(f, i)
-		},
-		func(f *Facts, i *Instance) (string, string) { // not compromised
-			if i.Compromised == "" {
-				return "", ""
-			}
-			return fmt.Sprintf("the certificate of instance %s is marked as compromised: %s", i.ID, i.Compromised),
-				renew(f, i) + "; or, where its key was not copied, locktone cti trust " + f.User + "/" + i.ID
-		},
-	}
+		}
+		who := f.User + "/" + i.ID
+		switch {
+		case i.Locked:
+			return fmt.Sprintf("instance %s has no certificate, and its enrolment is locked after wrong authorization strings", i.ID), "locktone capf profile reset " + who
+		case strings.Contains(i.Status, "Pending"):
+			return fmt.Sprintf("instance %s has not fetched its certificate yet (%s)", i.ID, i.Status), "have the application fetch it with its authorization string: locktone tsp fetch-certificate"
+		}
+		return fmt.Sprintf("instance %s has no certificate (%s)", i.ID, orText(i.Status, "None")), fmt.Sprintf("locktone capf profile create --user %s --instance %s, then have the application fetch it", f.User, i.ID)
+	},
+	func(f *Facts, i *Instance) (string, string) { // in time
+		switch {
+		case f.Now.After(i.NotAfter):
+			return fmt.Sprintf("the certificate of instance %s expired on %s", i.ID, i.NotAfter.UTC().Format(time.RFC3339)), renew(f, i)
+		case f.Now.Before(i.NotBefore):
+			return fmt.Sprintf("the certificate of instance %s is not valid before %s", i.ID, i.NotBefore.UTC().Format(time.RFC3339)), "set the clocks of the nodes"
+		}
+		return "", ""
+	},
+	func(f *Facts, i *Instance) (string, string) { // not revoked
+		if i.Revoked == "" {
+			return "", ""
+		}
+		return fmt.Sprintf("the certificate of instance %s is revoked: %s", i.ID, i.Revoked), renew(f, i)
+	},
+	func(f *Facts, i *Instance) (string, string) { // verifies
+		if i.Unverified == "" {
+			return "", ""
+		}
+		return fmt.Sprintf("the certificate of instance %s does not verify any more: %s", i.ID, i.Unverified), renew(f, i)
+	},
+	func(f *Facts, i *Instance) (string, string) { // not compromised
+		if i.Compromised == "" {
+			return "", ""
+		}
+		return fmt.Sprintf("the certificate of instance %s is marked as compromised: %s", i.ID, i.Compromised),
+			renew(f, i) + "; or, where its key was not copied, locktone cti trust " + f.User + "/" + i.ID
+	},
 }
 
 func renew(f *Facts, i *Instance) string {
@@ -65,7 +63,7 @@ func passing(f *Facts, n int) (out []*Instance) {
 	for i := range f.Enrolment.Instances {
 		x := &f.Enrolment.Instances[i]
 		ok := f.Instance == "" || f.Instance == x.ID
-		for _, stage := range stages()[:n] {
+		for _, stage := range stages[:n] {
 			wrong, _ := stage(f, x)
 			ok = ok && wrong == ""
 		}
@@ -91,7 +89,7 @@ func stage(f *Facts, n int, fine string) found {
 	var wrong []string
 	fix := ""
 	for _, i := range had {
-		w, x := stages()[n](f, i)
+		w, x := stages[n](f, i)
 		wrong = append(wrong, w)
 		if fix == "" {
 			fix = x

@@ -63,7 +63,7 @@ func TestEverythingIsWell(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	}
-	if all := Walk(good(t), Keys); len(all) != len(conditions()) {
+	if all := Walk(good(t), Keys); len(all) != len(conditions) {
 		t.Error("not all were looked at")
 	}
 }
@@ -170,7 +170,7 @@ func TestFirst(t *testing.T) {
 			t.Errorf("%s: nothing to do", c.name)
 		}
 	}
-	for _, c := range conditions() {
+	for _, c := range conditions {
 		if c.step < Keys && !named[c.name] {
 			t.Errorf("no case in which %s fails first", c.name)
 		}

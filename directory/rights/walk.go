@@ -129,7 +129,7 @@ type condition struct {
 // Walk looks at all conditions of the steps up to the last one, in order. Those behind the first failure of a step that everything after
 // depends on are looked at too, as far as they can be: a person sees the whole.
 func Walk(f *Facts, last Step) (out []Verdict) {
-	for _, c := range conditions() {
+	for _, c := range conditions {
 		if c.step <= last {
 			out = append(out, c.verdict(f))
 		}
@@ -139,7 +139,7 @@ func Walk(f *Facts, last Step) (out []Verdict) {
 
 // At is the first condition of one step that is not met; false: all are, as far as is known.
 func At(f *Facts, step Step) (Verdict, bool) {
-	for _, c := range conditions() {
+	for _, c := range conditions {
 		if c.step != step {
 			continue
 		}
