@@ -14,7 +14,7 @@ import (
 
 // sharedTypes are what pointers of an engine and its copy may both lead to: nobody changes one once it is made.
 var sharedTypes = []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[View](), reflect.TypeFor[PartyView](), reflect.TypeFor[Quality](),
-	reflect.TypeFor[Redirection](), reflect.TypeFor[Hunt](), reflect.TypeFor[MeetMe](), reflect.TypeFor[Spot](), reflect.TypeFor[Upstream](), reflect.TypeFor[time.Location]()}
+	reflect.TypeFor[Redirection](), reflect.TypeFor[Hunt](), reflect.TypeFor[MeetMe](), reflect.TypeFor[Spot](), reflect.TypeFor[Upstream](), reflect.TypeFor[Named](), reflect.TypeFor[time.Location]()}
 
 // sharedFields are slices and pointers that both may have, since what they lead to is replaced as a whole.
 var sharedFields = []string{"Call.mix", "Call.mixNames", "Leg.gaveUp", "Leg.crossed", "Party.came", "dialling.spaces", "dialling.redirecting", "dialling.through",

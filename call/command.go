@@ -30,7 +30,7 @@ type Ring struct {
 	Quiet bool `json:"quiet,omitempty"`
 	// Inside tells another node that the caller is of this site. Lock is then how well the caller's side alone is protected.
 	Inside bool `json:"inside,omitempty"`
-	// Tag is, for a tie, the tag of Call (View.Tag).
+	// Tag is, for a tie, the tag of Call (Named).
 	Tag uint64 `json:"tag,omitempty"`
 }
 

@@ -304,9 +304,9 @@ func (e *Engine) emit(kind EventKind, c *Call, p *Party, l *Leg, cause Cause) *E
 }
 
 // newCall makes a call without parties.
-func (e *Engine) newCall(globalID string, tag uint64) *Call {
+func (e *Engine) newCall(globalID string, w wish) *Call {
 	e.lastCall++
-	c := &Call{id: e.lastCall, globalID: globalID, tag: tag, created: e.now}
+	c := &Call{id: e.lastCall, globalID: globalID, named: w.named, created: e.now}
 	c.retry = timer{kind: timerRetry, call: c}
 	c.duration = timer{kind: timerDuration, call: c}
 	e.calls[c.id] = c

@@ -109,9 +109,8 @@ func (k *EventKind) UnmarshalText(b []byte) error {
 type View struct {
 	ID       CallID `json:"id"`
 	GlobalID string `json:"global_id,omitempty"`
-	// Tag is the name that an application has given the call when it asked for it (MakeCall); zero for all others. The engine makes nothing
-	// of it. A call keeps its own for good: after a transfer it is the one of the call that stays.
-	Tag      uint64       `json:"tag,omitempty"`
+	// Named is what the application that asked for the call calls it and says of it; nil for all others.
+	Named    *Named       `json:"named,omitempty"`
 	Created  time.Time    `json:"created"`
 	Answered time.Time    `json:"answered,omitzero"`
 	Parties  []*PartyView `json:"parties,omitempty"`
@@ -169,6 +168,23 @@ func (p *PartyView) Original() (who Identity, line LineID) {
 		return p.Identity, p.Line
 	}
 	return p.Redirections[0].From, p.Redirections[0].Line
+}
+
+// Named is what an application calls a call that it has asked for (MakeCall), and says of it. The engine makes nothing of either: they stand in every
+// picture of the call, also after a transfer that it outlives. Nobody may change it.
+type Named struct {
+	Tag      uint64 `json:"tag,omitempty"`
+	UserData []byte `json:"user_data,omitempty"`
+}
+
+// Tag is the name that an application has given the call; zero where none has.
+func (v *View) Tag() uint64 { return v.Named.tag() }
+
+func (n *Named) tag() uint64 {
+	if n == nil {
+		return 0
+	}
+	return n.Tag
 }
 
 // An Upstream names the call at Node that rings something at another node: Call is zero where it was not said, Tag where it has none.

@@ -47,7 +47,7 @@ func (e *Engine) callFor(s Setup) *Call {
 	if old := e.legs[s.Replaces]; old != nil && old.active() && s.Owner == "" {
 		return old.party.call
 	}
-	return e.newCall(s.GlobalID, 0)
+	return e.newCall(s.GlobalID, wish{})
 }
 
 func (b basic) signal(e *Engine, l *Leg, s Signal) bool {

@@ -295,7 +295,7 @@ func (e *Engine) enter(d dialling, m *MeetMe, number string) Cause {
 	}
 	old, by := p.call, d.transferor
 	if c == nil && len(old.parties) > 1 {
-		c = e.newCall("", 0)
+		c = e.newCall("", wish{})
 	} else if c == nil {
 		c = old
 	}

@@ -384,7 +384,7 @@ func (reminders) failed(e *Engine, p *Party, cause Cause) bool {
 
 func (parks) request(e *Engine, r Request, reply *Reply) bool {
 	if r, ok := r.(Retrieve); ok {
-		e.ringFirst(r.Device, r.Line, wish{called: r.Slot, auto: true, tag: r.Tag, purpose: PurposeRetrieve}, reply)
+		e.ringFirst(r.Device, r.Line, wish{called: r.Slot, auto: true, named: named(r.Tag, nil), purpose: PurposeRetrieve}, reply)
 		return true
 	}
 	k, ok := r.(Park)

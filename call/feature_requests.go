@@ -1,5 +1,7 @@
 package call
 
+import "fmt"
+
 // makeCall: an application dials for a device. The device rings first; when it answers, the number is called on its behalf
 // while it hears ringing.
 type makeCall struct{ abstain }
@@ -9,7 +11,11 @@ func (makeCall) request(e *Engine, r Request, reply *Reply) bool {
 	if !ok {
 		return false
 	}
-	w := wish{called: m.Called, auto: m.Auto, tag: m.Tag, from: m.From, purpose: PurposeCall}
+	if len(m.UserData) > MaxUserData {
+		reply.Cause, reply.Why = InvalidNumberFormat, fmt.Sprintf("what is said of the call has %d octets: at most %d are taken", len(m.UserData), MaxUserData)
+		return true
+	}
+	w := wish{called: m.Called, auto: m.Auto, named: named(m.Tag, m.UserData), from: m.From, purpose: PurposeCall}
 	if m.Confer {
 		w.purpose = PurposeConference
 	}
@@ -31,10 +37,18 @@ type wish struct {
 	called string
 	then   Request // TakeOver, Pickup or Barge; nil calls the number
 	auto   bool    // the device is asked to answer by itself
-	tag    uint64
-	from   LegID // the leg of the device that it consults somebody for
+	named  *Named  // what the application calls the call and says of it
+	from   LegID   // the leg of the device that it consults somebody for
 	// purpose is what observers are told.
 	purpose Purpose
+}
+
+// named is nil where an application says nothing.
+func named(tag uint64, data []byte) *Named {
+	if tag == 0 && len(data) == 0 {
+		return nil
+	}
+	return &Named{tag, data}
 }
 
 // ringFirst rings a device so that it can have a call of its own.
@@ -49,7 +63,7 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 		return
 	}
 	e.holdOthers(device, nil)
-	c := e.newCall("", w.tag)
+	c := e.newCall("", w)
 	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, dial: w.called, then: w.then, purpose: w.purpose}
 	if w.then == nil {
 		p.dialled = w.called

@@ -57,7 +57,7 @@ func (l *Leg) tagOut() uint64 {
 	if l.tie == nil {
 		return 0
 	}
-	return l.party.call.tag
+	return l.party.call.named.tag()
 }
 
 // farEnd is the leg at the other end of a tie that came in, zero where it is not known.

@@ -10,7 +10,7 @@ import (
 type Call struct {
 	id       CallID
 	globalID string
-	tag      uint64
+	named    *Named    // what an application calls it and says of it; nil for all others
 	upstream *Upstream // the call at another node that it is a part of
 	created  time.Time
 	answered time.Time
@@ -204,7 +204,7 @@ func (c *Call) picture() *View {
 	block := &struct {
 		View
 		few [2]*PartyView
-	}{View: View{ID: c.id, GlobalID: c.globalID, Tag: c.tag, Created: c.created, Answered: c.answered, Mix: c.mix, Protection: c.protection,
+	}{View: View{ID: c.id, GlobalID: c.globalID, Named: c.named, Created: c.created, Answered: c.answered, Mix: c.mix, Protection: c.protection,
 		Emergency: c.emergency, Upstream: c.upstream, Ended: c.ended}}
 	v := &block.View
 	if c.room != nil {

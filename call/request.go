@@ -18,9 +18,14 @@ type MakeCall struct {
 	From LegID `json:"from,omitempty"`
 	// Confer says that a consultation is for a conference, not for a transfer: it changes what observers are told.
 	Confer bool `json:"confer,omitempty"`
-	// Tag is a name an application has given the call, see View.Tag.
+	// Tag is a name an application has given the call, see Named.
 	Tag uint64 `json:"tag,omitempty"`
+	// UserData is what the application says of the call to others (Named): at most MaxUserData octets, of which nothing is understood here.
+	UserData []byte `json:"user_data,omitempty"`
 }
+
+// MaxUserData bounds what an application can say of a call, in octets.
+const MaxUserData = 256
 
 // AnswerCall has a leg that rings answer in the place of its phone. The Reply says that the phone was told; LegActive that it has answered.
 // The leg rings on where the phone cannot be told, or does not listen.
@@ -137,7 +142,7 @@ type Retrieve struct {
 	Device string `json:"device"`
 	Line   LineID `json:"line,omitzero"`
 	Slot   string `json:"slot"`
-	// Tag is a name an application has given the call, see View.Tag. It lasts until the one who was parked is reached.
+	// Tag is a name an application has given the call, see Named. It lasts until the one who was parked is reached.
 	Tag uint64 `json:"tag,omitempty"`
 }
 

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -282,7 +283,7 @@ func (l line) request(r Request) line {
 	switch r := r.(type) {
 	case MakeCall:
 		l = l.str("device", r.Device).appearance(r.Line).str("called", r.Called).flag("auto", r.Auto)
-		return l.id("from", 'l', uint64(r.From)).flag("confer", r.Confer).id("tag", 't', r.Tag)
+		return l.id("from", 'l', uint64(r.From)).flag("confer", r.Confer).id("tag", 't', r.Tag).str("user_data", hex.EncodeToString(r.UserData))
 	case AnswerCall:
 		return l.leg(r.Leg)
 	case AcceptCall:

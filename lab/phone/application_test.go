@@ -147,8 +147,8 @@ func TestApplicationConsults(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if ev := app.told(ctx, call.Transferred); ev.Leg != first || ev.OtherLeg != leg || ev.View.Tag != 77 {
-		t.Errorf("told %s, tag %d", ev, ev.View.Tag)
+	if ev := app.told(ctx, call.Transferred); ev.Leg != first || ev.OtherLeg != leg || ev.View.Tag() != 77 {
+		t.Errorf("told %s, tag %d", ev, ev.View.Tag())
 	}
 	// Carol's leg is redirected to Bob; first to nobody, which leaves them talking.
 	mine := app.leg(ctx, "carol", call.LegIsActive)

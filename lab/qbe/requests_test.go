@@ -104,7 +104,7 @@ func (s *stage) lineRequest(what string, l qbe.Line, f []string) (ctiqbe.Message
 	switch what {
 	case "make":
 		return &ctiqbe.LineCallInitiateRequest{LineCallManagerID: l.CallManager, LineID: l.ID, GlobalCallManagerID: tag[0], GlobalCallID: tag[1], CallingAddress: o["calling"],
-			DestAddress: arg, FeaturePriority: 1}, nil
+			DestAddress: arg, FeaturePriority: 1, UserData: []byte(o["data"])}, nil
 	case "unpark":
 		return &ctiqbe.LineCallUnparkRequest{LineCallManagerID: l.CallManager, LineID: l.ID, GlobalCallManagerID: tag[0], GlobalCallID: tag[1], CallingAddress: l.Number,
 			ParkedAtAddress: arg}, nil
@@ -203,7 +203,7 @@ func (s *stage) moveRequest(what string, c leg, f []string) (ctiqbe.Message, err
 		return &ctiqbe.CallBlindTransferRequest{LineCallManagerID: c.lineManager, LineID: c.line, CallLegCallManagerID: c.manager, CallLegID: c.leg, DestAddress: f[0]}, nil
 	case "consult":
 		return &ctiqbe.CallSetupTransferRequest{LineCallManagerID: c.lineManager, LineID: c.line, CallLegCallManagerID: c.manager, CallLegID: c.leg, NewCallManagerID: tag[0],
-			NewGlobalCallID: tag[1], DestAddress: f[0]}, nil
+			NewGlobalCallID: tag[1], DestAddress: f[0], UserData: []byte(o["data"])}, nil
 	case "consult-conference":
 		return &ctiqbe.CallSetupConferenceRequest{LineCallManagerID: c.lineManager, LineID: c.line, CallLegCallManagerID: c.manager, CallLegID: c.leg, NewCallManagerID: tag[0],
 			NewGlobalCallID: tag[1], DestAddress: f[0]}, nil

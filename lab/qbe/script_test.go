@@ -250,7 +250,7 @@ func (s *stage) play(input string, want []string) string {
 			n = len(s.client.Said())
 		}
 	} else if events > 0 {
-		ctx, cancel := context.WithTimeout(s.ctx, 5*time.Second)
+		ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
 		defer cancel()
 		_ = s.client.WaitSaid(ctx, s.read+events) // what is missing shows
 	}
@@ -264,6 +264,9 @@ func (s *stage) said() []string {
 	for _, m := range all[s.read:] {
 		s.names.Learn(m)
 		line, text := s.names.Text(m)
+		if _, ends := m.(*ctiqbe.CallPlayDTMFCompleteEvent); ends { // it belongs to the request, and comes by another way than what the engine tells
+			line = ""
+		}
 		byLine[line] = append(byLine[line], strings.TrimSpace(line+" "+text))
 	}
 	s.read = len(all)

@@ -100,7 +100,7 @@ func (p *provider) handleMakeCall(m *ctiqbe.LineCallInitiateRequest) {
 	}
 	p.claim(tag)
 	p.ask(m.SequenceNumber, made{seq: m.SequenceNumber, line: l.handle, tag: tag, node: node, what: opMake}, l.device.name, node,
-		call.MakeCall{Device: l.device.name, Line: l.line, Called: m.DestAddress, Auto: true, Tag: tag})
+		call.MakeCall{Device: l.device.name, Line: l.line, Called: m.DestAddress, Auto: true, Tag: tag, UserData: m.UserData})
 }
 
 // made is what is done when an engine has begun a call for a line: what 43, 80, 82 are answered with.

@@ -39,7 +39,7 @@ func (p *provider) handleCallInfo(m *ctiqbe.CallGetInfoRequest) {
 	ev := &c.Event
 	p.send(&ctiqbe.CallGetInfoResponse{SequenceNumber: m.SequenceNumber, DeviceName: c.line.device.name, LineDir: c.line.line.Number,
 		OriginalParty: ev.Original.Number, OriginalPartyName: ascii(ev.Original.Name), CallingParty: ev.Calling.Number, CallingPartyName: ascii(ev.Calling.Name),
-		CalledParty: ev.Called.Number, CalledPartyName: ascii(ev.Called.Name), Reason: ev.Reason, Origin: ev.Origin, LastRedirectingParty: ev.LastRedirecting.Number,
+		CalledParty: ev.Called.Number, CalledPartyName: ascii(ev.Called.Name), Reason: ev.Reason, Origin: ev.Origin, UserData: ev.UserData, LastRedirectingParty: ev.LastRedirecting.Number,
 		LastRedirectingPartyName: ascii(ev.LastRedirecting.Name), RemoteInUse: ev.RemoteInUse, Privacy: ev.Private,
 		UnmodifiedCallingParty: ev.Calling.Number, UnmodifiedCalledParty: ev.Called.Number, UnmodifiedOriginalCalledParty: ev.Original.Number,
 		UnmodifiedLastRedirectingParty: ev.LastRedirecting.Number, UnicodeCallingPartyName: ev.Calling.Name, UnicodeCalledPartyName: ev.Called.Name,

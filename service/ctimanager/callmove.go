@@ -59,16 +59,16 @@ func (p *provider) handleBlindTransfer(m *ctiqbe.CallBlindTransferRequest) {
 // handleSetupTransfer calls somebody while the other party waits, so that it can be transferred (82).
 func (p *provider) handleSetupTransfer(m *ctiqbe.CallSetupTransferRequest) {
 	p.consult(target{m.SequenceNumber, m.LineCallManagerID, m.LineID, m.CallLegCallManagerID, m.CallLegID},
-		m.NewCallManagerID, m.NewGlobalCallID, m.CallingAddress, m.DestAddress, consultsForTransfer)
+		m.NewCallManagerID, m.NewGlobalCallID, m.CallingAddress, m.DestAddress, m.UserData, consultsForTransfer)
 }
 
 // handleSetupConference calls somebody who is to come into the conference (80).
 func (p *provider) handleSetupConference(m *ctiqbe.CallSetupConferenceRequest) {
 	p.consult(target{m.SequenceNumber, m.LineCallManagerID, m.LineID, m.CallLegCallManagerID, m.CallLegID},
-		m.NewCallManagerID, m.NewGlobalCallID, m.CallingAddress, m.DestAddress, consultsForConference)
+		m.NewCallManagerID, m.NewGlobalCallID, m.CallingAddress, m.DestAddress, m.UserData, consultsForConference)
 }
 
-func (p *provider) consult(t target, callManagerID, callID uint32, calling, dest string, why consultation) {
+func (p *provider) consult(t target, callManagerID, callID uint32, calling, dest string, data []byte, why consultation) {
 	c := p.callOf(t)
 	if c == nil || !p.callingFrom(t.Sequence, p.line(t.LineCallManagerID, t.LineID), calling) {
 		return
@@ -87,7 +87,7 @@ func (p *provider) consult(t target, callManagerID, callID uint32, calling, dest
 	}
 	p.claim(tag)
 	p.askAbout(t.Sequence, c, made{seq: t.Sequence, line: lineHandle{t.LineCallManagerID, t.LineID}, tag: tag, node: c.Node, what: opConsult, consults: why},
-		call.MakeCall{Device: c.line.device.name, Line: c.line.line, Called: dest, Auto: true, From: c.Leg, Confer: why == consultsForConference, Tag: tag})
+		call.MakeCall{Device: c.line.device.name, Line: c.line.line, Called: dest, Auto: true, From: c.Leg, Confer: why == consultsForConference, Tag: tag, UserData: data})
 }
 
 // handleCompleteTransfer connects those of two calls (62): the call of the first handle is the one that stays.

@@ -166,7 +166,7 @@ func newCall(h lineHandle, ev *projection.Event) *ctiqbe.LineNewCallEvent {
 	calling, called, original, last := ev.Calling, ev.Called, ev.Original, ev.LastRedirecting
 	return &ctiqbe.LineNewCallEvent{LineCallManagerID: h.CallManagerID, LineID: h.LineID, LineHandleSpecified: true, DeviceName: ev.Device,
 		CallCallManagerID: ev.Handle.CallManager, CallLegID: ev.Handle.Leg, GlobalCallManagerID: ev.GCH.CallManager, CallID: ev.GCH.Call,
-		CallingParty: calling.Number, CalledParty: called.Number, OriginalCalledParty: original.Number, State: ev.State, Origin: ev.Origin,
+		CallingParty: calling.Number, CalledParty: called.Number, OriginalCalledParty: original.Number, State: ev.State, Origin: ev.Origin, UserData: ev.UserData,
 		FarEndpointType: farEnd(ev), Reason: ev.Reason, CallingPartyName: ascii(calling.Name), CalledPartyName: ascii(called.Name),
 		OriginalPartyName: ascii(original.Name), LastRedirectingParty: last.Number, LastRedirectingPartyName: ascii(last.Name),
 		CallingPartyDeviceName: calling.Device, RemoteInUse: ev.RemoteInUse, ParentCallManagerID: ev.Parent.CallManager, ParentCallID: ev.Parent.Call,
@@ -186,7 +186,7 @@ func existingCall(h lineHandle, ev *projection.Event) *ctiqbe.LineExistingCallEv
 	out := &ctiqbe.LineExistingCallEvent{LineCallManagerID: h.CallManagerID, LineID: h.LineID, LineHandleSpecified: true, DeviceName: ev.Device,
 		CallCallManagerID: ev.Handle.CallManager, CallLegID: ev.Handle.Leg, GlobalCallManagerID: ev.GCH.CallManager, CallID: ev.GCH.Call,
 		CallingParty: calling.Number, CalledParty: called.Number, OriginalCalledParty: original.Number, LastRedirectingParty: last.Number, State: ev.State,
-		Origin: ev.Origin, FarEndpointType: farEnd(ev), Reason: ev.Reason, Cause: ev.Cause, CallingPartyName: ascii(calling.Name),
+		Origin: ev.Origin, UserData: ev.UserData, FarEndpointType: farEnd(ev), Reason: ev.Reason, Cause: ev.Cause, CallingPartyName: ascii(calling.Name),
 		CalledPartyName: ascii(called.Name), OriginalCalledPartyName: ascii(original.Name), LastRedirectingPartyName: ascii(last.Name),
 		CallingPartyDeviceName: calling.Device, CalledPartyDeviceName: called.Device, MediaTransmitActive: talks, MediaReceiveActive: talks,
 		RemoteInUse: ev.RemoteInUse, ParentCallManagerID: ev.Parent.CallManager, ParentCallID: ev.Parent.Call, Privacy: ev.Private,

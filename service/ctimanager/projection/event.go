@@ -93,6 +93,8 @@ type Event struct {
 	OldGCH GCH    `json:"old_gch,omitzero"`
 	// Parent is the call for which this one is a consultation.
 	Parent GCH `json:"parent,omitzero"`
+	// UserData is what the application that made the call says of it.
+	UserData []byte `json:"userData,omitempty"`
 
 	State  ctiqbe.CallState  `json:"state,omitempty"`
 	Cause  ctiqbe.Cause      `json:"cause,omitempty"`

@@ -13,7 +13,7 @@ import (
 // While the root is not known, because that engine's notes are on their way, the name is what the tie has said it is; that is the same one,
 // unless calls were joined in between.
 //
-// The name of a root is the pair that an application has given the call (View.Tag), else the number of its node and its own.
+// The name of a root is the pair that an application has given the call (call.Named), else the number of its node and its own.
 
 // A limb is a call of an engine.
 type limb struct {
@@ -58,10 +58,24 @@ func (m *Machine) fallback(e *engine, v *call.View) GCH {
 
 // own is the name that a call has by itself.
 func (m *Machine) own(e *engine, v *call.View) GCH {
-	if v.Tag != 0 {
-		return tagged(v.Tag)
+	if tag := v.Tag(); tag != 0 {
+		return tagged(tag)
 	}
 	return GCH{m.numbers.CallManager(e.node), low31(uint64(v.ID))}
+}
+
+// userData is what an application says of a call, at whatever node it has made it.
+func (m *Machine) userData(e *engine, v *call.View) []byte {
+	body := []limb{{e, v}}
+	if len(e.ties[v.ID]) > 0 {
+		body = m.body(e, v)
+	}
+	for _, l := range body {
+		if n := l.view.Named; n != nil && len(n.UserData) > 0 {
+			return n.UserData
+		}
+	}
+	return nil
 }
 
 func tagged(tag uint64) GCH { return GCH{uint32(tag >> 32), uint32(tag)} }

@@ -20,6 +20,7 @@ type appearance struct {
 
 	state    ctiqbe.CallState
 	gch      GCH
+	data     []byte // what an application says of the call
 	parent   GCH
 	origin   ctiqbe.CallOrigin
 	reason   ctiqbe.CallReason
@@ -84,7 +85,7 @@ func wanting(wants []wanted, s seat) bool {
 // appear tells of a new leg.
 func (m *Machine) appear(e *engine, v *call.View, x *wanted, w why) {
 	a := &appearance{engine: e, seat: x.seat, party: x.party.ID, spot: spot{x.device(), x.line}, calls: x.calls, remote: x.remote, private: x.private,
-		gch: m.gch(e, v), parties: m.partiesOf(e, v, x.party), self: m.party(e, x.party, 0), security: securityOf(v)}
+		gch: m.gch(e, v), data: m.userData(e, v), parties: m.partiesOf(e, v, x.party), self: m.party(e, x.party, 0), security: securityOf(v)}
 	a.origin, a.reason = originOf(e, v, x), reasonOf(v, x)
 	if x.leg != nil {
 		a.leg, a.handle = x.leg.ID, Handle{m.numbers.CallManager(e.node), low31(uint64(x.leg.ID))}
@@ -141,7 +142,7 @@ func (m *Machine) differ(e *engine, a *appearance, v *call.View, x *wanted, w wh
 	}
 	if g := m.gch(e, v); g != a.gch {
 		old := a.gch
-		a.gch = g
+		a.gch, a.data = g, m.userData(e, v)
 		if named(p, a.parties) {
 			a.parties = p
 		}
@@ -221,7 +222,7 @@ func (m *Machine) finish(e *engine, a *appearance, w why) {
 // tell completes an event about an appearance with all that its observers know of it.
 func (m *Machine) tell(a *appearance, ev Event) {
 	ev.Device, ev.Line, ev.Node, ev.Engine, ev.Call, ev.Leg = a.spot.device, a.spot.line, a.engine.node, a.engine.name, a.call, a.leg
-	ev.Handle, ev.GCH, ev.Parent, ev.State, ev.Origin = a.handle, a.gch, a.parent, a.state, a.origin
+	ev.Handle, ev.GCH, ev.Parent, ev.UserData, ev.State, ev.Origin = a.handle, a.gch, a.parent, a.data, a.state, a.origin
 	if ev.Reason == 0 {
 		ev.Reason = a.reason
 	}
