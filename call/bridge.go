@@ -61,5 +61,5 @@ func (e *Engine) bridgeRefused(l *Leg, cause Cause) {
 		l.bridged.tries = maxTries
 		return
 	}
-	e.start(&l.party.call.retry, l.backOff())
+	e.again(l.party.call, l.backOff())
 }

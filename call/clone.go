@@ -75,7 +75,7 @@ func (c *cloner) call(o *Call) *Call {
 	n.parties = each(o.parties, c.party)
 	n.left = slices.Clone(o.left)
 	n.flight.from, n.flight.to = c.leg(o.flight.from), c.leg(o.flight.to)
-	c.timer(&n.retry)
+	n.retry = c.ownTimer(o.retry)
 	c.timer(&n.duration)
 	n.room = o.room.clone()
 	return n
@@ -95,6 +95,7 @@ func (c *cloner) party(o *Party) *Party {
 	n.legs = each(o.legs, c.leg)
 	n.offering = c.offering(o.offering)
 	n.stay = c.stay(o.stay)
+	n.errand = o.errand.clone()
 	return n
 }
 
@@ -113,7 +114,7 @@ func (c *cloner) leg(o *Leg) *Leg {
 	n.retry = c.retry(o.retry)
 	n.tie = o.tie.clone()
 	n.silence = c.ownTimer(o.silence)
-	n.history.joined = slices.Clone(o.history.joined)
+	n.rare = o.rare.clone()
 	return n
 }
 
@@ -227,6 +228,23 @@ func (t *tie) clone() *tie {
 		return nil
 	}
 	n := *t
+	return &n
+}
+
+func (r *rare) clone() *rare {
+	if r == nil {
+		return nil
+	}
+	n := *r
+	n.joined = slices.Clone(r.joined)
+	return &n
+}
+
+func (x *errand) clone() *errand {
+	if x == nil {
+		return nil
+	}
+	n := *x
 	return &n
 }
 

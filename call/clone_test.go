@@ -18,7 +18,7 @@ var sharedTypes = []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[View
 
 // sharedFields are slices and pointers that both may have, since what they lead to is replaced as a whole.
 var sharedFields = []string{"Call.mix", "Call.mixNames", "Leg.gaveUp", "Leg.crossed", "Party.came", "dialling.spaces", "dialling.redirecting", "dialling.through",
-	"offering.outside", "offering.choices", "offering.causes", "hunt.queue", "evidence.tie", "trunkState.at"}
+	"offering.outside", "offering.choices", "offering.causes", "hunt.queue", "evidence.tie", "history.weakest", "trunkState.at"}
 
 // ownFields are those of an engine that its copy does not get: scratch space, and who watches the original.
 var ownFields = []string{"Engine.touched", "Engine.out", "Engine.audit"}

@@ -818,9 +818,9 @@ func (c *cluster) sameCall(l *Leg, s *simLeg) []string {
 		return []string{fmt.Sprintf("13: tie %s of %s has no end at %s", l.id, s.node.name, s.peer.node.name)}
 	}
 	knows := func(l *Leg, id string) bool {
-		return l.party.call.globalID == id || slices.ContainsFunc(l.history.joined, func(r CallRef) bool { return r.GlobalID == id })
+		return l.party.call.globalID == id || slices.ContainsFunc(l.few().joined, func(r CallRef) bool { return r.GlobalID == id })
 	}
-	if a, b := l.party.call.globalID, o.party.call.globalID; a == "" || !knows(l, b) && !knows(o, a) && len(l.history.joined)+len(o.history.joined) == 0 {
+	if a, b := l.party.call.globalID, o.party.call.globalID; a == "" || !knows(l, b) && !knows(o, a) && len(l.few().joined)+len(o.few().joined) == 0 {
 		return []string{fmt.Sprintf("14: the ends of a tie are in calls %q and %q", a, b)}
 	}
 	return nil

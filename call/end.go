@@ -92,7 +92,7 @@ func (e *Engine) hangUp(c *Call, cause Cause) {
 	for len(c.parties) > 0 {
 		e.dropParty(c.parties[0], cause)
 	}
-	e.stop(&c.retry)
+	e.stop(c.retry)
 	e.stop(&c.duration)
 	delete(e.calls, c.id)
 	if c.room != nil {

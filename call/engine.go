@@ -307,7 +307,6 @@ func (e *Engine) emit(kind EventKind, c *Call, p *Party, l *Leg, cause Cause) *E
 func (e *Engine) newCall(globalID string, w wish) *Call {
 	e.lastCall++
 	c := &Call{id: e.lastCall, globalID: globalID, named: w.named, created: e.now}
-	c.retry = timer{kind: timerRetry, call: c}
 	c.duration = timer{kind: timerDuration, call: c}
 	e.calls[c.id] = c
 	e.emit(CallCreated, c, nil, nil, CauseNone)

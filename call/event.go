@@ -6,19 +6,19 @@ import "time"
 // must not be changed.
 type Event struct {
 	// Seq counts the events of one engine, from 1, without gaps.
-	Seq   uint64    `json:"seq"`
-	At    time.Time `json:"at"`
-	Kind  EventKind `json:"kind"`
-	Cause Cause     `json:"cause,omitempty"`
-	Call  CallID    `json:"call"`
-	Party PartyID   `json:"party,omitempty"`
-	Leg   LegID     `json:"leg,omitempty"`
+	Seq    uint64         `json:"seq"`
+	At     time.Time      `json:"at"`
+	Kind   EventKind      `json:"kind"`
+	Cause  Cause          `json:"cause,omitempty"`
+	Reason RedirectReason `json:"reason,omitempty"` // for which a call was sent to To
+	Call   CallID         `json:"call"`
+	Party  PartyID        `json:"party,omitempty"`
+	Leg    LegID          `json:"leg,omitempty"`
 	// Other is the other call of PartyMoved, Transferred and Joined, OtherLeg its user's leg in it that ends.
 	Other    CallID `json:"other,omitempty"`
 	OtherLeg LegID  `json:"other_leg,omitempty"`
-	// To is the number that a call was sent to (Forwarded, Redirected), Reason why.
-	To     string         `json:"to,omitempty"`
-	Reason RedirectReason `json:"reason,omitempty"`
+	// To is the number that a call was sent to (Forwarded, Redirected).
+	To string `json:"to,omitempty"`
 	// Digit is set for DigitHeard; it may be part of a PIN, so traces show it only to those who may see it.
 	Digit string `json:"digit,omitempty"`
 	// Slot is the park number of Parked and Retrieved.
@@ -117,6 +117,7 @@ type View struct {
 	Mix      []Edge       `json:"mix,omitempty"`
 	// Emergency says that an emergency number was called.
 	Emergency bool `json:"emergency,omitempty"`
+	Ended     bool `json:"ended,omitempty"`
 	// Upstream is the call at another node of which this one is a part: it came over a tie, to ring exactly one device or trunk here. It stays
 	// when the tie has gone.
 	Upstream *Upstream `json:"upstream,omitempty"`
@@ -124,7 +125,6 @@ type View struct {
 	Room *Spot `json:"room,omitempty"`
 	// Protection is how well the whole call is protected, and if not, where and why.
 	Protection Protection `json:"protection,omitzero"`
-	Ended      bool       `json:"ended,omitempty"`
 	// Left are, in the view of a call that has ended, the parties it had, each as it was when it left, by id: what a record
 	// of the call is made of. The first maxLeft that left.
 	Left []*PartyView `json:"left,omitempty"`

@@ -592,7 +592,7 @@ func (e *Engine) tryAgain(l *Leg, w feed, cause Cause) {
 	c := l.party.call
 	c.tries++
 	if cause == RequestPending && c.tries <= maxTries || w.kind == feedPeer && c.tries < maxTries {
-		e.start(&c.retry, l.backOff())
+		e.again(c, l.backOff())
 		return
 	}
 	c.tries = 0
@@ -652,4 +652,12 @@ func (e *Engine) edge(l *Leg) (Edge, bool) {
 func (e *Engine) talks(id LegID) bool {
 	l := e.legs[id]
 	return l != nil && l.active() && !l.party.held
+}
+
+// again has an offer that failed made again after a while.
+func (e *Engine) again(c *Call, after time.Duration) {
+	if c.retry == nil {
+		c.retry = &timer{kind: timerRetry, call: c}
+	}
+	e.start(c.retry, after)
 }

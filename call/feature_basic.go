@@ -36,7 +36,7 @@ func (e *Engine) arrive(driver string, s Setup) *Leg {
 	}
 	l.history.called, l.history.dialled = s.Called, s.Called
 	if n := len(s.Redirecting); n > 0 {
-		l.history.redirecting = &s.Redirecting[n-1]
+		l.seldom().redirecting = &s.Redirecting[n-1]
 	}
 	e.emit(LegArrived, c, p, l, CauseNone)
 	return l

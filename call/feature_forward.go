@@ -197,7 +197,7 @@ func (forwarding) signal(_ *Engine, l *Leg, s Signal) bool {
 
 func (forwarding) failed(e *Engine, p *Party, cause Cause) bool {
 	o, line := p.offering, e.config.lines[p.line]
-	if line == nil || o.hunt != nil || p.dial != "" || o.reminder || o.exact {
+	if line == nil || o.hunt != nil || p.dial() != "" || o.reminder || o.exact {
 		return false
 	}
 	kind, acts := o.forwards(cause, e.applications(line))

@@ -8,7 +8,7 @@ type redirection struct{ abstain }
 
 func (redirection) signal(e *Engine, l *Leg, s Signal) bool {
 	r, ok := s.(Released)
-	if !ok || r.ToNumber == "" || !l.ringing() || l.party.dial != "" {
+	if !ok || r.ToNumber == "" || !l.ringing() || l.party.dial() != "" {
 		return false
 	}
 	x, p := Redirect{Leg: l.id, To: r.ToNumber}, l.party
@@ -36,7 +36,7 @@ func (redirection) request(e *Engine, r Request, reply *Reply) bool {
 	switch {
 	case l == nil:
 		reply.Cause, reply.Why = NoSuchCall, "there is no leg "+x.Leg.String()
-	case l.ringing() && l.party.dial == "":
+	case l.ringing() && l.party.dial() == "":
 		reply.Call, reply.Leg = l.party.call.id, l.id
 		reply.Cause, reply.Why = e.redirectRinging(l, x)
 	case l.active():

@@ -64,14 +64,18 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 	}
 	e.holdOthers(device, nil)
 	c := e.newCall("", w)
-	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, dial: w.called, then: w.then, purpose: w.purpose}
+	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display},
+		errand: &errand{dial: w.called, then: w.then, purpose: w.purpose}}
 	if w.then == nil {
 		p.dialled = w.called
 	}
 	p.offering = &offering{dialling: dialling{caller: p, calling: Identity{Number: w.called}, called: line.ID.Number, hops: e.config.site.Policy.maxHops()}}
 	p.offering.ring = timer{kind: timerNoAnswer, call: c, party: p}
 	e.addParty(c, p)
-	l := &Leg{driver: d.Driver, device: d.Name, policy: e.mediaOf(d), state: LegOffering, oa: weOffered, auto: w.auto, consults: w.from}
+	l := &Leg{driver: d.Driver, device: d.Name, policy: e.mediaOf(d), state: LegOffering, oa: weOffered, auto: w.auto}
+	if w.from != 0 {
+		l.seldom().consults = w.from
+	}
 	e.addLeg(p, l)
 	l.told = Media{Kind: KindOffer, Treatment: Source, Source: SourceRingback, Dir: SendRecv, Security: e.sourceSecurity(l)}
 	e.tell(l, Ring{Leg: l.id, Call: c.id, Target: Target{Device: d.Name, Line: line.ID, Called: line.ID.Number},
@@ -92,15 +96,15 @@ func (e *Engine) whyAbsent(device string) string {
 func (makeCall) signal(e *Engine, l *Leg, s Signal) bool {
 	a, ok := s.(Answered)
 	p := l.party
-	if !ok || p.dial == "" || !l.ringing() || a.Desc.Kind != KindAnswer {
+	if !ok || p.dial() == "" || !l.ringing() || a.Desc.Kind != KindAnswer {
 		return false
 	}
 	basic{}.answered(e, l, a)
 	if !l.active() {
 		return true // its answer was not acceptable
 	}
-	w := wish{called: p.dial, then: p.then}
-	p.dial, p.then = "", nil
+	w := wish{called: p.errand.dial, then: p.errand.then}
+	p.errand.dial, p.errand.then = "", nil
 	if cause := e.fulfil(l, w); cause != CauseNone {
 		e.leave(p, cause)
 	}
@@ -126,7 +130,7 @@ func (e *Engine) fulfil(l *Leg, w wish) Cause {
 
 // failed: the device that was to make the call does not answer.
 func (makeCall) failed(e *Engine, p *Party, cause Cause) bool {
-	if p.dial == "" {
+	if p.dial() == "" {
 		return false
 	}
 	e.hangUp(p.call, cause)

@@ -156,7 +156,7 @@ func (l *Leg) sameCall(id string) {
 	case c.globalID == "":
 		c.globalID, c.view = id, nil
 	default:
-		l.history.joined = append(l.history.joined, CallRef{GlobalID: id})
+		l.seldom().joined = append(l.seldom().joined, CallRef{GlobalID: id})
 	}
 }
 

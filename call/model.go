@@ -17,8 +17,8 @@ type Call struct {
 	parties  []*Party     // in the order in which they joined
 	left     []*PartyView // those that have left, as they were; maxLeft of them
 	flight   flight
-	tries    int // failed attempts at an offer of our own in a row
-	retry    timer
+	tries    int    // failed attempts at an offer of our own in a row
+	retry    *timer // until an offer of ours that failed is made again; nil until one was
 	duration timer
 	mix      []Edge
 	view     *View // nil when the call has changed since it was made
@@ -50,14 +50,35 @@ type Party struct {
 	far      bool          // it is behind a tie, and of no line or trunk of this site: not one of us
 	legs     []*Leg
 	offering *offering // how it is being reached; nil for a party that came in, and once it has answered
-	dial     string    // MakeCall: what to dial when the device has answered
-	then     Request   // what to do instead of dialling
-	purpose  Purpose   // for what an application has had it rung
+	errand   *errand   // for what an application has had it rung; nil for everybody else
 	stay     *stay     // why it may be alone in its call, nil for everybody else
 	view     *PartyView
 }
 
-// A Leg is one device's part in a party. The Party owns it.
+// An errand is for what an application has a party's phone rung.
+type errand struct {
+	dial    string  // MakeCall: what to dial when the device has answered
+	then    Request // what to do instead of dialling
+	purpose Purpose
+}
+
+// dial is what the party is to dial when its device has answered, empty when it has or never was to.
+func (p *Party) dial() string {
+	if p.errand == nil {
+		return ""
+	}
+	return p.errand.dial
+}
+
+// purpose is for what an application has had the party rung.
+func (p *Party) purpose() Purpose {
+	if p.errand == nil {
+		return PurposeNone
+	}
+	return p.errand.purpose
+}
+
+// A Leg is one device's part in a party. The Party owns it. There are many, so what is small stands together, and what few have is in rare.
 type Leg struct {
 	id       LegID
 	party    *Party
@@ -70,8 +91,18 @@ type Leg struct {
 	state    LegState
 	incoming bool
 	cause    Cause
-
 	oa       oaState
+	alerted  bool // the leg was told that the far end rings
+	security Security
+	trust    Trust
+	proof    Proof
+	troubled bool     // observers were told of trouble, and not yet that it is over
+	shown    Lock     // the lock state its phone was told
+	can      Security // what its far end has shown to have, where its policy takes either
+	anchored bool
+	quiet    bool // asked not to ring aloud
+	auto     bool // asked to answer by itself
+
 	desc     Desc    // the last description the far end sent
 	told     Media   // the last description we sent
 	hears    feed    // what told lets the far end hear
@@ -81,23 +112,36 @@ type Leg struct {
 	bridged  bridged // tries to carry digits to another leg
 	retry    *retry  // of a source that was refused; nil until one was
 	early    LegID   // the leg whose early answer went to this one
-	alerted  bool    // the leg was told that the far end rings
-	security Security
-	trust    Trust
-	proof    Proof
 	proofWhy string
-	troubled bool     // observers were told of trouble, and not yet that it is over
 	silence  *timer   // runs while a leg that has just been answered may be silent
-	shown    Lock     // the lock state its phone was told
-	can      Security // what its far end has shown to have, where its policy takes either
-	anchored bool
 	replaces *Leg     // the leg whose place this one takes once it is answered
 	why      string   // a sentence for its Release
 	quality  *Quality // nil: not measured
 	history  history
-	quiet    bool // asked not to ring aloud
-	auto     bool // asked to answer by itself
-	consults LegID
+	rare     *rare
+}
+
+// rare is what plain calls have nothing of. The Leg owns it.
+type rare struct {
+	consults    LegID        // the leg that an application had held for this one
+	redirecting *Redirection // the last diversion on the way to the leg
+	joined      []CallRef    // the calls its party was in before
+}
+
+// seldom is what a leg has that few have, to be changed.
+func (l *Leg) seldom() *rare {
+	if l.rare == nil {
+		l.rare = &rare{}
+	}
+	return l.rare
+}
+
+// few is what a leg has that few have, to be read.
+func (l *Leg) few() rare {
+	if l.rare == nil {
+		return rare{}
+	}
+	return *l.rare
 }
 
 // A retry is when a source of ours is offered to a leg again after a collision.
@@ -179,7 +223,7 @@ func (c *Call) alone() bool {
 		if p.alive() && (p.offering == nil || !p.offering.joins) { // who is about to join a call does not keep it alive
 			alive++
 		}
-		if p.dial != "" {
+		if p.dial() != "" {
 			return !p.alive()
 		}
 		if p.stay != nil && p.alive() {
@@ -231,7 +275,7 @@ func (p *Party) picture() *PartyView {
 	block := &struct {
 		PartyView
 		one [1]LegView
-	}{PartyView: PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Dialled: p.dialled, Redirections: p.came, Held: p.held, Purpose: p.purpose}}
+	}{PartyView: PartyView{ID: p.id, Line: p.line, Trunk: p.trunk, Identity: p.identity, Called: p.called, Dialled: p.dialled, Redirections: p.came, Held: p.held, Purpose: p.purpose()}}
 	v := &block.PartyView
 	if p.offering != nil {
 		v.Redirections = p.offering.redirecting
@@ -254,6 +298,6 @@ func (p *Party) picture() *PartyView {
 }
 
 func (l *Leg) view() LegView {
-	return LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet, Node: l.node(), Far: l.farEnd(), Consults: l.consults,
+	return LegView{ID: l.id, State: l.state, Incoming: l.incoming, Device: l.device, Trunk: l.trunk, Applet: l.applet, Node: l.node(), Far: l.farEnd(), Consults: l.few().consults,
 		Security: l.security, Anchored: l.anchored, Trust: l.trust, Proof: l.proof, Lock: l.lock(), Quality: l.quality}
 }

@@ -236,15 +236,16 @@ type history struct {
 	alerted, answered, ended lapse // since setup
 	calling, called, dialled string
 	connected                string
-	redirecting              *Redirection
-	joined                   []CallRef
 	cause                    Cause
 	by                       Releaser
 	security                 Security // what was agreed last
 	path                     Path
 	marks                    Mark
 	lock                     Lock
-	weakest                  evidence // what lock stands on
+	trust                    Trust // with negotiated and proof, what lock stands on
+	negotiated               Security
+	proof                    Proof
+	weakest                  *evidence // the same where it is more than these three
 }
 
 // A lapse is the time from a leg's beginning to something that happened to it, plus one nanosecond: zero until it has happened. It
@@ -303,8 +304,8 @@ func (e *Engine) begin(l *Leg) {
 			h.marks |= MarkHunt
 		}
 		if n := len(o.redirecting); n > 0 {
-			h.redirecting = &o.redirecting[n-1]
-			h.marks |= markOfRedirection(h.redirecting.Reason)
+			l.seldom().redirecting = &o.redirecting[n-1]
+			h.marks |= markOfRedirection(o.redirecting[n-1].Reason)
 		}
 	}
 }
@@ -358,8 +359,12 @@ func (l *Leg) locked() {
 	h, now := &l.history, l.evidence()
 	l.security = orDefault(l.security, h.security)
 	if k := l.lock(); k != LockUnknown && (h.lock == LockUnknown || k < h.lock) {
-		h.lock, h.weakest = k, l.evidence()
-		h.weakest.tie = l.tie.clone()
+		h.lock, h.trust, h.negotiated, h.proof, h.weakest = k, l.trust, l.security, l.proof, nil
+		if l.tie != nil || l.proofWhy != "" {
+			x := l.evidence()
+			x.tie = l.tie.clone()
+			h.weakest = &x
+		}
 	}
 	l.assume(now)
 	l.took(l.anchored)
@@ -372,15 +377,19 @@ func (l *Leg) lockedWhy() string {
 	}
 	now := l.evidence()
 	defer l.assume(now)
-	l.assume(l.history.weakest)
+	if h := &l.history; h.weakest != nil {
+		l.assume(*h.weakest)
+	} else {
+		l.assume(evidence{trust: h.trust, security: h.negotiated, proof: h.proof})
+	}
 	return l.lockWhy()
 }
 
 // joinedFrom notes that the legs of a party were in another call before.
 func (p *Party) joinedFrom(c *Call) {
 	for _, l := range p.legs {
-		if len(l.history.joined) < maxJoined {
-			l.history.joined = append(l.history.joined, CallRef{c.id, c.globalID})
+		if r := l.seldom(); len(r.joined) < maxJoined {
+			r.joined = append(r.joined, CallRef{c.id, c.globalID})
 		}
 	}
 }
@@ -415,11 +424,11 @@ func (l *Leg) record(was LegView) *LegRecord {
 	h, p := &l.history, l.party
 	setup := h.setup.Round(0) // a record is of the wall
 	r := &LegRecord{Call: p.call.id, GlobalID: p.call.globalID, Party: p.id, Leg: l.id, Line: p.line, Device: l.device, Trunk: l.trunk, Applet: l.applet,
-		Incoming: l.incoming, Features: h.marks, Calling: h.calling, Called: h.called, Dialled: h.dialled, Connected: h.connected, Joined: h.joined,
+		Incoming: l.incoming, Features: h.marks, Calling: h.calling, Called: h.called, Dialled: h.dialled, Connected: h.connected, Joined: l.few().joined,
 		Setup: setup, Alerted: h.alerted.at(setup), Answered: h.answered.at(setup), End: h.ended.at(setup), Outcome: h.outcome(l.incoming), Cause: h.cause, By: h.by,
 		Security: orDefault(was.Security, h.security), Path: h.path, Trust: was.Trust, Proof: was.Proof, Lock: h.lock, Why: l.lockedWhy(), Quality: was.Quality}
-	if h.redirecting != nil {
-		r.Redirecting = *h.redirecting
+	if by := l.few().redirecting; by != nil {
+		r.Redirecting = *by
 	}
 	return r
 }

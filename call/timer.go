@@ -26,7 +26,7 @@ type timer struct {
 	party *Party
 }
 
-func (t *timer) running() bool { return t.index != 0 }
+func (t *timer) running() bool { return t != nil && t.index != 0 }
 
 // timers is a binary heap.
 type timers []*timer
