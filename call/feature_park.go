@@ -258,6 +258,13 @@ func (e *Engine) retrieve(l *Leg, q *Party) Cause {
 	e.explainFeature("park", "%s is parked at %s, and is connected with the caller", w.end(), q.stay.park.slot.number)
 	e.unpark(q)
 	e.callOff(q)
+	if n := l.party.call.named; n.tag() != 0 { // the application that fetches knows the call by this name, and waits for it
+		var said []byte
+		if q.call.named != nil {
+			said = q.call.named.UserData
+		}
+		q.call.named, q.call.view = named(n.Tag, said), nil
+	}
 	e.joinCall(l, q.call)
 	e.tell(w, Identify{Leg: w.id, Connected: l.party.identity})
 	return CauseNone

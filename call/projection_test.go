@@ -151,7 +151,7 @@ var legal = map[ctiqbe.CallState][]ctiqbe.CallState{
 	ctiqbe.CallStateDialing:      {ctiqbe.CallStateProceeding, ctiqbe.CallStateDisconnected, ctiqbe.CallStateIdle},
 	ctiqbe.CallStateProceeding:   {ctiqbe.CallStateRingback, ctiqbe.CallStateDisconnected, ctiqbe.CallStateIdle},
 	ctiqbe.CallStateRingback:     {ctiqbe.CallStateConnected, ctiqbe.CallStateDisconnected, ctiqbe.CallStateIdle},
-	ctiqbe.CallStateConnected:    {ctiqbe.CallStateOnHold, ctiqbe.CallStateRemoteInUse, ctiqbe.CallStateDisconnected, ctiqbe.CallStateIdle},
+	ctiqbe.CallStateConnected:    {ctiqbe.CallStateConnected, ctiqbe.CallStateOnHold, ctiqbe.CallStateRemoteInUse, ctiqbe.CallStateDisconnected, ctiqbe.CallStateIdle},
 	ctiqbe.CallStateOnHold:       {ctiqbe.CallStateOnHold, ctiqbe.CallStateConnected, ctiqbe.CallStateRemoteInUse, ctiqbe.CallStateDisconnected, ctiqbe.CallStateIdle},
 	ctiqbe.CallStateRemoteInUse:  {ctiqbe.CallStateRemoteInUse, ctiqbe.CallStateOnHold, ctiqbe.CallStateIdle},
 	ctiqbe.CallStateDisconnected: {ctiqbe.CallStateIdle},

@@ -142,7 +142,7 @@ type Retrieve struct {
 	Device string `json:"device"`
 	Line   LineID `json:"line,omitzero"`
 	Slot   string `json:"slot"`
-	// Tag is a name an application has given the call, see Named. It lasts until the one who was parked is reached.
+	// Tag is a name an application has given the call, see Named. The call that was parked has it from then on.
 	Tag uint64 `json:"tag,omitempty"`
 }
 

@@ -238,6 +238,18 @@ func (b *Baresip) Event(ctx context.Context, mark int, types ...string) (Baresip
 	}
 }
 
+// keys are the DTMF keys that it has heard since mark.
+func (b *Baresip) keys(mark int) (heard string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.events[mark:] {
+		if e.Type == "CALL_DTMF_START" {
+			heard += e.Param
+		}
+	}
+	return heard
+}
+
 // Registered waits for the registrar's answer, in the log: the program may have registered before its control port was
 // connected, and tells no event twice.
 func (b *Baresip) Registered(ctx context.Context) error {

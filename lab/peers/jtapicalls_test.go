@@ -12,6 +12,7 @@ import (
 
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab"
+	"github.com/locktone/locktone/service/ctimanager"
 )
 
 // TestJTAPICalls: Cisco's client opens a provider over mutual TLS with the certificate it has enrolled for, and does every call operation of
@@ -36,20 +37,30 @@ func TestJTAPIOlder(t *testing.T) {
 type jtapiStage struct {
 	*testSite
 	*jtapi
-	secure bool
+	jtapiMode
 	phones map[string]*Baresip
+	tone   string
+	cti    ctimanager.Config // what its CTI manager runs with
 }
+
+// A jtapiMode is how the client comes: over mutual TLS or in clear, and in the group that is given the keys of media or not.
+type jtapiMode struct{ secure, keys bool }
 
 var jtapiCast = []string{"alice", "bob", "carol", "dave"}
 
 func jtapiNumber(name string) string { return "200" + string(rune('1'+slices.Index(jtapiCast, name))) }
 
 func jtapiCalls(t *testing.T, version string, secure bool) {
+	jtapiPlay(t, version, jtapiMode{secure: secure, keys: secure}, append(jtapiScenes(), jtapiFeatureScenes()...))
+}
+
+// jtapiPlay plays scenes one after another on one stage.
+func jtapiPlay(t *testing.T, version string, mode jtapiMode, scenes []jtapiScene) {
 	needJTAPI(t, version)
 	Need(t, baresip, sox)
 	t.Parallel()
-	st := startJTAPIStage(t, version, secure)
-	for _, sc := range jtapiScenes() {
+	st := startJTAPIStage(t, version, mode)
+	for _, sc := range scenes {
 		t.Run(sc.name, func(t *testing.T) {
 			ctx := within(t, 60*time.Second)
 			mark := st.Mark()
@@ -63,18 +74,17 @@ func jtapiCalls(t *testing.T, version string, secure bool) {
 	}
 }
 
-func startJTAPIStage(t *testing.T, version string, secure bool) *jtapiStage {
+func startJTAPIStage(t *testing.T, version string, mode jtapiMode) *jtapiStage {
 	t.Helper()
 	ctx := within(t, 120*time.Second)
-	st := &jtapiStage{secure: secure, phones: map[string]*Baresip{}}
-	st.testSite = startSite(t, func(c *config.Site) { jtapiSite(c, secure) }, lab.Options{})
-	tone := makeTone(t, callerTone, 120)
+	st := &jtapiStage{jtapiMode: mode, phones: map[string]*Baresip{}, tone: makeTone(t, callerTone, 120)}
+	st.testSite = startSite(t, func(c *config.Site) { jtapiSite(c, mode) }, lab.Options{TuneCTI: func(c *ctimanager.Config) { st.cti = *c }})
 	for _, name := range jtapiCast {
-		st.phones[name] = st.baresip(t, ctx, name, tone, false)
+		st.phones[name] = st.baresip(t, ctx, name, st.tone, false)
 	}
 	st.jtapi = startJTAPI(t, ctx, st.testSite, version)
 	how := st.CallManager().String() + ";login=" + jtapiUser + ";passwd=" + jtapiPassword
-	if secure {
+	if mode.secure {
 		if said := st.must(t, ctx, "enrol "+st.order(t, ctx, st.testSite)+" "+st.at); !strings.Contains(said, "updated=true") {
 			t.Fatalf("%s\n%s", said, st.Tail(40))
 		}
@@ -83,7 +93,7 @@ func startJTAPIStage(t *testing.T, version string, secure bool) *jtapiStage {
 	if said := st.must(t, ctx, "open "+how); said != "state=in-service" {
 		t.Fatalf("the provider: %s\n%s", said, st.Tail(60))
 	}
-	if said, want := st.must(t, ctx, "terminals"), "PORT1:2006@internal RP1:2005@internal alice:2001@internal bob:2002@internal carol:2003@internal"; sorted(said) != want {
+	if said, want := st.must(t, ctx, "terminals"), "PORT1:2006@internal RP1:2005@internal alice:2001@internal bob:2002@internal carol:2003@internal gina2:2007@internal gina:2007@internal"; sorted(said) != want {
 		t.Fatalf("its terminals: %s, expected %s", said, want)
 	}
 	mark := st.Mark()
@@ -97,10 +107,11 @@ func startJTAPIStage(t *testing.T, version string, secure bool) *jtapiStage {
 
 const jtapiPassword = "secret12"
 
-// jtapiSite is the configuration of a stage.
-func jtapiSite(c *config.Site, secure bool) {
+// jtapiSite is the configuration of a stage. Beside the cast there are gina and gina2, who share a line, a route point, a port, and erin, whom the
+// client may not control at first.
+func jtapiSite(c *config.Site, mode jtapiMode) {
 	withCAPF(c, config.NodeService{LegacyRSA: true}) // it knows no ECDHE
-	c.Nodes[0].Services = append(c.Nodes[0].Services, config.NodeService{Service: config.ServiceCTIManager, Clear: !secure})
+	c.Nodes[0].Services = append(c.Nodes[0].Services, config.NodeService{Service: config.ServiceCTIManager, Clear: !mode.secure})
 	for _, name := range jtapiCast {
 		addPhone(c, name, jtapiNumber(name), "encrypted")
 	}
@@ -110,17 +121,25 @@ func jtapiSite(c *config.Site, secure bool) {
 		c.Devices = append(c.Devices, d)
 		c.Lines = append(c.Lines, config.Line{Number: number, Partition: "internal", CallingSearchSpace: "internal"})
 	}
-	c.PickupGroups = append(c.PickupGroups, config.PickupGroup{Name: "team"})
+	addPhone(c, "gina", "2007", "encrypted")
+	addPhone(c, "erin", "2008", "encrypted")
+	c.Devices = append(c.Devices, config.Device{Name: "gina2", DevicePool: "default", PhoneSecurityProfile: "encrypted", SIPProfile: "standard",
+		Lines: []config.Appearance{{Number: "2007", Partition: "internal"}}})
+	c.PickupGroups = append(c.PickupGroups, config.PickupGroup{Name: "team", Number: "71"})
 	for i := range c.Lines {
 		if n := c.Lines[i].Number; n == "2001" || n == "2003" {
 			c.Lines[i].PickupGroup = "team"
 		}
 	}
-	u := config.User{Name: jtapiUser, Password: config.NewVerifier(jtapiPassword), Devices: append([]string{"RP1", "PORT1"}, jtapiCast[:3]...), Groups: []config.Group{config.GroupCTIEnabled}}
-	if !secure { // a port in clear has plain RTP
+	u := config.User{Name: jtapiUser, Password: config.NewVerifier(jtapiPassword), Devices: append([]string{"RP1", "PORT1", "gina", "gina2"}, jtapiCast[:3]...),
+		Groups: []config.Group{config.GroupCTIEnabled, config.GroupCTICallPark}}
+	if !mode.secure { // a port in clear has plain RTP
 		c.Cluster.MixedCalls = config.MixedAnchor
 	} else {
-		u.Groups = append(u.Groups, config.GroupCTISecureConnection, config.GroupCTISRTPKeys)
+		u.Groups = append(u.Groups, config.GroupCTISecureConnection)
+	}
+	if mode.keys {
+		u.Groups = append(u.Groups, config.GroupCTISRTPKeys)
 	}
 	c.Users = append(c.Users, u)
 }
@@ -172,7 +191,7 @@ func (st *jtapiStage) noGhosts(t *testing.T, mark int) {
 		}
 		if !slices.ContainsFunc(strings.Fields(line), func(w string) bool {
 			number, ok := strings.CutPrefix(w, "line=")
-			return ok && (len(number) == 4 && number >= "2001" && number <= "2006" || strings.HasPrefix(number, "7") || number == "Unknown")
+			return ok && (len(number) == 4 && number >= "2001" && number <= "2008" || strings.HasPrefix(number, "7") || number == "Unknown")
 		}) {
 			t.Errorf("nobody has that number: %s", line)
 		}
@@ -324,7 +343,14 @@ func jtapiRedirect(t *testing.T, ctx context.Context, st *jtapiStage) {
 	st.ringing(t, ctx, "bob", bob)
 	st.heard(t, ctx, mark, "CallCtlTermConnRingingEv", "terminal=bob ")
 	st.answer(t, ctx, "bob")
-	st.must(t, ctx, "drop bob")
+	st.heard(t, ctx, mark, "CallCtlTermConnTalkingEv", "terminal=bob ")
+	carol := st.phones["carol"].EventMark()
+	st.must(t, ctx, "redirect bob 2003")
+	st.ringing(t, ctx, "carol", carol)
+	st.heard(t, ctx, mark, "CallCtlTermConnRingingEv", "terminal=carol ")
+	st.answer(t, ctx, "carol")
+	st.heard(t, ctx, mark, "CallCtlTermConnTalkingEv", "terminal=carol ")
+	st.must(t, ctx, "drop carol")
 }
 
 func jtapiBlind(t *testing.T, ctx context.Context, st *jtapiStage) {
@@ -336,6 +362,7 @@ func jtapiBlind(t *testing.T, ctx context.Context, st *jtapiStage) {
 	if _, err := st.phones["dave"].Event(ctx, dave, "CALL_ESTABLISHED"); err != nil {
 		t.Fatal(err)
 	}
+	st.established(t, ctx, "2002", "2004")
 	st.must(t, ctx, "drop bob")
 	st.ends(t, ctx, "dave", dave)
 }
@@ -351,14 +378,28 @@ func (st *jtapiStage) consult(t *testing.T, ctx context.Context, what string) {
 	st.heard(t, ctx, mark, "CallCtlConnEstablishedEv", "line=2004 ")
 }
 
+// jtapiEstablished is how the client numbers the state of a connection that stands (CallControlConnection.ESTABLISHED).
+const jtapiEstablished = "=88"
+
+// established waits until the client knows of one call, in which these numbers and nobody else are established.
+func (st *jtapiStage) established(t *testing.T, ctx context.Context, numbers ...string) {
+	t.Helper()
+	var said string
+	eventually(t, ctx, strings.Join(numbers, " and ")+" are established in one call", func() bool {
+		said = st.must(t, ctx, "state")
+		if strings.Count(said, "[") != 1 || len(strings.Fields(said)) != len(numbers)+1 {
+			return false
+		}
+		return !slices.ContainsFunc(numbers, func(n string) bool { return !strings.Contains(said, " "+n+jtapiEstablished) })
+	})
+}
+
 func jtapiConsultTransfer(t *testing.T, ctx context.Context, st *jtapiStage) {
 	st.consult(t, ctx, "transfer")
 	mark := st.Mark()
 	st.must(t, ctx, "transfer alice")
 	st.heard(t, ctx, mark, "CiscoTransferEndEv")
-	if said := st.must(t, ctx, "state"); strings.Count(said, "[") != 1 || !strings.Contains(said, "2002=") || !strings.Contains(said, "2004=") {
-		t.Errorf("after the transfer bob and dave are in one call: %s", said)
-	}
+	st.established(t, ctx, "2002", "2004")
 	st.must(t, ctx, "drop bob")
 }
 
@@ -372,7 +413,9 @@ func jtapiConsultConference(t *testing.T, ctx context.Context, st *jtapiStage) {
 		return strings.Count(said, "[") == 1 && strings.Contains(said, "2001=") && strings.Contains(said, "2002=") && strings.Contains(said, "2004=")
 	})
 	st.must(t, ctx, "dropparty alice 2004")
+	st.heard(t, ctx, mark, "ConnDisconnectedEv", "line=2004 ")
 	st.ends(t, ctx, "dave", dave)
+	st.established(t, ctx, "2001", "2002")
 	st.must(t, ctx, "drop alice")
 }
 
@@ -383,17 +426,23 @@ func jtapiPark(t *testing.T, ctx context.Context, st *jtapiStage) {
 	st.answer(t, ctx, "alice")
 	st.heard(t, ctx, mark, "CallCtlTermConnTalkingEv", "terminal=alice ")
 	slot := st.must(t, ctx, "park alice")
-	if slot == "" || slot == "null" {
+	if slot != "7000" {
 		t.Fatalf("parked at %q", slot)
 	}
-	st.lift(t, ctx, "bob", "unpark bob 2002 "+slot)
-	st.heard(t, ctx, mark, "CallCtlConnEstablishedEv", "line=2002 ")
+	fetched := st.lift(t, ctx, "bob", "unpark bob 2002 "+slot)
+	st.heard(t, ctx, mark, "CallCtlTermConnTalkingEv", "terminal=bob ")
+	st.established(t, ctx, "2002", "2004")
+	if said := st.must(t, ctx, "state"); !strings.HasPrefix(said, "["+fetched+" ") {
+		t.Errorf("the client fetched call %s, and has %s", fetched, said)
+	}
 	st.must(t, ctx, "drop bob")
 }
 
 func jtapiDigits(t *testing.T, ctx context.Context, st *jtapiStage) {
 	st.connect(t, ctx, "alice", "dave")
+	dave := st.phones["dave"].EventMark()
 	st.must(t, ctx, "dtmf alice 1#")
+	eventually(t, ctx, "dave hears both keys", func() bool { return st.phones["dave"].keys(dave) == "1#" })
 	st.must(t, ctx, "drop alice")
 }
 
@@ -417,12 +466,16 @@ func jtapiDND(t *testing.T, ctx context.Context, st *jtapiStage) {
 	st.must(t, ctx, "dnd alice on")
 	st.heard(t, ctx, mark, "CiscoTermDNDStatusChangedEv")
 	mark = st.Mark()
+	if said := st.must(t, ctx, "dndoption alice"); said != "1" { // ringer off
+		t.Errorf("do not disturb does %s", said)
+	}
 	st.must(t, ctx, "dnd alice off")
 	st.heard(t, ctx, mark, "CiscoTermDNDStatusChangedEv")
 }
 
 func jtapiWaiting(t *testing.T, ctx context.Context, st *jtapiStage) {
 	st.must(t, ctx, "waiting 2001 on")
+	st.must(t, ctx, "summary 2001 3")
 	st.must(t, ctx, "waiting 2001 off")
 }
 
@@ -433,6 +486,7 @@ func jtapiDirectTransfer(t *testing.T, ctx context.Context, st *jtapiStage) {
 	mark := st.Mark()
 	st.must(t, ctx, "transfer alice")
 	st.heard(t, ctx, mark, "CiscoTransferEndEv")
+	st.established(t, ctx, "2002", "2004")
 	st.must(t, ctx, "drop bob")
 }
 
@@ -476,8 +530,9 @@ func jtapiPort(t *testing.T, ctx context.Context, st *jtapiStage) {
 	st.heard(t, ctx, mark, "CallCtlTermConnRingingEv", "terminal=PORT1 ")
 	st.must(t, ctx, "answer PORT1")
 	st.heard(t, ctx, mark, "CiscoRTPOutputStartedEv", "terminal=PORT1 ")
-	if st.secure {
-		st.heard(t, ctx, mark, "CiscoRTPInputKeyEv", "terminal=PORT1 ", "key=true")
+	if st.secure { // who is not entitled is told that there are keys, and not which
+		st.heard(t, ctx, mark, "CiscoRTPInputKeyEv", "terminal=PORT1 ", "key="+strconv.FormatBool(st.keys))
+		st.heard(t, ctx, mark, "CiscoRTPOutputKeyEv", "terminal=PORT1 ", "key="+strconv.FormatBool(st.keys))
 	}
 	must(t, socket.SetReadDeadline(time.Now().Add(20*time.Second)))
 	if n, err := socket.Read(make([]byte, 2048)); err != nil || n < 40 {

@@ -27,6 +27,8 @@ type appearance struct {
 	parties  parties
 	private  bool
 	security ctiqbe.CallSecurityStatus
+	// met is who was in the call when it was told that it stands: a client takes a new far end for one that rings until it is told so again.
+	met parties
 	// leaving is why the leg is about to go, where that is more than the end of a call.
 	leaving ctiqbe.CallReason
 }
@@ -100,7 +102,7 @@ func (m *Machine) appear(e *engine, v *call.View, x *wanted, w why) {
 	e.sit(a, v.ID)
 	m.terminal(a.spot.device).legs[a] = struct{}{}
 	if w.existing {
-		a.state = x.state
+		a.state, a.met = x.state, a.parties
 		m.tell(a, Event{Kind: ExistingCall})
 		m.deviceState(a.spot.device)
 		return
@@ -163,11 +165,25 @@ func (m *Machine) differ(e *engine, a *appearance, v *call.View, x *wanted, w wh
 		m.tell(a, Event{Kind: PrivacyChanged})
 	}
 	m.advance(a, x.state, w)
+	m.meet(e, a, v, x, w)
 	if s := securityOf(v); s != a.security {
 		a.security = s
 		m.tell(a, Event{Kind: SecurityChanged})
 	}
 }
+
+// meet says again that a call stands, when somebody new at its other end has it.
+func (m *Machine) meet(e *engine, a *appearance, v *call.View, x *wanted, w why) {
+	if a.state != ctiqbe.CallStateConnected || a.remote || x.party.Parked != nil || a.parties.calling.is(a.met.calling) && a.parties.called.is(a.met.called) {
+		return
+	}
+	if far := e.other(v, x.party); far != nil && far.Parked == nil && presence(far) == present {
+		m.tell(a, Event{Kind: StateChanged, Reason: changeReason(a, w, nil)})
+	}
+}
+
+// is says whether two have one number.
+func (p Party) is(q Party) bool { return p.Number == q.Number && p.Partition == q.Partition }
 
 // named says whether parties are known as well as those told before: who was there last is still the one when nobody is.
 func named(p, was parties) bool {
@@ -223,6 +239,9 @@ func (m *Machine) finish(e *engine, a *appearance, w why) {
 func (m *Machine) tell(a *appearance, ev Event) {
 	ev.Device, ev.Line, ev.Node, ev.Engine, ev.Call, ev.Leg = a.spot.device, a.spot.line, a.engine.node, a.engine.name, a.call, a.leg
 	ev.Handle, ev.GCH, ev.Parent, ev.UserData, ev.State, ev.Origin = a.handle, a.gch, a.parent, a.data, a.state, a.origin
+	if ev.Kind == StateChanged && a.state == ctiqbe.CallStateConnected {
+		a.met = a.parties
+	}
 	if ev.Reason == 0 {
 		ev.Reason = a.reason
 	}

@@ -36,7 +36,7 @@ public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTe
             try {
                 tell("did " + w[0] + " " + run(w));
             } catch (Throwable t) {
-                tell("failed " + w[0] + ": " + t);
+                tell("failed " + w[0] + ": " + t + (t instanceof CiscoJtapiException ? " " + ((CiscoJtapiException) t).getErrorName() : ""));
             }
         }
     }
@@ -74,6 +74,10 @@ public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTe
         case "parkat": return String.valueOf(control(w[1]).park(w[2]));
         case "unpark": return unpark(w);
         case "pickup": return pickup(w);
+        case "directed": return pickedUp(terminal(w[1]).directedPickup(address(w[2]), w[3]));
+        case "pickupalert": ((CiscoProvider) provider).registerPickupAlert(w[1], w.length > 2 ? w[2] : ""); return "";
+        case "nopickupalert": ((CiscoProvider) provider).unregisterPickupAlert(w[1], w.length > 2 ? w[2] : ""); return "";
+        case "join": tc(w[1], CallControlTerminalConnection.BRIDGED).join(); return "";
         case "dtmf": ((MediaTerminalConnection) tc(w[1], CallControlTerminalConnection.TALKING)).generateDtmf(w[2]); return "";
         case "forward": line(w[1]).setForwarding(new CallControlForwarding[] {new CallControlForwarding(w[2])}); return "";
         case "forwarding": return forwarding(w[1]);
@@ -143,6 +147,7 @@ public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTe
             f.setSnapshotEnabled(true);
             f.setDeviceDataEnabled(true);
             f.setDNDChangedEvFilter(true);
+            f.setHuntLogStatusChangedEvFilter(true);
             f.setDeviceStateActiveEvFilter(true);
             f.setDeviceStateAlertingEvFilter(true);
             f.setDeviceStateHeldEvFilter(true);
@@ -251,9 +256,10 @@ public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTe
 
     // pickup TERMINAL ADDRESS [GROUP]: the client returns no call where the phone answers by itself
     private String pickup(String[] w) throws Exception {
-        Call c = w.length > 3 ? terminal(w[1]).groupPickup(address(w[2]), w[3]) : terminal(w[1]).pickup(address(w[2]));
-        return c == null ? "null" : id(c);
+        return pickedUp(w.length > 3 ? terminal(w[1]).groupPickup(address(w[2]), w[3]) : terminal(w[1]).pickup(address(w[2])));
     }
+
+    private static String pickedUp(Call c) { return c == null ? "null" : id(c); }
 
     private String forwarding(String number) throws Exception {
         CallControlForwarding[] all = line(number).getForwarding();
@@ -321,6 +327,9 @@ public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTe
             CiscoCallChangedEv c = (CiscoCallChangedEv) e;
             s.append(" surviving=").append(id(c.getSurvivingCall())).append(" original=").append(id(c.getOriginalCall()));
         }
+        if (e instanceof CiscoTermCreatedEv) s.append(" terminal=").append(((CiscoTermCreatedEv) e).getTerminal().getName());
+        if (e instanceof CiscoTermRemovedEv) s.append(" terminal=").append(((CiscoTermRemovedEv) e).getTerminal().getName());
+        if (e instanceof CiscoProvPickupCallAlertEv) s.append(" group=").append(((CiscoProvPickupCallAlertEv) e).getPickupGroup().getPickupGroupDN());
         if (e instanceof CiscoAddrParkStatusEv) s.append(" park=").append(((CiscoAddrParkStatusEv) e).getParkState());
         if (e instanceof CiscoRTPInputKeyEv) s.append(" key=").append(((CiscoRTPInputKeyEv) e).getCiscoMediaEncryptionKeyInfo() != null);
         if (e instanceof CiscoRTPOutputKeyEv) s.append(" key=").append(((CiscoRTPOutputKeyEv) e).getCiscoMediaEncryptionKeyInfo() != null);
