@@ -72,7 +72,12 @@ func startJTAPI(t *testing.T, ctx context.Context, s *testSite, version string) 
 	j.at = strings.Join([]string{s.CallManager().String(), strconv.Itoa(int(s.Provisioning.TFTP().Port())), "3804", jtapiUser, jtapiInstance, j.folder, jtapiPassphrase}, " ")
 	j.Process, err = run(dir, "java", "-cp", ".:"+jar, "Drive")
 	must(t, err)
-	t.Cleanup(j.Stop)
+	t.Cleanup(func() {
+		j.Stop()
+		if t.Failed() { // its folder stays then, and what it has said and heard by field name with it
+			must(t, os.WriteFile(filepath.Join(dir, "output.txt"), []byte(strings.Join(j.Output(), "\n")), 0o600))
+		}
+	})
 	if _, err := j.Wait(ctx, 0, "ready"); err != nil {
 		t.Fatal(err)
 	}

@@ -95,6 +95,7 @@ public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTe
         case "register": return register(w);
         case "unregister": ((CiscoMediaTerminal) terminal(w[1])).unregister(); return "";
         case "registerroute": return registerRoute(w[1]);
+        case "unregisterroute": return unregisterRoute(w[1]);
         case "route": route = w[1]; return "";
         }
         throw new IllegalArgumentException("there is no command " + w[0]);
@@ -292,6 +293,13 @@ public class Drive implements ProviderObserver, CallControlCallObserver, CiscoTe
         CiscoRouteTerminal t = (CiscoRouteTerminal) terminal(terminal);
         t.register(null, CiscoRouteTerminal.NO_MEDIA_REGISTRATION);
         for (Address l : t.getAddresses()) ((RouteAddress) l).registerRouteCallback(this);
+        return "";
+    }
+
+    private String unregisterRoute(String terminal) throws Exception {
+        CiscoRouteTerminal t = (CiscoRouteTerminal) terminal(terminal);
+        for (Address l : t.getAddresses()) ((RouteAddress) l).cancelRouteCallback(this);
+        t.unregister();
         return "";
     }
 
