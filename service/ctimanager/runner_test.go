@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,7 @@ type wire struct {
 	r     *ctiqbe.Reader
 	began time.Time
 	over  chan struct{} // closed when the runner has returned
+	talks sync.WaitGroup
 }
 
 // served runs a connection of an application that may come in the clear.
@@ -53,6 +55,7 @@ func served(t *testing.T) *wire {
 	t.Cleanup(func() { // the bubble waits for all of it
 		far.Close()
 		<-x.over
+		x.talks.Wait()
 		s.cancel()
 	})
 	return x
@@ -118,12 +121,12 @@ func TestTalkingClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := served(t)
 		x.login()
-		go func() {
+		x.talks.Go(func() {
 			time.Sleep(45 * time.Second)
 			x.say(&ctiqbe.ProviderGetCapabilitiesInfoRequest{SequenceNumber: 3})
 			time.Sleep(time.Minute - 1)
 			x.say(&ctiqbe.Heartbeat{})
-		}()
+		})
 		x.hears("30s Heartbeat", "45s ProviderGetCapabilitiesInfoResponse", "1m15s Heartbeat", "1m45s Heartbeat", "2m15s Heartbeat", "2m44.999999999s closed HEARTBEAT_MISSED",
 			"2m44.999999999s over")
 	})
@@ -134,11 +137,11 @@ func TestDeafClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := served(t)
 		x.login()
-		go func() {
+		x.talks.Go(func() {
 			for err := error(nil); err == nil; _, err = x.conn.Write(ctiqbe.AppendClient(nil, ctiqbe.Newest, &ctiqbe.Heartbeat{})) {
 				time.Sleep(10 * time.Second)
 			}
-		}()
+		})
 		<-x.over // 30 s: the first heartbeat; 10 s for which nobody takes it
 		if got := time.Since(x.began); got != 40*time.Second {
 			t.Errorf("cut off after %v, want 40 s", got)
