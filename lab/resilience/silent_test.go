@@ -2,6 +2,7 @@ package resilience
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -79,6 +80,7 @@ func clientHello(t *testing.T) []byte {
 
 // crowd are connections that say nothing.
 type crowd struct {
+	port  uint16 // 0: 5061
 	mu    sync.Mutex
 	conns []net.Conn
 	gone  int
@@ -92,7 +94,7 @@ func (c *crowd) join(ctx context.Context, s *lab.Site, n int, from func(int) str
 	for range 16 {
 		workers.Go(func() {
 			for i := range work {
-				conn, err := dialFrom(ctx, from(i), addrOf(s, 5061))
+				conn, err := dialFrom(ctx, from(i), addrOf(s, cmp.Or(c.port, 5061)))
 				if err == nil && prepare != nil {
 					conn, err = prepare(ctx, conn)
 				}
