@@ -33,10 +33,11 @@ func ctiConfig(s *config.Site) {
 		config.User{Name: "other", Application: true, Password: config.NewVerifier(ctiPassword), Devices: []string{"carol"}, Groups: groups})
 }
 
-// ctiSite is a site with both applications; it listens in the clear, too.
-func ctiSite(t testing.TB, tune func(*ctimanager.Config)) *lab.Site {
+// ctiSite is a site with both applications; it listens in the clear, too. login is the time for a login, 0 the usual one.
+func ctiSite(t testing.TB, login time.Duration, tune func(*ctimanager.Config)) *lab.Site {
 	t.Helper()
 	c := withCarol()
+	c.Cluster.CTILoginTimeLimit = config.Duration(login)
 	ctiConfig(c)
 	c.Nodes[0].Services = []config.NodeService{{Service: config.ServiceCallManager}, {Service: config.ServiceCTIManager, Clear: true}}
 	return start(t, lab.Options{Config: c, TuneCTI: tune})
@@ -72,27 +73,6 @@ func providers(t testing.TB, s *lab.Site, n int) {
 		}
 		return nil
 	})
-}
-
-// works is a call from beginning to end as an application that has opened alice makes it and bob's phone takes it; it returns the longest
-// time that the application has waited for anything but the person.
-func (o *observer) works(t testing.TB) (worst time.Duration) {
-	t.Helper()
-	waited := func(since time.Time) { worst = max(worst, time.Since(since)) }
-	since := time.Now()
-	must(o.Ask(within(t, step), &ctiqbe.LineCallInitiateRequest{LineCallManagerID: o.manager, LineID: o.line, CallingAddress: "1001", DestAddress: "1002"}))(t)
-	waited(since)
-	c := o.taken(t)
-	since = time.Now()
-	up := o.connected(t)
-	waited(since)
-	since = time.Now()
-	must(o.Ask(within(t, step), &ctiqbe.CallDisconnectRequest{LineCallManagerID: o.manager, LineID: o.line, CallLegCallManagerID: up.CallCallManagerID, CallLegID: up.CallLegID}))(t)
-	o.state(t, up.CallLegID, ctiqbe.CallStateIdle)
-	waited(since)
-	_, _, err := c.WaitEnded(within(t, step))
-	ok(t, err)
-	return worst
 }
 
 // mutants are the frame with one word of it changed to numbers that lie: bounds, offsets, sizes, counts. The length of the whole frame and the
@@ -145,7 +125,7 @@ func closes(t testing.TB, conn net.Conn, what string) {
 // TestCTILyingFrames proves that whatever word of a frame lies, the client is answered or cut off, before and after the login, that the
 // connection of one that was answered goes on, and that nothing is left of any of them.
 func TestCTILyingFrames(t *testing.T) {
-	s := ctiSite(t, func(c *ctimanager.Config) { c.Limits.HalfOpenOne, c.Limits.Login = 256, 3*time.Second })
+	s := ctiSite(t, 4*time.Second, func(c *ctimanager.Config) { c.Limits.HalfOpenOne = 256 })
 	credential := enrolled(t, s, "app", "1")
 	good := application(t, s, enrolled(t, s, "other", "1"), "other")
 	round := func() {
@@ -155,7 +135,7 @@ func TestCTILyingFrames(t *testing.T) {
 				continue
 			}
 			a := application(t, s, credential, "app")
-			must(a.Conn.Write(b))(t)
+			_, _ = a.Conn.Write(b) // it may be cut off before it has said all
 			closes(t, a.Conn, name)
 			providers(t, s, 1)
 		}
@@ -179,7 +159,7 @@ func beforeLogin(t *testing.T, s *lab.Site, credential pki.Credential) {
 	t.Helper()
 	for name, b := range endless() {
 		a := must(s.DialCTI(within(t, step), credential))(t)
-		must(a.Conn.Write(b))(t)
+		_, _ = a.Conn.Write(b) // it may be cut off before it has said all
 		closes(t, a.Conn, name)
 	}
 	half := ctiqbe.AppendClient(nil, ctiqbe.Newest, &ctiqbe.ProviderInitRequest{SequenceNumber: 1, Provider: "lab"})
@@ -258,17 +238,17 @@ func survives(t *testing.T, open func() *lab.CTI, frames [][]byte) {
 // TestCTIForeignHandles proves that no request of the protocol reaches a device, line or call of another application, nor one of an earlier
 // connection of the same: each is sent once with their numbers and none of them is done.
 func TestCTIForeignHandles(t *testing.T) {
-	s := ctiSite(t, nil)
+	s := ctiSite(t, 0, nil)
 	alice, bob := telephone(t, s, "alice", "1001", nil), telephone(t, s, "bob", "1002", nil)
 	telephone(t, s, "carol", "1003", nil)
 	mine := enrolled(t, s, "app", "1")
-	earlier := observe(t, application(t, s, mine, "app"), "alice", "1001", nil)
+	earlier := observe(t, application(t, s, mine, "app"), "alice", "1001")
 	p := connect(t, alice, bob)
 	up := earlier.connected(t)
 	earlier.Close()
 	providers(t, s, 0)
 
-	owner := observe(t, application(t, s, mine, "app"), "alice", "1001", nil)
+	owner := observe(t, application(t, s, mine, "app"), "alice", "1001")
 	stranger := application(t, s, enrolled(t, s, "other", "1"), "other")
 	manager, line, err := stranger.OpenLine(within(t, step), "carol", "1003", "internal")
 	ok(t, err)
@@ -378,7 +358,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 // TestCTIReplayedLogin proves that a login which somebody has recorded is good for nothing on another connection: the nonce is another. On the
 // clear port anybody on the way can record one, with TLS only the application itself.
 func TestCTIReplayedLogin(t *testing.T) {
-	s := ctiSite(t, nil)
+	s := ctiSite(t, 0, nil)
 	credential := enrolled(t, s, "app", "1")
 	clear := func() net.Conn {
 		return must(dialFrom(within(t, step), "", netip.AddrPortFrom(s.CallManager(), 2748).String()))(t)

@@ -39,8 +39,9 @@ type connection struct {
 
 	bytesIn, bytesOut, framesIn, framesOut atomic.Int64
 
-	in       bool   // it has logged in
-	instance string // of the application, by its certificate; guarded by certificates
+	cut      atomic.Bool // it is counted among those that were cut off
+	in       bool        // it has logged in
+	instance string      // of the application, by its certificate; guarded by certificates
 }
 
 func newConnection(conn net.Conn, secure bool, l Limits, now time.Time) *connection {
@@ -154,7 +155,7 @@ func (s *Service) write(c *connection) {
 		}
 		_ = c.stream.SetWriteDeadline(time.Now().Add(s.cfg.Limits.Write)) // fails when the connection is gone, which the write says too
 		if _, err := join(c.stream, frames); err != nil {
-			s.counts.cut.Add(1)
+			s.cutOff(c)
 			c.box.put(ended{err: err})
 			c.out.close()
 			c.conn.Close()
@@ -168,6 +169,13 @@ func (s *Service) write(c *connection) {
 			default:
 			}
 		}
+	}
+}
+
+// cutOff counts a client that was cut off, once: that it does not read shows in several places.
+func (s *Service) cutOff(c *connection) {
+	if c.cut.CompareAndSwap(false, true) {
+		s.counts.cut.Add(1)
 	}
 }
 
@@ -239,7 +247,7 @@ func (x *stepper) take(slots chan struct{}) {
 		}
 	}
 	if full && !x.over {
-		x.s.counts.cut.Add(1)
+		x.s.cutOff(x.c)
 		x.step(ended{err: errFlood})
 	}
 }
@@ -271,7 +279,7 @@ func (x *stepper) do(o output) {
 	switch o := o.(type) {
 	case frame:
 		if err := x.c.out.put(ctiqbe.Append(nil, o.version, o.message)); err != nil && !x.over {
-			x.s.counts.cut.Add(1)
+			x.s.cutOff(x.c)
 			x.s.record(x.c, trace.Error, err.Error())
 			x.over = true
 			x.c.conn.Close()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,6 +91,8 @@ type connections struct {
 	open     map[*connection]struct{}
 	each     map[netip.Addr]int // open by address
 	half     int                // of these not logged in
+	waiting  []*connection      // those, in the order they came
+	crowded  uint64             // how many of them had to make room
 	halfEach map[netip.Addr]int
 }
 
@@ -128,12 +131,12 @@ func (t *connections) enter(conn net.Conn, secure bool, l Limits, places int, no
 	switch {
 	case t.closed:
 		return nil, "the service ends"
-	case t.half >= l.HalfOpen:
-		return nil, fmt.Sprintf("%d connections have not logged in, the most that are allowed", l.HalfOpen)
 	case t.halfEach[at] >= l.HalfOpenOne:
 		return nil, fmt.Sprintf("%d connections of this address have not logged in, the most that are allowed", l.HalfOpenOne)
 	case t.each[at] >= l.PerAddress:
 		return nil, fmt.Sprintf("%d connections of this address are open, the most that are allowed", l.PerAddress)
+	case t.half >= l.HalfOpen && !t.makeRoom(at):
+		return nil, fmt.Sprintf("%d connections have not logged in, the most that are allowed", l.HalfOpen)
 	}
 	t.next++
 	c.number, c.id = t.next, fmt.Sprintf("t%d", t.next)
@@ -141,8 +144,29 @@ func (t *connections) enter(conn net.Conn, secure bool, l Limits, places int, no
 	t.open[c] = struct{}{}
 	t.each[at]++
 	t.half++
+	t.waiting = append(t.waiting, c)
 	t.halfEach[at]++
 	return c, ""
+}
+
+// makeRoom closes a connection that has not logged in for one that comes from an address: the oldest of the address that has most of them. So
+// whoever holds all places from many addresses keeps nobody out who is quicker to log in than they can connect. false: no address has more than
+// this one. The lock is held.
+func (t *connections) makeRoom(at netip.Addr) bool {
+	var oldest *connection
+	most := t.halfEach[at]
+	for _, c := range t.waiting {
+		if n := t.halfEach[household(c.remote.Addr())]; n > most {
+			oldest, most = c, n
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	t.crowded++
+	t.in(oldest)
+	oldest.conn.Close()
+	return true
 }
 
 // ready notes that a connection has logged in.
@@ -157,6 +181,7 @@ func (t *connections) in(c *connection) {
 		return
 	}
 	c.in = true
+	t.waiting = slices.DeleteFunc(t.waiting, func(x *connection) bool { return x == c })
 	at := household(c.remote.Addr())
 	t.half--
 	if t.halfEach[at]--; t.halfEach[at] <= 0 {
@@ -173,6 +198,13 @@ func (t *connections) leave(c *connection) {
 	if t.each[at]--; t.each[at] <= 0 {
 		delete(t.each, at)
 	}
+}
+
+// madeRoom is how many connections were closed for others.
+func (t *connections) madeRoom() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.crowded
 }
 
 func (t *connections) count() (open, half int) {

@@ -31,6 +31,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	put("connections_waiting", "Connections now that have not logged in.", prometheus.GaugeValue, float64(half))
 	put("devices_open", "Devices that providers have open.", prometheus.GaugeValue, float64(devices))
 	put("lines_open", "Lines that providers have open.", prometheus.GaugeValue, float64(lines))
+	put("connections_crowded_out_total", "Connections that had not logged in and were closed for others, because a limit was reached.", prometheus.CounterValue, float64(s.table.madeRoom()))
 	n := &s.counts
 	for _, x := range []struct {
 		name, help string
