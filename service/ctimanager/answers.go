@@ -2,6 +2,7 @@ package ctimanager
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/locktone/locktone/wire/ctiqbe"
 )
@@ -52,14 +53,7 @@ const (
 // answers is the whole protocol: every request, and who answers it. It is a table so that nothing can be left out: a test goes through all
 // requests that package ctiqbe knows.
 func answers() []answer {
-	return concat(providerAnswers(), deviceAnswers(), lineAnswers(), callAnswers(), resourceAnswers())
-}
-
-func concat(all ...[]answer) (out []answer) {
-	for _, a := range all {
-		out = append(out, a...)
-	}
-	return out
+	return slices.Concat(providerAnswers(), deviceAnswers(), lineAnswers(), callAnswers(), resourceAnswers())
 }
 
 func providerAnswers() []answer {

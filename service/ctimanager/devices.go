@@ -19,7 +19,6 @@ type openDevice struct {
 	// in says that it is in service, at where.
 	in    bool
 	where place
-	state ctiqbe.DeviceState // as told last
 	// flows is the media of its calls, by leg.
 	flows map[callHandle]*flow
 	// media is what it was registered with.
@@ -49,7 +48,7 @@ func (p *provider) handleDeviceOpen(m *ctiqbe.DeviceOpenRequest) {
 
 // openDevice puts a device among the open ones and has its events delivered.
 func (p *provider) openDevice(d *directory.Device, f ctiqbe.DeviceEventFilter) *openDevice {
-	o := &openDevice{handle: deviceHandle{p.world.site().nodes.of(p.who.node), p.number()}, name: d.Name, filter: f, state: ctiqbe.DeviceStateUnknown}
+	o := &openDevice{handle: deviceHandle{p.world.site().nodes.of(p.who.node), p.number()}, name: d.Name, filter: f}
 	p.devices[o.handle], p.names[d.Name] = o, o
 	p.open = append(p.open, o)
 	p.do(watch{d.Name})
@@ -170,13 +169,15 @@ func (p *provider) registrations(name string) {
 	if p.state != stateReady {
 		return
 	}
-	for _, o := range slices.Clone(p.open) {
-		if name == "" || o.name == name {
+	if name != "" {
+		if o := p.names[name]; o != nil {
 			p.serviceOf(o, false)
 		}
-	}
-	if name != "" {
 		p.tellRegistration(name)
+		return
+	}
+	for _, o := range slices.Clone(p.open) {
+		p.serviceOf(o, false)
 	}
 }
 

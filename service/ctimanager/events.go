@@ -40,9 +40,6 @@ func (p *provider) deliver(l *openLine, e projection.Event) {
 
 // deliverDevice hands an event of a device to the client.
 func (p *provider) deliverDevice(o *openDevice, e projection.Event) {
-	if e.Kind == projection.DeviceStateChanged {
-		o.state = e.DeviceState
-	}
 	for _, m := range deviceMessages(o, &e) {
 		p.send(m)
 	}

@@ -105,7 +105,7 @@ func (p *provider) indicator(c *openCall) ctiqbe.SecurityIndicator {
 	switch {
 	case c.Event.Security != ctiqbe.CallSecurityStatusEncrypted:
 		return ctiqbe.SecurityIndicatorNotEncrypted
-	case !p.who.secure || !p.rights.SRTPKeys:
+	case !p.entitled():
 		return ctiqbe.SecurityIndicatorEncryptUserNotAuthorized
 	}
 	return ctiqbe.SecurityIndicatorEncryptKeysUnavailable

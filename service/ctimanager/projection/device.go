@@ -41,14 +41,6 @@ func (m *Machine) deviceState(device string) {
 	m.emit(Event{Kind: DeviceStateChanged, Device: device, DeviceState: state})
 }
 
-// DeviceState is what a device does by its own legs.
-func (m *Machine) DeviceState(device string) ctiqbe.DeviceState {
-	if t := m.devices[device]; t != nil {
-		return t.state
-	}
-	return ctiqbe.DeviceStateIdle
-}
-
 // sorted are the legs of a device, in the order of their handles.
 func (t *terminal) sorted() []*appearance {
 	out := make([]*appearance, 0, len(t.legs))

@@ -88,9 +88,6 @@ func (m *Machine) Note(n Input) []Event {
 	return m.out
 }
 
-// Seq is the number of the last event.
-func (m *Machine) Seq() uint64 { return m.seq }
-
 func (m *Machine) engine(node string) *engine {
 	e := m.engines[node]
 	if e == nil {
