@@ -3,7 +3,6 @@ package ldap
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -159,5 +158,3 @@ func domainOf(dn string) string {
 	}
 	return dn
 }
-
-func asError(err error, e **goldap.Error) bool { return errors.As(err, e) }

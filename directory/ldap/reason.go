@@ -66,16 +66,6 @@ const (
 	Cancelled         Reason = "cancelled" // who asked no longer waits
 )
 
-// About reports whether the reason is about a user's account or password, and not about the directory: another server would say the same.
-func (r Reason) About() (user bool) {
-	switch r {
-	case NoSuchUser, Ambiguous, EmptyPassword, WrongPassword, AccountDisabled, AccountLocked, AccountExpired, PasswordExpired, MustChangePassword,
-		OutsideHours, WorkstationNotAllowed:
-		return true
-	}
-	return false
-}
-
 // Away reports whether the directory could not be asked at all: what a period of grace is for. A directory that refuses is not away.
 func (r Reason) Away() bool {
 	switch r {
@@ -110,17 +100,6 @@ func (p *Problem) Error() string {
 		s += ": " + p.Fix
 	}
 	return "ldap: " + s
-}
-
-// ProblemOf is the *Problem an error is or wraps; one it is not becomes one.
-func ProblemOf(err error) *Problem {
-	if err == nil {
-		return nil
-	}
-	if p, ok := errors.AsType[*Problem](err); ok {
-		return p
-	}
-	return &Problem{Reason: Refused, What: err.Error()}
 }
 
 // subCode finds Active Directory's number in the text of a refused bind: "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext

@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -167,7 +168,7 @@ func (d *Directory) referred(ref string) (at endpoint, base string, ok bool) {
 // referralsIn are the addresses in a result that is a referral (RFC 4511, 4.1.10).
 func referralsIn(err error) (out []string) {
 	var e *goldap.Error
-	if !asError(err, &e) || e.Packet == nil || len(e.Packet.Children) < 2 {
+	if !errors.As(err, &e) || e.Packet == nil || len(e.Packet.Children) < 2 {
 		return nil
 	}
 	for _, child := range e.Packet.Children[1].Children {

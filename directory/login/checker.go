@@ -290,7 +290,7 @@ func (c *Checker) checkLDAP(ctx context.Context, l *attempt, u *directory.User, 
 	if out.Reason.away() {
 		return c.grace(ctx, l, u, account, out)
 	}
-	c.learn(ctx, l, u, account, out)
+	c.learn(ctx, l, u, out)
 	return c.remember(ctx, l, u, out, false)
 }
 

@@ -73,7 +73,7 @@ const renewed = 15 * time.Minute
 
 // learn remembers what the directory said of a password, for the time it is away; and forgets what it remembered when the directory says
 // something else.
-func (c *Checker) learn(ctx context.Context, l *attempt, u *directory.User, account Account, out Outcome) {
+func (c *Checker) learn(ctx context.Context, l *attempt, u *directory.User, out Outcome) {
 	if u.Policy.DirectoryGrace == 0 && !c.knows(ctx, u.Name) {
 		return
 	}

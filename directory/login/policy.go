@@ -2,6 +2,7 @@ package login
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -158,9 +159,7 @@ func Acceptable(p config.CredentialPolicy, user string, password secret.Text) er
 
 func reversed(s string) string {
 	r := []rune(s)
-	for i, j := 0, len(r)-1; i < j; i, j = i+1, j-1 {
-		r[i], r[j] = r[j], r[i]
-	}
+	slices.Reverse(r)
 	return string(r)
 }
 

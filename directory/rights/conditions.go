@@ -1,6 +1,7 @@
 package rights
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,7 +75,7 @@ func managerRunning(f *Facts) found {
 		if s.up() {
 			up = append(up, s.Node)
 		} else {
-			down = append(down, fmt.Sprintf("%s: %s", s.Node, orText(s.Problem, orText(s.State, "it does not answer"))))
+			down = append(down, fmt.Sprintf("%s: %s", s.Node, cmp.Or(s.Problem, s.State, "it does not answer")))
 		}
 	}
 	switch {
@@ -84,13 +85,6 @@ func managerRunning(f *Facts) found {
 		return failed("locktone status on that node says why; start the node", "no CTI manager answers: %s", strings.Join(down, "; "))
 	}
 	return failed("start a node that runs the CTI manager; a change of services takes effect when the node starts again", "no CTI manager answers")
-}
-
-func orText(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 func portOpen(f *Facts) found {
@@ -401,7 +395,7 @@ func keysThere(f *Facts) found {
 	case d == nil:
 		return unknown("there is no such device")
 	case d.Security.DeviceSecurityMode != config.Encrypted:
-		return failed(fmt.Sprintf("set deviceSecurityMode: encrypted of phone security profile %s", orText(d.PhoneSecurityProfile, "of the device")),
+		return failed(fmt.Sprintf("set deviceSecurityMode: encrypted of phone security profile %s", cmp.Or(d.PhoneSecurityProfile, "of the device")),
 			"calls of device %s have no keys: it is %s", d.Name, d.Security.DeviceSecurityMode)
 	}
 	return met("calls of device %s are encrypted", d.Name)

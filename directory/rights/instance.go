@@ -1,6 +1,7 @@
 package rights
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ var stages = [...]func(*Facts, *Instance) (wrong, fix string){
 		case strings.Contains(i.Status, "Pending"):
 			return fmt.Sprintf("instance %s has not fetched its certificate yet (%s)", i.ID, i.Status), "have the application fetch it with its authorization string: locktone tsp fetch-certificate"
 		}
-		return fmt.Sprintf("instance %s has no certificate (%s)", i.ID, orText(i.Status, "None")), fmt.Sprintf("locktone capf profile create --user %s --instance %s, then have the application fetch it", f.User, i.ID)
+		return fmt.Sprintf("instance %s has no certificate (%s)", i.ID, cmp.Or(i.Status, "None")), fmt.Sprintf("locktone capf profile create --user %s --instance %s, then have the application fetch it", f.User, i.ID)
 	},
 	func(f *Facts, i *Instance) (string, string) { // in time
 		switch {
