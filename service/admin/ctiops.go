@@ -124,7 +124,7 @@ func (s *Server) ctiFacts(ctx context.Context, in *ctiQuery) (f *rights.Facts, p
 	f.CTL, err = s.ctlFacts(ctx, f)
 	note(err)
 	if u, ok := f.Site.User(in.User); ok {
-		note(s.userFacts(ctx, f, u, snap.Site))
+		note(s.userFacts(ctx, f, u))
 	}
 	if d, ok := f.Site.Device(in.Device); ok {
 		f.CallManagers, err = s.servicesOf(ctx, callManager, nodesRunning(snap.Site, config.ServiceCallManager, d.Nodes))
@@ -198,7 +198,7 @@ func (s *Server) ctlFacts(ctx context.Context, f *rights.Facts) (*rights.CTL, er
 }
 
 // userFacts are what is remembered of the user's logins, what its directory says, and its instances.
-func (s *Server) userFacts(ctx context.Context, f *rights.Facts, u *directory.User, site *config.Site) error {
+func (s *Server) userFacts(ctx context.Context, f *rights.Facts, u *directory.User) error {
 	var errs []error
 	if s.cfg.Logins.Accounts != nil {
 		account, err := s.cfg.Logins.Accounts.Get(ctx, u.Name)
@@ -209,7 +209,7 @@ func (s *Server) userFacts(ctx context.Context, f *rights.Facts, u *directory.Us
 	}
 	asking, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	f.Source = s.source(asking, site, u)
+	f.Source = s.source(asking, u)
 	if s.cfg.Enrolment.Profiles == nil {
 		return errors.Join(errs...)
 	}

@@ -94,27 +94,27 @@ func (s *Server) loginOperations(api huma.API) {
 		summary: "Give a user another password, on proof of the present one"}, s.changePassword)
 }
 
-// loginUser is the user, the site it is in, and its account.
-func (s *Server) loginUser(ctx context.Context, name string) (*config.Site, *directory.User, login.Account, error) {
+// loginUser is the user and its account.
+func (s *Server) loginUser(ctx context.Context, name string) (*directory.User, login.Account, error) {
 	if s.cfg.Logins.Accounts == nil {
-		return nil, nil, login.Account{}, problem(CodeNotSupported, "this node knows of no logins")
+		return nil, login.Account{}, problem(CodeNotSupported, "this node knows of no logins")
 	}
 	snap, err := s.cfg.Store.Site(ctx)
 	if err != nil {
-		return nil, nil, login.Account{}, err
+		return nil, login.Account{}, err
 	}
 	u, ok := directory.Compile(snap.Revision.Number, snap.Site).User(name)
 	if !ok {
 		p := problem(bus.CodeNotFound, fmt.Sprintf("there is no user %s", name))
 		p.Advice = "locktone config shows the users; names are compared letter by letter"
-		return nil, nil, login.Account{}, p
+		return nil, login.Account{}, p
 	}
 	a, err := s.cfg.Logins.Accounts.Get(ctx, name)
-	return snap.Site, u, a, err
+	return u, a, err
 }
 
 func (s *Server) explainLogin(ctx context.Context, in *loginQuery) (*body[LoginExplained], error) {
-	site, u, account, err := s.loginUser(ctx, in.User)
+	u, account, err := s.loginUser(ctx, in.User)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (s *Server) explainLogin(ctx context.Context, in *loginQuery) (*body[LoginE
 	if !last.At.IsZero() {
 		out.Last = &last
 	}
-	source := s.source(ctx, site, u)
+	source := s.source(ctx, u)
 	if source != nil {
 		out.Source = "LDAP directory " + source.Name
 		if source.Name == "" {
@@ -161,7 +161,7 @@ func (s *Server) nextLogin(u *directory.User, account login.Account, source *rig
 }
 
 // source asks the user's LDAP directory what it says of the user, without a password; nil for a user whose password is here.
-func (s *Server) source(ctx context.Context, _ *config.Site, u *directory.User) *rights.Source {
+func (s *Server) source(ctx context.Context, u *directory.User) *rights.Source {
 	if u.Authentication != config.AuthenticateLDAP || s.cfg.LDAP.Set == nil {
 		return nil
 	}
@@ -187,7 +187,7 @@ func (s *Server) source(ctx context.Context, _ *config.Site, u *directory.User) 
 }
 
 func (s *Server) unlockLogin(ctx context.Context, in *loginUserInput) (*body[LoginChanged], error) {
-	_, u, _, err := s.loginUser(ctx, in.Body.User)
+	u, _, err := s.loginUser(ctx, in.Body.User)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +217,7 @@ func (s *Server) changePassword(ctx context.Context, in *loginPasswordInput) (*b
 	case err != nil:
 		return nil, err
 	}
-	_, u, a, err := s.loginUser(ctx, b.User)
+	u, a, err := s.loginUser(ctx, b.User)
 	if err != nil {
 		return nil, err
 	}
