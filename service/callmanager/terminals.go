@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -243,7 +244,7 @@ func terminalOf(d *directory.Device, r live.TerminalRegistration) (t ctileg.Term
 		return t, nil
 	case live.TerminalStatic:
 		t.Media, t.Address = ctileg.Static, r.Address
-		if !r.Address.IsValid() || r.Address.Port() == 0 || r.Address.Addr().IsUnspecified() || r.Address.Addr().IsMulticast() {
+		if !reachableRTP(r.Address) {
 			return t, fmt.Errorf("terminal %s: static media needs the address and port of its RTP, not %s", d.Name, r.Address)
 		}
 	case live.TerminalDynamic:
@@ -269,6 +270,11 @@ func terminalOf(d *directory.Device, r live.TerminalRegistration) (t ctileg.Term
 		return t, fmt.Errorf("terminal %s: none of the SRTP algorithms %v registered is known here: expected 1, 2, 5 or 6 (F8 is not offered)", d.Name, r.SRTP)
 	}
 	return t, nil
+}
+
+// reachableRTP says whether RTP can be sent to an address.
+func reachableRTP(a netip.AddrPort) bool {
+	return a.IsValid() && a.Port() != 0 && !a.Addr().IsUnspecified() && !a.Addr().IsMulticast()
 }
 
 func mediaText(t ctileg.Terminal) string {
@@ -306,7 +312,7 @@ func (s *Service) terminalAddress(_ context.Context, r live.TerminalAddress) (li
 	switch {
 	case !here || !slices.ContainsFunc(t.holders, func(h terminalHolder) bool { return h.is(r.Session, "") }):
 		return live.TerminalAnswer{}, &bus.Error{Code: bus.CodeNotFound, Message: "terminal " + r.Device + " is not registered here by this session"}
-	case !r.Address.IsValid() || r.Address.Port() == 0 || r.Address.Addr().IsUnspecified() || r.Address.Addr().IsMulticast():
+	case !reachableRTP(r.Address):
 		return live.TerminalAnswer{}, &bus.Error{Code: bus.CodeInvalid, Message: fmt.Sprintf("expected the address and port of RTP, not %s", r.Address)}
 	case r.Leg == 0 && !s.terminals.address(r):
 		return live.TerminalAnswer{}, &bus.Error{Code: bus.CodeConflict, Message: "terminal " + r.Device + " has no static media"}
