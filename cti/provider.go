@@ -1,6 +1,7 @@
 package cti
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -434,13 +435,7 @@ func (r *resync) differences(m *model) []Event {
 
 func compareService(a, b ServiceChanged) int {
 	x, y := a.Device+" "+a.Line.Number+" "+a.Line.Partition, b.Device+" "+b.Line.Number+" "+b.Line.Partition
-	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
-	}
-	return 0
+	return cmp.Compare(x, y)
 }
 
 // Close ends the provider. It returns when the manager knows, or after two seconds.

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -329,13 +330,7 @@ func (t *Terminals) of(node string) (out []*heldTerminal) {
 }
 
 func compareTerminals(a, b TerminalRegistration) int {
-	switch {
-	case a.Device < b.Device || a.Device == b.Device && a.Holder < b.Holder:
-		return -1
-	case a.Device == b.Device && a.Holder == b.Holder:
-		return 0
-	}
-	return 1
+	return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Holder, b.Holder))
 }
 
 // repeat registers all terminals of a node there once more: it has started anew, or has lost some.
