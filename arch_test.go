@@ -74,6 +74,7 @@ var rings = []rule{
 	{path: "pki/certfile", own: []string{"pki", "wire"}, third: []string{"software.sslmate.com/src/go-pkcs12"}},
 	{path: "enroll", own: []string{"wire"}, third: []string{"github.com/pin/tftp/v3"}},
 	{path: "cti", own: []string{"wire", "enroll"}},
+	{path: "cti/examples", own: []string{"cti", "wire", "media"}}, // applications with media of their own: the client itself has none
 	{path: "store", own: []string{"config", "directory", "pki", "bus"}, third: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "github.com/prometheus/client_golang"}},
 	{path: "backup", own: []string{"config", "store", "wire/secret"}, third: []string{"golang.org/x/crypto"}},
 	{path: "bus", third: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2"}},

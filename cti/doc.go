@@ -28,6 +28,7 @@
 //	login.go     the login, the password's form, the list of devices
 //	model.go     the picture of devices, lines and calls; pure: a message in, events out
 //	provider.go  which manager, when; what is opened again; the queue of events
+//	port.go      CTI ports: devices whose media is the application's own
 //	calls.go     what an application can ask for
 //	tracefile.go the trace, in files of a bounded size and number
 package cti

@@ -172,6 +172,14 @@ type Digit struct {
 	Digit byte // '0' to '9', 'A' to 'D', '*', '#'
 }
 
+// MediaWanted asks where the media of a call of a port is to come to; SetMedia answers.
+type MediaWanted struct {
+	Device  string
+	Call    CallID
+	Payload ctiqbe.MediaPayload
+	Packet  time.Duration // speech in one packet
+}
+
 // Media is speech that starts or stops. The address is where the stream goes to.
 type Media struct {
 	Device  string
@@ -258,6 +266,7 @@ func (Transfer) isEvent()          {}
 func (Conference) isEvent()        {}
 func (ConferenceChanged) isEvent() {}
 func (Digit) isEvent()             {}
+func (MediaWanted) isEvent()       {}
 func (Media) isEvent()             {}
 func (Key) isEvent()               {}
 func (ServiceChanged) isEvent()    {}

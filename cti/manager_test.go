@@ -216,6 +216,10 @@ func (m *manager) answer(q ctiqbe.Message) {
 		at := slices.IndexFunc(m.phones, func(p phone) bool { return p.name == q.DeviceName })
 		m.send(&ctiqbe.DeviceOpenResponse{SequenceNumber: q.SequenceNumber, CallManagerID: 1, DeviceID: uint32(38 + at)},
 			&ctiqbe.DeviceInServiceEvent{DeviceCallManagerID: 1, DeviceID: uint32(38 + at)})
+	case *ctiqbe.DeviceRegisterDeviceRequest:
+		at := slices.IndexFunc(m.phones, func(p phone) bool { return p.name == q.DeviceName })
+		m.send(&ctiqbe.DeviceRegisterDeviceResponse{SequenceNumber: q.SequenceNumber, CallManagerID: 1, DeviceID: uint32(38 + at)},
+			&ctiqbe.DeviceInServiceEvent{DeviceCallManagerID: 1, DeviceID: uint32(38 + at)})
 	case *ctiqbe.LineOpenRequest:
 		m.line(q)
 	case *ctiqbe.ProviderAllocateGlobalCallHandleRequest:

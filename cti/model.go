@@ -73,8 +73,18 @@ func (m *model) answered(request, answer ctiqbe.Message) {
 		if a, ok := answer.(*ctiqbe.DeviceOpenResponse); ok {
 			m.openDevice(q.DeviceName, handle{a.CallManagerID, a.DeviceID})
 		}
+	case *ctiqbe.DeviceRegisterDeviceRequest:
+		if a, ok := answer.(*ctiqbe.DeviceRegisterDeviceResponse); ok {
+			m.openDevice(q.DeviceName, handle{a.CallManagerID, a.DeviceID})
+		}
 	case *ctiqbe.DeviceCloseRequest:
-		m.closeDevice(handle{q.CallManagerID, q.DeviceID})
+		h := handle{q.CallManagerID, q.DeviceID}
+		for id, l := range m.lines { // the order does not matter
+			if id.Device == m.names[h] {
+				m.closeLine(l)
+			}
+		}
+		m.closeDevice(h)
 	case *ctiqbe.LineOpenRequest:
 		if a, ok := answer.(*ctiqbe.LineOpenResponse); ok {
 			m.openLine(LineID{q.DeviceName, q.LineName, q.Partition}, handle{a.LineCallManagerID, a.LineID})
@@ -314,6 +324,9 @@ func (m *model) applyMedia(msg ctiqbe.Message) ([]Event, bool) {
 	case *ctiqbe.CallStartTransmissionEvent:
 		return []Event{Media{m.names[handle{e.DeviceCallManagerID, e.DeviceID}], CallID{e.CallCallManagerID, e.CallLegID}, true, false,
 			netip.AddrPortFrom(address(e.IPAddr, e.RTPDestV6.IPAddrV6), uint16(e.RTPPortNumber)), e.CompressionType, packet(e.MilliSecondPacketSize)}}, true
+	case *ctiqbe.DeviceCallOpenLogicalChannelEvent:
+		return []Event{MediaWanted{m.names[handle{e.DeviceCallManagerID, e.DeviceID}], CallID{e.CallCallManagerID, e.CallLegID}, e.CompressionType,
+			packet(e.MilliSecondPacketSize)}}, true
 	case *ctiqbe.CallStopReceptionEvent:
 		return []Event{Media{Device: m.names[handle{e.DeviceCallManagerID, e.DeviceID}], Call: CallID{e.CallCallManagerID, e.CallLegID}, Receive: true}}, true
 	case *ctiqbe.CallStopTransmissionEvent:

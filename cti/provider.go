@@ -34,9 +34,10 @@ type Provider struct {
 	session *session // the connection in use or being made
 	up      bool     // it is logged in and everything is open
 	welcome welcome
-	wanted  []LineID // lines that the application opened
-	resync  *resync  // not nil from a loss to the Gap
-	failure error    // why the provider ended, where it ended by itself
+	wanted  []LineID        // lines that the application opened
+	ports   map[string]Port // devices that it registers, by name
+	resync  *resync         // not nil from a loss to the Gap
+	failure error           // why the provider ended, where it ended by itself
 	queue   []Event
 	wake    chan struct{}
 }
@@ -62,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*Provider, error) {
 		return nil, err
 	}
 	cfg.complete()
-	p := &Provider{cfg: cfg, model: newModel(), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	p := &Provider{cfg: cfg, model: newModel(), ports: map[string]Port{}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	defer cfg.Trace.enter("CTSPProvider::Open")()
 	s, err := p.connect(ctx, "")
@@ -581,9 +582,14 @@ func (p *Provider) OpenLine(ctx context.Context, id LineID) (err error) {
 func (p *Provider) open(ctx context.Context, s *session, id LineID) error {
 	p.mu.Lock()
 	_, open := p.model.handles[id.Device]
+	port, registers := p.ports[id.Device]
 	p.mu.Unlock()
 	if !open {
-		if _, err := s.ask(ctx, "Opening "+id.Device, &ctiqbe.DeviceOpenRequest{DeviceName: id.Device, Filter: deviceEvents()}); err != nil {
+		var q ctiqbe.Message = &ctiqbe.DeviceOpenRequest{DeviceName: id.Device, Filter: deviceEvents()}
+		if registers {
+			q = port.request(id.Device)
+		}
+		if _, err := s.ask(ctx, "Opening "+id.Device, q); err != nil {
 			return err
 		}
 	}

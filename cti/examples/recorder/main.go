@@ -1,66 +1,50 @@
-// Command recorder writes down every call of the lines that the user controls: who with whom, when it rang, was answered,
-// held and ended, and how well it was secured. One JSON object a line, as it happens, so that nothing is lost when the
-// program or the CTI manager ends.
+// Command recorder is a CTI port that records: it answers whoever is connected with it, called directly or taken into a call by a
+// conference, and writes what it hears to a WAV file for each call (8 kHz, 16 bit), named by time and caller.
 //
-//	recorder -dir tsp -out calls.jsonl
+//	locktone tsp configure --user recorder --password ...; locktone tsp fetch-certificate
+//	recorder -dir tsp -out recordings
 //
-// With a user of the group Standard CTI Allow Reception of SRTP Key Material, on the secure port, it also notes that keys
-// and media addresses came: with them a program that sees the packets can record the speech. The keys themselves are
-// never written.
+// It is media of one's own in little: the port is registered with SRTP, each call has a socket of its own, the keys come from the CTI
+// manager (for users of the group Standard CTI Allow Reception of SRTP Key Material, on the secure port), and are used and nowhere
+// written. Whoever calls must be told that calls are recorded: that is the site's affair, as the law there has it.
 package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
+	"net"
+	"net/netip"
 	"os"
 	"os/signal"
-	"time"
+	"sync"
+	"syscall"
 
 	"github.com/locktone/locktone/cti"
+	"github.com/locktone/locktone/wire/ctiqbe"
 )
 
 func main() {
 	log.SetFlags(log.Ltime)
 	dir := flag.String("dir", "tsp", "folder of locktone tsp")
-	out := flag.String("out", "-", "file to append to; - is standard output")
+	device := flag.String("device", "", "CTI port; otherwise every one that the user controls")
+	out := flag.String("out", "recordings", "folder of the recordings")
+	address := flag.String("address", "", "address for media; otherwise the one from which the CTI manager is reached")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	w := io.Writer(os.Stdout)
-	if *out != "-" {
-		f, err := os.OpenFile(*out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			log.Fatal(err)
-		}
-		defer f.Close()
-		w = f
-	}
-	if err := run(ctx, *dir, w); err != nil && ctx.Err() == nil {
+	if err := run(ctx, *dir, *device, *out, *address); err != nil && ctx.Err() == nil {
 		log.Print(err)
 		os.Exit(1)
 	}
 }
 
-// record is one line of the file.
-type record struct {
-	At       time.Time `json:"at"`
-	What     string    `json:"what"`
-	Line     string    `json:"line,omitempty"`
-	Call     string    `json:"call,omitempty"`
-	Global   string    `json:"global,omitempty"`
-	State    string    `json:"state,omitempty"`
-	From     string    `json:"from,omitempty"`
-	To       string    `json:"to,omitempty"`
-	Cause    string    `json:"cause,omitempty"`
-	Security string    `json:"security,omitempty"`
-	Text     string    `json:"text,omitempty"`
-}
-
-func run(ctx context.Context, dir string, w io.Writer) error {
+func run(ctx context.Context, dir, device, out, address string) error {
+	if err := os.MkdirAll(out, 0o700); err != nil {
+		return err
+	}
 	settings, err := cti.LoadSettings(dir)
 	if err != nil {
 		return err
@@ -74,59 +58,179 @@ func run(ctx context.Context, dir string, w io.Writer) error {
 		return err
 	}
 	defer provider.Close()
-	for _, l := range provider.Lines() {
-		if err := provider.OpenLine(ctx, l.ID); err != nil {
-			log.Print(err)
+	r := &recorder{provider: provider, out: out, calls: map[cti.CallID]*recording{}}
+	if r.local, err = localAddress(address, provider.Status().Manager); err != nil {
+		return err
+	}
+	defer r.end()
+	for _, d := range provider.Devices() {
+		if d.Name != device && (device != "" || d.Type != ctiqbe.DeviceTypeCTIPort) {
+			continue
+		}
+		if err := provider.OpenPort(ctx, d.Name, cti.Port{}); err != nil {
+			return err
+		}
+		r.ports++
+		for _, l := range d.Lines {
+			log.Printf("%s records", l.ID)
 		}
 	}
-	enc := json.NewEncoder(w)
+	if r.ports == 0 {
+		return fmt.Errorf("user %s controls no CTI port %s: see locktone tsp phones", settings.User, device)
+	}
 	for {
 		event, err := provider.Next(ctx)
 		if err != nil {
 			return err
 		}
-		if r, ok := recordOf(event); ok {
-			if err := enc.Encode(r); err != nil {
-				return err
-			}
-		}
-		if e, ok := event.(cti.Closed); ok {
-			return fmt.Errorf("the provider ended: %w", e.Err)
+		if err := r.hear(ctx, event); err != nil {
+			return err
 		}
 	}
 }
 
-func recordOf(event cti.Event) (record, bool) {
+// localAddress is the address that a packet to the CTI manager would leave from, where none is given.
+func localAddress(given, manager string) (netip.Addr, error) {
+	if given != "" {
+		return netip.ParseAddr(given)
+	}
+	host, _, err := net.SplitHostPort(manager)
+	if err != nil {
+		host = manager
+	}
+	c, err := net.Dial("udp", net.JoinHostPort(host, "9")) // nothing is sent
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
+}
+
+// recorder has the calls of the ports.
+type recorder struct {
+	provider *cti.Provider
+	out      string
+	local    netip.Addr
+	ports    int
+	calls    map[cti.CallID]*recording
+	requests sync.WaitGroup
+}
+
+// end finishes all recordings.
+func (r *recorder) end() {
+	r.requests.Wait()
+	for id := range r.calls { // in any order: each is a file of its own
+		r.over(id)
+	}
+}
+
+func (r *recorder) hear(ctx context.Context, event cti.Event) error {
 	switch e := event.(type) {
 	case cti.NewCall:
-		return ofCall("new", e.Call), true
+		r.take(ctx, e.Call)
 	case cti.CallChanged:
-		return ofCall("changed", e.Call), true
-	case cti.PartiesChanged:
-		return ofCall("parties", e.Call), true
-	case cti.GlobalChanged:
-		return ofCall("merged", e.Call), true
-	case cti.CallEnded:
-		return ofCall("ended", e.Call), true
-	case cti.Media:
-		return record{At: time.Now().UTC(), What: "media", Call: id(e.Call), Text: fmt.Sprintf("%s start=%t receive=%t %s %s", e.Device, e.Start, e.Receive, e.Address, e.Payload)}, true
+		r.take(ctx, e.Call)
+	case cti.MediaWanted:
+		return r.listen(ctx, e)
 	case cti.Key:
-		return record{At: time.Now().UTC(), What: "key", Call: id(e.Call), Text: fmt.Sprintf("%s receive=%t %s", e.Device, e.Receive, e.Indicator)}, true
-	case cti.Gap:
-		return record{At: time.Now().UTC(), What: "gap", Text: fmt.Sprintf("from %s to %s", e.From.UTC().Format(time.RFC3339Nano), e.To.UTC().Format(time.RFC3339Nano))}, true
+		r.key(ctx, e)
+	case cti.Media:
+		if c := r.calls[e.Call]; c != nil && e.Start {
+			c.flows(e)
+			return c.begin(r.out)
+		}
+	case cti.CallEnded:
+		r.over(e.Call.ID)
 	case cti.LinkLost:
-		return record{At: time.Now().UTC(), What: "lost", Text: fmt.Sprintf("%s: %v", e.Manager, e.Err)}, true
+		log.Printf("CTI manager %s is gone: %v", e.Manager, e.Err)
+	case cti.Gap:
+		log.Printf("connected to %s", e.Manager)
+		if len(e.Lost) > 0 {
+			return fmt.Errorf("%s is no longer ours: %w", e.Lost[0].Line, e.Lost[0].Err)
+		}
+	case cti.Closed:
+		return errors.Join(errors.New("the provider ended"), e.Err)
 	}
-	return record{}, false
+	return nil
 }
 
-func id(c cti.CallID) string { return fmt.Sprintf("%d|%d", c.Node, c.Leg) }
-
-func ofCall(what string, c cti.Call) record {
-	r := record{At: time.Now().UTC(), What: what, Line: c.Line.String(), Call: id(c.ID), Global: fmt.Sprintf("%d|%d", c.Global.Node, c.Global.Call),
-		State: c.State.String(), From: c.Calling.String(), To: c.Called.String(), Security: c.Security.String()}
-	if c.Cause != 0 {
-		r.Cause = c.Cause.String()
+// take lets a call ring that is offered, and answers one that rings. It does not wait: the manager answers when media is agreed, and
+// asks for its address before.
+func (r *recorder) take(ctx context.Context, c cti.Call) {
+	if c.Outgoing() || c.Remote {
+		return
 	}
-	return r
+	request := r.provider.Accept
+	switch c.State {
+	case ctiqbe.CallStateOffering:
+		if r.calls[c.ID] == nil {
+			r.calls[c.ID] = &recording{caller: c.Calling, stop: make(chan struct{})}
+		}
+	case ctiqbe.CallStateAccepted:
+		request = r.provider.Answer
+	default:
+		return
+	}
+	r.requests.Go(func() {
+		if err := request(ctx, c); err != nil && ctx.Err() == nil && !errors.Is(err, cti.ErrNoCall) {
+			log.Print(err)
+		}
+	})
+}
+
+// listen opens the socket of a call.
+func (r *recorder) listen(ctx context.Context, e cti.MediaWanted) error {
+	c := r.calls[e.Call]
+	if c == nil {
+		return nil
+	}
+	if c.conn == nil {
+		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.local, 0)))
+		if err != nil {
+			return err
+		}
+		c.listen(conn)
+	}
+	at := c.conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	r.requests.Go(func() {
+		if err := r.provider.SetMedia(ctx, e.Device, e.Call, netip.AddrPortFrom(at.Addr().Unmap(), at.Port())); err != nil && ctx.Err() == nil {
+			log.Print(err)
+		}
+	})
+	return nil
+}
+
+// key gives a recording its keys. Without the right to them there is nothing to record, and the caller shall not think so.
+func (r *recorder) key(ctx context.Context, e cti.Key) {
+	c := r.calls[e.Call]
+	if c == nil {
+		return
+	}
+	err := c.key(e)
+	if err == nil {
+		err = c.begin(r.out)
+	}
+	if err == nil {
+		return
+	}
+	log.Printf("the call of %s is not recorded: %v", c.caller, err)
+	for _, call := range r.provider.Calls() {
+		if call.ID == e.Call {
+			r.requests.Go(func() { _ = r.provider.Drop(ctx, call) })
+		}
+	}
+}
+
+func (r *recorder) over(id cti.CallID) {
+	c := r.calls[id]
+	if c == nil {
+		return
+	}
+	delete(r.calls, id)
+	if err := c.close(); err != nil {
+		log.Printf("the recording of %s: %v", c.caller, err)
+	}
+	if c.name != "" {
+		log.Printf("recorded %s: %d packets, %d refused", c.name, c.heard, c.refused)
+	}
 }

@@ -48,11 +48,15 @@ func run(ctx context.Context, dir string, pop func(cti.Call)) error {
 		return err
 	}
 	defer provider.Close()
+	watched := 0
 	for _, l := range provider.Lines() {
 		if err := provider.OpenLine(ctx, l.ID); err != nil {
 			log.Print(err) // a line that may not be controlled is no reason to leave the others
+			continue
 		}
+		watched++
 	}
+	log.Printf("watching %d lines", watched)
 	for {
 		event, err := provider.Next(ctx)
 		if err != nil {
