@@ -42,7 +42,8 @@ type Config struct {
 	Now  func() time.Time // nil: time.Now
 
 	// The zero value of the rest is a good one.
-	Limit      time.Duration // for one attempt, waiting included. Default 10 s
+	Limit      time.Duration // for one attempt by a directory, waiting included. Default 10 s
+	Own        time.Duration // for one by a password of the configuration: the comparisons of a storm of logins wait for processors alone. Default 50 s
 	Floor      time.Duration // no failure is answered earlier. Default 250 ms
 	MaxWaiting int           // attempts that wait or are at work. Default 2000
 	MaxOfUser  int           // of these for one user. Default 1000
@@ -61,6 +62,7 @@ func (c Config) withDefaults() Config {
 		c.Directory = func(*directory.User) (string, Directory) { return "", nil }
 	}
 	c.Limit = cmp.Or(c.Limit, 10*time.Second)
+	c.Own = cmp.Or(c.Own, 50*time.Second)
 	c.Floor = cmp.Or(c.Floor, 250*time.Millisecond)
 	c.MaxWaiting = cmp.Or(c.MaxWaiting, 2000)
 	c.MaxOfUser = cmp.Or(c.MaxOfUser, 1000)
@@ -105,7 +107,7 @@ func (c *Checker) Accounts() *Accounts { return c.accounts }
 // Check looks at one attempt. It blocks its caller alone, for no longer than the limit. tell may be nil.
 func (c *Checker) Check(ctx context.Context, a Attempt, tell StageFunc) Result {
 	began := c.cfg.Now()
-	limited, cancel := context.WithTimeout(ctx, c.cfg.Limit)
+	limited, cancel := context.WithTimeout(ctx, c.limit(a.User))
 	defer cancel()
 	l := &attempt{Attempt: a, log: log{tell: tell, now: c.cfg.Now}}
 	r := c.turn(limited, l)
@@ -113,6 +115,14 @@ func (c *Checker) Check(ctx context.Context, a Attempt, tell StageFunc) Result {
 		c.wait(limited, began)
 	}
 	return r
+}
+
+// limit is the time for an attempt. An unknown user's has that of a user of the configuration, whose work it does.
+func (c *Checker) limit(user string) time.Duration {
+	if u, known := c.cfg.Site().User(user); known && u.Authentication == config.AuthenticateLDAP {
+		return c.cfg.Limit
+	}
+	return c.cfg.Own
 }
 
 // wait holds a failure back until the floor: how long it took does not say why it failed.

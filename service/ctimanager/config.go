@@ -75,14 +75,14 @@ type Profiles interface {
 // good value.
 type Limits struct {
 	PerAddress  int           // of one address. Default: 512
-	HalfOpen    int           // connections that have not logged in. Default: 256
+	HalfOpen    int           // connections that have not logged in: as many as come at once when a manager starts again. Default: 1024
 	HalfOpenOne int           // of one address. Default: 64
 	Frame       int           // bytes of one frame. Default: 1 MiB
 	Queue       int           // bytes that wait for a client. Default: 8 MiB
 	Inputs      int           // events that wait for a provider. Default: 65536
 	Requests    int           // of one connection that wait for their answer. Default: 256
 	Handshake   time.Duration // of one TLS handshake. Default: 10 s
-	Check       time.Duration // of one look into the directory. Default: 10 s
+	Check       time.Duration // of one look into the directory, behind the others that log in. Default: 50 s
 	Write       time.Duration // that a client may take nothing. Default: 10 s
 	Hold        time.Duration // for which a refused certificate's first answer is held back; the next for twice as long, and so on up to 32 times. Default: 1 s
 	Lines       int           // of one device that stand in one event. Default: 64
@@ -119,14 +119,14 @@ func (c Config) withDefaults() (Config, error) {
 
 func (l Limits) withDefaults() Limits {
 	setDefault(&l.PerAddress, 512)
-	setDefault(&l.HalfOpen, 256)
+	setDefault(&l.HalfOpen, 1024)
 	setDefault(&l.HalfOpenOne, 64)
 	setDefault(&l.Frame, 1<<20)
 	setDefault(&l.Queue, 8<<20)
 	setDefault(&l.Inputs, 1<<16)
 	setDefault(&l.Requests, 256)
 	setDefault(&l.Handshake, 10*time.Second)
-	setDefault(&l.Check, 10*time.Second)
+	setDefault(&l.Check, 50*time.Second)
 	setDefault(&l.Write, 10*time.Second)
 	setDefault(&l.Hold, time.Second)
 	setDefault(&l.Lines, 64)

@@ -73,8 +73,12 @@ func (p *provider) entitled() bool { return p.who.secure && p.rights.SRTPKeys }
 
 // listenNow has media followed while a device that is open asks for it.
 func (p *provider) listenNow() {
+	p.relisten = false
 	var now listen
 	for _, o := range p.open {
+		if now.media && now.keys {
+			break
+		}
 		now.media = now.media || wantsMedia(&o.filter)
 		now.keys = now.keys || wantsKeys(&o.filter) && p.entitled()
 	}

@@ -76,7 +76,9 @@ func (l *streamLog) put(ev projection.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.last = ev.Seq; len(l.kept) == 2*streamHistory {
-		l.kept = append(l.kept[:0:0], l.kept[streamHistory:]...)
+		n := copy(l.kept, l.kept[streamHistory:]) // in place: nobody else has the array
+		clear(l.kept[n:])
+		l.kept = l.kept[:n]
 	}
 	l.kept = append(l.kept, ev)
 	for r := range l.readers {
