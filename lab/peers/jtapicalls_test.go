@@ -558,7 +558,7 @@ func jtapiSnapshot(t *testing.T, ctx context.Context, st *jtapiStage) {
 // jtapiRefused: what is not there yet is answered at once, with the protocol's error.
 func jtapiRefused(t *testing.T, ctx context.Context, st *jtapiStage) {
 	st.connect(t, ctx, "alice", "dave")
-	for line, want := range map[string]string{"monitor carol 2003 alice": "CTIERR_START_MONITORING_FAILED", "record alice": "CTIERR_START_RECORDING_FAILED"} {
+	for line, want := range map[string]string{"monitor carol 2003 alice": "Start monitoring failed", "record alice": "Start Recording request failed"} {
 		begun := time.Now()
 		if said := st.do(t, ctx, line); !strings.Contains(said, want) || time.Since(begun) > 10*time.Second {
 			t.Errorf("%s: %s, after %v", line, said, time.Since(begun))

@@ -28,7 +28,7 @@ func jtapiFeatureScenes() []jtapiScene {
 		{"a port calls, holds and retrieves", jtapiPortCalls, []string{"CiscoRTPInputStartedEv terminal=PORT1", "CallCtlTermConnHeldEv terminal=PORT1",
 			"CallCtlTermConnTalkingEv terminal=PORT1", "CallInvalidEv"}},
 		{"a route point ends its route", jtapiRouteEnds, []string{"RouteEvent line=2005", "RouteEndEvent", "CallInvalidEv"}},
-		{"a route point selects a number that nobody has", jtapiRouteBad, []string{"RouteEvent line=2005", "RouteEndEvent", "CallInvalidEv"}},
+		{"a route point selects a number that nobody has", jtapiRouteBad, []string{"RouteEvent line=2005", "ReRouteEvent", "CallInvalidEv"}},
 		{"a line that two phones share", jtapiShared, []string{"CallCtlTermConnRingingEv terminal=gina", "CallCtlTermConnTalkingEv terminal=gina", "CallInvalidEv"}},
 		{"hunting", jtapiHunt, nil},
 		{"what phones do not take", jtapiNotTaken, nil},
@@ -166,6 +166,8 @@ func (st *jtapiStage) routes(t *testing.T, ctx context.Context, what string) {
 
 func jtapiRouteEnds(t *testing.T, ctx context.Context, st *jtapiStage) { st.routes(t, ctx, "end") }
 
+// jtapiRouteBad: the application may select again; as it does not, the call ends with the New Call Accept Timer. The client tells of that and of the
+// end of the route on two threads.
 func jtapiRouteBad(t *testing.T, ctx context.Context, st *jtapiStage) { st.routes(t, ctx, "9998") }
 
 // States of the terminal of a line that has no call of its own (CallControlTerminalConnection): BRIDGED may come into the call, INUSE may not.
