@@ -29,7 +29,8 @@ type LDAPDirectory struct {
 	Base string `yaml:"base" json:"base"`
 	// Who searches: a DN, or with Active Directory also name@domain. Left out: nobody, where the directory allows that.
 	BindDN string `yaml:"bindDN" json:"bindDN,omitempty"`
-	// Password of it. It is kept in the record, apart from everything that is shown, as it is: it has to be sent. A file keeps it out of the record.
+	// Password of it. It is kept in the record, apart from everything that is shown, as it is: it has to be sent: the
+	// exception ldap-bind-password of `locktone show exceptions`. A file keeps it out of the record.
 	BindPassword Password `yaml:"bindPassword" json:"bindPassword,omitzero"`
 	// File with the password, of mode 0600, on every node; a relative path begins at the home folder. It is read at every connection.
 	BindPasswordFile string `yaml:"bindPasswordFile" json:"bindPasswordFile,omitempty"`
@@ -406,6 +407,8 @@ func (c *checker) ldapUsers() {
 		switch n := len(c.site.LDAPDirectories); {
 		case u.Authentication != AuthenticateLDAP && (u.LDAPDirectory != "" || u.LDAPID != ""):
 			c.at(path+".ldapDirectory", "has no effect with authentication local", "say authentication: ldap, or remove ldapDirectory and ldapID")
+		case u.Authentication == AuthenticateLDAP && n == 0 && u.LDAPDirectory == "":
+			c.at(path+".authentication", "no LDAP directory is there that could know the password", "add one under ldapDirectories, or say authentication: local")
 		case u.Authentication == AuthenticateLDAP && n > 1 && u.LDAPDirectory == "":
 			c.at(path+".ldapDirectory", "is missing, and there are several", "expected the name of the directory that knows the user"+c.known(KindLDAPDirectory))
 		}

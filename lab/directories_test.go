@@ -114,7 +114,7 @@ func TestDirectories(t *testing.T) {
 	must(x.Store.Apply(t.Context(), store.ChangeSet{Base: after.Revision.Number, Author: "test", Changes: config.Diff(after.Site, clear)}))(t)
 	var weak admin.Rows[bus.Exception]
 	ask(http.MethodGet, "/v1/exceptions?name=corp", nil, &weak)
-	if len(weak.Rows) != 1 || weak.Rows[0].Setting != "ldap-clear" {
+	if len(weak.Rows) != 2 || weak.Rows[0].Setting != "ldap-clear" || weak.Rows[1].Setting != "ldap-bind-password" {
 		t.Errorf("exceptions: %+v", weak)
 	}
 	eventually(t, "the directory is asked in clear", func(context.Context) bool {

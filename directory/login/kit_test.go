@@ -119,6 +119,7 @@ const kitSite = `
 nodes: [{name: n1}]
 callManagerGroups: [{name: g, nodes: [n1]}]
 devicePools: [{name: p, callManagerGroup: g}]
+ldapDirectories: [{name: corp, servers: [{host: dc1.corp.test}], base: 'DC=corp,DC=test'}]
 credentialPolicies:
 `
 

@@ -38,6 +38,7 @@ users:
   - {name: gone, disabled: true, password: "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
   - {name: must, mustChangePassword: true, password: "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", groups: [standard-cti-enabled]}
   - {name: corp, authentication: ldap, groups: [standard-cti-enabled, standard-cti-secure-connection, standard-cti-allow-control-of-all-devices, standard-cti-allow-reception-of-srtp-key-material]}
+ldapDirectories: [{name: corp, servers: [{host: dc1.corp.test}], base: 'DC=corp,DC=test'}]
 `
 
 var now = time.Date(2030, 5, 6, 7, 8, 9, 0, time.UTC)

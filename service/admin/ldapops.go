@@ -196,12 +196,20 @@ func (s *Server) syncLDAP(ctx context.Context, in *ldapSyncInput) (*body[ldap.Sy
 	return &body[ldap.SyncReport]{r}, nil
 }
 
-// ldapExceptions are the directories that are asked without TLS; name, when given, restricts them.
+// ldapExceptions are the directories that are asked without TLS, and those whose password is kept in the record; name, when given,
+// restricts them.
 func ldapExceptions(node, name string, site *config.Site) (rows []bus.Exception) {
 	for _, e := range site.LDAPDirectories {
-		if e.Transport == config.LDAPClear && (name == "" || name == e.Name) {
+		if name != "" && name != e.Name {
+			continue
+		}
+		if e.Transport == config.LDAPClear {
 			rows = append(rows, bus.Exception{Node: node, Kind: "ldap-directory", Name: e.Name, Setting: "ldap-clear", Value: e.Transport.String(), Default: config.LDAPS.String(),
 				Risk: "passwords of users and of the service account travel readable to the directory: whoever is on the way has them"})
+		}
+		if !e.BindPassword.IsZero() {
+			rows = append(rows, bus.Exception{Node: node, Kind: "ldap-directory", Name: e.Name, Setting: "ldap-bind-password", Value: "in the record", Default: "bindPasswordFile",
+				Risk: "the password of " + e.BindDN + " is kept as it is: whoever reads the database or a backup of it has it; say bindPasswordFile in its place"})
 		}
 	}
 	return rows
