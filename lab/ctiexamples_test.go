@@ -194,6 +194,7 @@ func TestCTIExamples(t *testing.T) {
 	pop := runExample(t, ctx, bin, "screenpop", "-dir", dir)
 	pop.says(t, ctx, "watching 3 lines")
 	a := dialled(t, ctx, alice, "1002")
+	<-bob.Incoming()
 	pop.says(t, ctx, " calls 1002@bob")
 	if text := pop.String(); !strings.Contains(text, "1001") {
 		t.Errorf("who calls is not named:\n%s", text)
@@ -205,9 +206,8 @@ func TestCTIExamples(t *testing.T) {
 	runRecorder(t, ctx, bin, dir, alice, bob)
 }
 
-// runRecorder: two phones at once, each with a tone of its own; one call is ended by the caller, the other by the recorder's own end.
+// runRecorder: two phones at once, each with a tone of its own; then in a conference that a phone makes, which the recorder leaves by its own end.
 func runRecorder(t *testing.T, ctx context.Context, bin, dir string, alice, bob *phone.Phone) {
-	t.Helper()
 	out := filepath.Join(t.TempDir(), "calls")
 	rec := runExample(t, ctx, bin, "recorder", "-dir", dir, "-out", out)
 	rec.says(t, ctx, "5001@recorder records")
@@ -223,27 +223,65 @@ func runRecorder(t *testing.T, ctx context.Context, bin, dir string, alice, bob 
 		t.Fatal(err)
 	}
 	rec.says(t, ctx, "-1001.wav: ")
-	rec.stop(t)
-	if _, _, err := b.WaitEnded(ctx); err != nil {
-		t.Error(err)
+	recorded(t, rec, filepath.Join(out, "*-1001.wav"), 1000)
+	if err := b.Hangup(ctx); err != nil {
+		t.Fatal(err)
 	}
-	for caller, hz := range map[string]float64{"1001": 1000, "1002": 600} {
-		files := must(filepath.Glob(filepath.Join(out, "*-"+caller+".wav")))(t)
-		if len(files) != 1 {
-			t.Fatalf("%d recordings of %s\n%s", len(files), caller, rec.String())
-		}
-		pcm := must(wav.Read(must(os.ReadFile(files[0]))(t)))(t)
-		var ear tone.Detector
-		half := len(pcm) / 2 // a second around the middle
-		if half < wav.Rate/2 {
-			t.Fatalf("%s holds %d samples", files[0], len(pcm))
-		}
-		_ = ear.WritePCM(pcm[half-wav.Rate/2 : half+wav.Rate/2])
-		if got, level := ear.Result(); math.Abs(got-hz) > 2 || len(pcm) < 3*wav.Rate/2 {
-			t.Errorf("%s: %.1f s, %.1f Hz at %.1f dBm0, want %.0f Hz\n%s", files[0], float64(len(pcm))/wav.Rate, got, level, hz, rec.String())
-		}
-		if info := must(os.Stat(files[0]))(t); info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v", files[0], info.Mode())
-		}
+	rec.says(t, ctx, "-1002.wav: ")
+	recorded(t, rec, filepath.Join(out, "*-1002.wav"), 600)
+
+	conference := filepath.Join(out, "conference")
+	rec.stop(t)
+	rec = runExample(t, ctx, bin, "recorder", "-dir", dir, "-out", conference)
+	rec.says(t, ctx, "5001@recorder records")
+	toBob := dialled(t, ctx, alice, "1002")
+	b = <-bob.Incoming()
+	if err := b.Answer(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := toBob.WaitAnswered(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := toBob.Hold(ctx); err != nil {
+		t.Fatal(err)
+	}
+	toPort := dialled(t, ctx, alice, "5001")
+	if err := toPort.WaitAnswered(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := toPort.Hold(ctx); err != nil {
+		t.Fatal(err)
+	}
+	conf := dialled(t, ctx, alice, "*30")
+	b.Tone(800)
+	if _, err := conf.WaitTone(ctx, 800); err != nil { // alice hears bob in it
+		t.Fatal(err)
+	}
+	if err := conf.WaitPackets(ctx, conf.Evidence().Media.Rx.Authenticated+120); err != nil { // as the recorder does; more than two seconds
+		t.Fatal(err)
+	}
+	rec.stop(t) // in the middle of the call
+	recorded(t, rec, filepath.Join(conference, "*-1001.wav"), 800)
+}
+
+// recorded: there is one such recording, for the owner's eyes only, and the last second but a half of it is a tone.
+func recorded(t *testing.T, rec *example, pattern string, hz float64) {
+	t.Helper()
+	files := must(filepath.Glob(pattern))(t)
+	if len(files) != 1 {
+		t.Fatalf("%d recordings %s\n%s", len(files), pattern, rec.String())
+	}
+	pcm := must(wav.Read(must(os.ReadFile(files[0]))(t)))(t)
+	if len(pcm) < 3*wav.Rate/2 {
+		t.Fatalf("%s holds %d samples\n%s", files[0], len(pcm), rec.String())
+	}
+	var ear tone.Detector
+	end := len(pcm) - wav.Rate/2
+	_ = ear.WritePCM(pcm[end-wav.Rate : end])
+	if got, level := ear.Result(); math.Abs(got-hz) > 2 {
+		t.Errorf("%s: %.1f s, %.1f Hz at %.1f dBm0, want %.0f Hz\n%s", files[0], float64(len(pcm))/wav.Rate, got, level, hz, rec.String())
+	}
+	if info := must(os.Stat(files[0]))(t); info.Mode().Perm() != 0o600 {
+		t.Errorf("%s: %v", files[0], info.Mode())
 	}
 }
