@@ -183,7 +183,7 @@ func (s *Server) ctlFacts(ctx context.Context, f *rights.Facts) (*rights.CTL, er
 	for _, m := range f.Managers {
 		listed, inTime := false, false
 		for _, r := range v.Records {
-			if r.Service == ctiManager && r.Node == m.Node && r.State == pki.StateActive && !r.Client {
+			if r.Service == ctiManager && r.Node == m.Node && r.State == pki.StateActive && !r.Client && !r.NotAfter.IsZero() { // a reduced record has no certificate
 				listed, inTime = true, inTime || f.Now.Before(r.NotAfter)
 			}
 		}
