@@ -88,6 +88,7 @@ type tracker struct {
 	failed  int       // attempts in a row
 	held    bool      // idle until release: there is no sense in an attempt
 	silent  bool      // a loss was told and no snapshot since
+	gone    bool      // that the node is lost was told and no snapshot since
 
 	notes []RemoteNote
 	acts  []trackAct
@@ -144,7 +145,8 @@ func (t *tracker) begin(now time.Time) {
 	t.act(actBegin)
 }
 
-// lose ends the session and tells, once until there is a snapshot again.
+// lose ends the session and tells, once until there is a snapshot again. That the node is lost is told also after another loss, once: most often
+// a killed node's engine does not answer before the node's lease is over, and only the end of the lease says that its calls are gone.
 func (t *tracker) lose(now time.Time, l Loss, why string) {
 	if t.phase != trackIdle {
 		t.act(actEnd)
@@ -155,8 +157,8 @@ func (t *tracker) lose(now time.Time, l Loss, why string) {
 	t.phase, t.part, t.snap = trackIdle, nil, nil
 	t.retry = now.Add(min(retryMost, retryFirst<<min(t.failed, 8)))
 	t.failed++
-	if !t.silent {
-		t.silent = true
+	if !t.silent || l == LossNode && !t.gone {
+		t.silent, t.gone = true, t.gone || l == LossNode
 		t.notes = append(t.notes, RemoteNote{Node: t.node, Engine: t.engine, Lost: l, Why: why})
 	}
 }
@@ -269,5 +271,5 @@ func (t *tracker) snapshot(now time.Time, n *BusNote) {
 	}
 	t.notes = append(t.notes, *t.snap)
 	t.engine, t.seq, t.snap = n.Engine, n.AsOf, nil
-	t.phase, t.failed, t.silent = trackFollowing, 0, false
+	t.phase, t.failed, t.silent, t.gone = trackFollowing, 0, false, false
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ type world struct {
 	tracker *tracker
 	picture Picture
 	ready   bool // the last note of all was no loss
+	gone    bool // that the node is lost was told since the last snapshot
 	log     []string
 	told    map[Loss]int
 	events  int
@@ -186,13 +188,13 @@ func (w *world) check(n RemoteNote) {
 	switch {
 	case n.Lost != LossNone:
 		w.told[n.Lost]++
-		if w.told[n.Lost] > 0 && !w.ready && w.snaps > 0 {
+		if !w.ready && w.snaps > 0 && (n.Lost != LossNode || w.gone) { // that the node is lost says more than another loss
 			w.t.Fatalf("a loss was told twice: %+v", n)
 		}
-		w.ready = false
+		w.ready, w.gone = false, w.gone || n.Lost == LossNode
 	case n.Snapshot:
 		w.snaps++
-		w.ready = true
+		w.ready, w.gone = true, false
 	case !w.ready:
 		w.t.Fatalf("an event behind a loss: %+v", n.Event)
 	default:
@@ -332,6 +334,27 @@ func TestPictureAfterLosses(t *testing.T) {
 		t.Errorf("walks saw %d events and %d snapshots", events, snaps)
 	}
 	t.Logf("losses %v, %d events, %d snapshots", told, events, snaps)
+}
+
+// TestNodeLostBehindAnotherLoss: a killed node's engine does not answer some time before the node's lease is over. Both are told, each once: only
+// the second says that the calls are gone.
+func TestNodeLostBehindAnotherLoss(t *testing.T) {
+	now := time.Unix(0, 0)
+	tr := &tracker{node: "n1", name: func() string { return "s" }}
+	tr.begin(now)
+	tr.answered(now, actKeep, "s", &bus.Error{Code: bus.CodeNoResponder})
+	tr.tick(now.Add(retryMost))
+	tr.answered(now.Add(retryMost), actBegin, "s", &bus.Error{Code: bus.CodeNoResponder})
+	tr.hold(now.Add(retryMost), LossNode, "n1 is lost")
+	tr.hold(now.Add(retryMost), LossNode, "n1 is lost")
+	var told []Loss
+	notes, _ := tr.take()
+	for _, n := range notes {
+		told = append(told, n.Lost)
+	}
+	if !slices.Equal(told, []Loss{LossService, LossNode}) {
+		t.Errorf("told are %v", told)
+	}
 }
 
 // TestSilence: a session of which nothing is heard is lost, told once, and begun again under another name, at growing distance.

@@ -9,6 +9,9 @@ import (
 // Metrics is the service's collector for Prometheus.
 func (s *Service) Metrics() prometheus.Collector { return collector{s} }
 
+// NoMetrics is the collector of a service that does not run: it says which metrics there are.
+func NoMetrics() prometheus.Collector { return collector{&Service{table: newConnections()}} }
+
 type collector struct{ s *Service }
 
 // Describe implements prometheus.Collector.
