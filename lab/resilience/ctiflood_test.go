@@ -28,7 +28,7 @@ func TestCTIHalfOpen(t *testing.T) {
 		n, descriptors, login = 3334, 12000, 5*time.Second // 10,000 that say little, and their other ends
 	}
 	needDescriptors(t, descriptors)
-	s := ctiSite(t, login, func(c *ctimanager.Config) { c.Limits.Handshake = 2 * time.Second })
+	s := ctiSite(t, login, func(c *ctimanager.Config) { c.Limits.Handshake, c.Limits.HalfOpen = 2*time.Second, 256 })
 	o := worker(t, s, application(t, s, enrolled(t, s, "app", "1"), "app"))
 	quiet := o.works(t)
 	late, stolen := enrolled(t, s, "other", "1"), enrolled(t, s, "app", "2")
