@@ -454,8 +454,8 @@ func (e *Engine) landSource(l *Leg) {
 		return
 	}
 	l.protect(l.desc.Security, false)
-	if isMix(w.source) {
-		e.setHeld(l, !l.desc.Dir.Receives()) // a phone that has the call on hold says so again
+	if isMix(w.source) && !l.desc.Dir.Receives() {
+		e.setHeld(l, true) // a phone that has the call on hold says so again; one that receives does not undo what an application has held meanwhile
 	}
 	if l.replaces != nil {
 		e.replaced(l)
