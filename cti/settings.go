@@ -2,6 +2,7 @@ package cti
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -173,6 +174,15 @@ func (s Settings) Config(dir string, trace *Tracer) (Config, error) {
 	}
 	c.TLS = e.TLS
 	return c, nil
+}
+
+// Open logs in by the form.
+func (s Settings) Open(ctx context.Context, dir string, trace *Tracer) (*Provider, error) {
+	cfg, err := s.Config(dir, trace)
+	if err != nil {
+		return nil, err
+	}
+	return Open(ctx, cfg)
 }
 
 // MarshalText is ipv4 or ipv6.

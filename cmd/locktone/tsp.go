@@ -259,15 +259,12 @@ func (tsp *tspCmd) provider(a *app) (*cti.Provider, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg, err := s.Config(tsp.Dir, trace)
-	if err == nil {
-		var p *cti.Provider
-		if p, err = cti.Open(a.ctx, cfg); err == nil {
-			return p, func() { _ = p.Close(); _ = trace.Close() }, nil
-		}
+	p, err := s.Open(a.ctx, tsp.Dir, trace)
+	if err != nil {
+		_ = trace.Close()
+		return nil, nil, tspProblem(err)
 	}
-	_ = trace.Close()
-	return nil, nil, tspProblem(err)
+	return p, func() { _ = p.Close(); _ = trace.Close() }, nil
 }
 
 // tspProblem gives an error of the client the form of all errors here.

@@ -38,11 +38,7 @@ func run(ctx context.Context, dir, device, line string, ring time.Duration, numb
 	if err != nil {
 		return err
 	}
-	cfg, err := settings.Config(dir, nil)
-	if err != nil {
-		return err
-	}
-	provider, err := cti.Open(ctx, cfg)
+	provider, err := settings.Open(ctx, dir, nil)
 	if err != nil {
 		return err
 	}

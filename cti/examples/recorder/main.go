@@ -49,11 +49,7 @@ func run(ctx context.Context, dir, device, out, address string) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := settings.Config(dir, nil)
-	if err != nil {
-		return err
-	}
-	provider, err := cti.Open(ctx, cfg)
+	provider, err := settings.Open(ctx, dir, nil)
 	if err != nil {
 		return err
 	}

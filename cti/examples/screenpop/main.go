@@ -39,11 +39,7 @@ func run(ctx context.Context, dir string, pop func(cti.Call)) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := settings.Config(dir, nil)
-	if err != nil {
-		return err
-	}
-	provider, err := cti.Open(ctx, cfg)
+	provider, err := settings.Open(ctx, dir, nil)
 	if err != nil {
 		return err
 	}
