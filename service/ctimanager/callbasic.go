@@ -99,7 +99,7 @@ func (p *provider) handleMakeCall(m *ctiqbe.LineCallInitiateRequest) {
 		return
 	}
 	p.claim(tag)
-	p.ask(m.SequenceNumber, made{seq: m.SequenceNumber, line: l.handle, tag: tag, node: node, what: opMake}, l.device.name, node,
+	p.ask(made{seq: m.SequenceNumber, line: l.handle, tag: tag, node: node, what: opMake}, l.device.name, node,
 		call.MakeCall{Device: l.device.name, Line: l.line, Called: m.DestAddress, Auto: true, Tag: tag, UserData: m.UserData})
 }
 
@@ -162,7 +162,7 @@ func (p *provider) handleAnswer(m *ctiqbe.CallAnswerRequest) {
 		p.fail(m.SequenceNumber, ctiqbe.ErrOperationNotAllowed, fmt.Sprintf("%s is registered without media: its calls can be redirected, not answered", o.name))
 		return
 	}
-	p.askAbout(m.SequenceNumber, c, t.then(opAnswer, &ctiqbe.CallAnswerResponse{}), call.AnswerCall{Leg: c.Leg})
+	p.askAbout(c, t.then(opAnswer, &ctiqbe.CallAnswerResponse{}), call.AnswerCall{Leg: c.Leg})
 }
 
 // handleAccept has a call that was offered ring (50). One that rings by now, because the phone has said so meanwhile, is accepted.
@@ -172,7 +172,7 @@ func (p *provider) handleAccept(m *ctiqbe.CallAcceptRequest) {
 	if c == nil {
 		return
 	}
-	p.askAbout(m.SequenceNumber, c, t.then(opAnswer, &ctiqbe.CallAcceptResponse{}), call.AcceptCall{Leg: c.Leg})
+	p.askAbout(c, t.then(opAnswer, &ctiqbe.CallAcceptResponse{}), call.AcceptCall{Leg: c.Leg})
 }
 
 // handleDisconnect ends a call at a line (66), or refuses one that rings.
@@ -190,7 +190,7 @@ func (p *provider) handleDisconnect(m *ctiqbe.CallDisconnectRequest) {
 	if c.in(offeredStates...) {
 		drop.Cause = call.CallRejected
 	}
-	p.askAbout(m.SequenceNumber, c, t.then(opDrop, &ctiqbe.CallDisconnectResponse{}), drop)
+	p.askAbout(c, t.then(opDrop, &ctiqbe.CallDisconnectResponse{}), drop)
 }
 
 // handleHold puts a call on hold (74).
@@ -200,7 +200,7 @@ func (p *provider) handleHold(m *ctiqbe.CallHoldRequest) {
 	if c == nil {
 		return
 	}
-	p.askAbout(m.SequenceNumber, c, t.then(opHold, &ctiqbe.CallHoldResponse{}), call.Hold{Leg: c.Leg})
+	p.askAbout(c, t.then(opHold, &ctiqbe.CallHoldResponse{}), call.Hold{Leg: c.Leg})
 }
 
 // handleRetrieve takes a call back from hold (78): one of the device, or one that another device which shares the line holds.
@@ -212,11 +212,11 @@ func (p *provider) handleRetrieve(m *ctiqbe.CallRetrieveRequest) {
 	}
 	then := t.then(opRetrieve, &ctiqbe.CallRetrieveResponse{})
 	if c.State != ctiqbe.CallStateRemoteInUse {
-		p.askAbout(m.SequenceNumber, c, then, call.Resume{Leg: c.Leg})
+		p.askAbout(c, then, call.Resume{Leg: c.Leg})
 		return
 	}
 	if node, ok := p.nodeOf(m.SequenceNumber, c.line.device.name); ok {
-		p.ask(m.SequenceNumber, then, c.line.device.name, node, call.TakeOver{Device: c.line.device.name, Line: c.line.line})
+		p.ask(then, c.line.device.name, node, call.TakeOver{Device: c.line.device.name, Line: c.line.line})
 	}
 }
 
@@ -235,7 +235,7 @@ func (p *provider) handleDigits(m *ctiqbe.CallPlayDTMFRequest) {
 	case !ok || digits == "":
 		p.fail(m.SequenceNumber, ctiqbe.ErrInvalidDTMFDigits, "digits are the numbers 0 to 15: 0 to 9, A to D, * and #")
 	default:
-		p.askAbout(m.SequenceNumber, c, played{t}, call.SendDigits{Leg: c.Leg, Digits: digits})
+		p.askAbout(c, played{t}, call.SendDigits{Leg: c.Leg, Digits: digits})
 	}
 }
 

@@ -42,7 +42,7 @@ func (p *provider) handleRedirect(m *ctiqbe.CallRedirectRequest) {
 	case m.PreferredOriginalCalledParty != "" && (m.CalledAddressOption == ctiqbe.RedirectCalledPreferred || m.PreferredOriginalCalledParty != m.RedirectAddress):
 		r.Original, r.Preferred = call.OriginalPreferred, m.PreferredOriginalCalledParty
 	}
-	p.askAbout(m.SequenceNumber, c, t.then(opRedirect, &ctiqbe.CallRedirectResponse{}), r)
+	p.askAbout(c, t.then(opRedirect, &ctiqbe.CallRedirectResponse{}), r)
 }
 
 // handleBlindTransfer sends the other party to a number (56).
@@ -52,7 +52,7 @@ func (p *provider) handleBlindTransfer(m *ctiqbe.CallBlindTransferRequest) {
 	if c == nil {
 		return
 	}
-	p.askAbout(m.SequenceNumber, c, t.then(opTransfer, &ctiqbe.CallBlindTransferResponse{}),
+	p.askAbout(c, t.then(opTransfer, &ctiqbe.CallBlindTransferResponse{}),
 		call.Transfer{Leg: c.Leg, To: m.DestAddress})
 }
 
@@ -86,7 +86,7 @@ func (p *provider) consult(t target, callManagerID, callID uint32, calling, dest
 		return
 	}
 	p.claim(tag)
-	p.askAbout(t.Sequence, c, made{seq: t.Sequence, line: lineHandle{t.LineCallManagerID, t.LineID}, tag: tag, node: c.Node, what: opConsult, consults: why},
+	p.askAbout(c, made{seq: t.Sequence, line: lineHandle{t.LineCallManagerID, t.LineID}, tag: tag, node: c.Node, what: opConsult, consults: why},
 		call.MakeCall{Device: c.line.device.name, Line: c.line.line, Called: dest, Auto: true, From: c.Leg, Confer: why == consultsForConference, Tag: tag, UserData: data})
 }
 
@@ -113,7 +113,7 @@ func (p *provider) transfer(t target, with callHandle, response ctiqbe.Message) 
 	case !c.in(talkingStates...) || !o.in(ctiqbe.CallStateConnected, ctiqbe.CallStateOnHold, ctiqbe.CallStateRingback):
 		p.fail(t.Sequence, ctiqbe.ErrOperationNotAvailableInCurrentState, fmt.Sprintf("the calls are in states %v and %v: they cannot be transferred", c.State, o.State))
 	default:
-		p.askAbout(t.Sequence, c, t.then(opTransfer, response), call.Transfer{Leg: c.Leg, With: o.Leg})
+		p.askAbout(c, t.then(opTransfer, response), call.Transfer{Leg: c.Leg, With: o.Leg})
 	}
 }
 
@@ -154,7 +154,7 @@ func (p *provider) conference(t target, with []callHandle, response ctiqbe.Messa
 		}
 		q.With = append(q.With, o.Leg)
 	}
-	p.askAbout(t.Sequence, c, t.then(opConference, response), q)
+	p.askAbout(c, t.then(opConference, response), q)
 }
 
 // handleDropParty takes somebody out of a conference (252): whoever made it may drop others, everybody may leave.
@@ -174,7 +174,7 @@ func (p *provider) handleDropParty(m *ctiqbe.CallConferenceDropPartyRequest) {
 		p.fail(m.SequenceNumber, ctiqbe.ErrDropPartyFailed, "whoever has made a conference drops others from it")
 	default: // all who are in a conference are legs of one engine, numbered alike
 		leg := c.Leg&^call.LegID(legMask) | call.LegID(h.CallLegID)
-		p.askAbout(m.SequenceNumber, c, t.then(opDropParty, &ctiqbe.CallConferenceDropPartyResponse{}), call.Drop{Leg: leg})
+		p.askAbout(c, t.then(opDropParty, &ctiqbe.CallConferenceDropPartyResponse{}), call.Drop{Leg: leg})
 	}
 }
 

@@ -100,8 +100,8 @@ func (p *provider) nodeOf(seq uint32, device string) (node string, ok bool) {
 }
 
 // askAbout asks the engine that has a call.
-func (p *provider) askAbout(seq uint32, c *namedCall, then pending, r call.Request) {
-	p.ask(seq, then, c.line.device.name, c.Node, r)
+func (p *provider) askAbout(c *namedCall, then pending, r call.Request) {
+	p.ask(then, c.line.device.name, c.Node, r)
 }
 
 // refuseUnlessDone answers a request with what an engine said against it; done says that it said nothing against it.

@@ -18,7 +18,7 @@ func (p *provider) handleSetDND(m *ctiqbe.DeviceDNDSetRequest) {
 		return
 	}
 	if node, ok := p.nodeOf(m.SequenceNumber, o.name); ok {
-		p.ask(m.SequenceNumber, taken{m.SequenceNumber, opAny, &ctiqbe.DeviceDNDSetResponse{SequenceNumber: m.SequenceNumber, CallManagerID: m.CallManagerID,
+		p.ask(taken{m.SequenceNumber, opAny, &ctiqbe.DeviceDNDSetResponse{SequenceNumber: m.SequenceNumber, CallManagerID: m.CallManagerID,
 			DeviceID: m.DeviceID}}, o.name, node, call.SetDoNotDisturb{Device: o.name, On: m.DNDStatus})
 	}
 }
@@ -47,7 +47,7 @@ func (p *provider) handleHuntLog(m *ctiqbe.DeviceUpdateHuntLogStatusRequest) {
 		return
 	}
 	if node, ok := p.nodeOf(m.SequenceNumber, o.name); ok {
-		p.ask(m.SequenceNumber, taken{m.SequenceNumber, opAny, &ctiqbe.DeviceUpdateHuntLogStatusResponse{SequenceNumber: m.SequenceNumber, CallManagerID: m.CallManagerID,
+		p.ask(taken{m.SequenceNumber, opAny, &ctiqbe.DeviceUpdateHuntLogStatusResponse{SequenceNumber: m.SequenceNumber, CallManagerID: m.CallManagerID,
 			DeviceID: m.DeviceID}}, o.name, node, call.SetHuntLogin{Device: o.name, On: m.HuntLogStatus == ctiqbe.HuntLogStatusLoggedIn})
 	}
 }

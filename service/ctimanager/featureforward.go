@@ -29,7 +29,7 @@ func (p *provider) handleSetForward(m *ctiqbe.LineSetForwardRequest) {
 		f.To = in.Destination
 	}
 	if node, ok := p.nodeOf(m.SequenceNumber, l.device.name); ok {
-		p.ask(m.SequenceNumber, taken{m.SequenceNumber, opForward, &ctiqbe.LineSetForwardResponse{SequenceNumber: m.SequenceNumber, LineCallManagerID: m.LineCallManagerID,
+		p.ask(taken{m.SequenceNumber, opForward, &ctiqbe.LineSetForwardResponse{SequenceNumber: m.SequenceNumber, LineCallManagerID: m.LineCallManagerID,
 			LineID: m.LineID}}, l.device.name, node, f)
 	}
 }

@@ -22,7 +22,7 @@ func (p *provider) handlePark(m *ctiqbe.CallParkRequest) {
 	case m.ParkAtAddress != "":
 		what = opParkAt
 	}
-	p.askAbout(m.SequenceNumber, c, parked{m.SequenceNumber, what}, call.Park{Leg: c.Leg, Slot: m.ParkAtAddress})
+	p.askAbout(c, parked{m.SequenceNumber, what}, call.Park{Leg: c.Leg, Slot: m.ParkAtAddress})
 }
 
 type parked struct {
@@ -57,7 +57,7 @@ func (p *provider) handleUnpark(m *ctiqbe.LineCallUnparkRequest) {
 		return
 	}
 	p.claim(tag)
-	p.ask(m.SequenceNumber, fetched{m.SequenceNumber, l.handle, tag}, l.device.name, node,
+	p.ask(fetched{m.SequenceNumber, l.handle, tag}, l.device.name, node,
 		call.Retrieve{Device: l.device.name, Line: l.line, Slot: m.ParkedAtAddress, Tag: tag})
 }
 

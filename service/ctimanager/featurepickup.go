@@ -33,7 +33,7 @@ func (p *provider) handlePickup(m *ctiqbe.LineCallPickupRequest) {
 		r.Ringing = m.PickupGroupNumber
 	}
 	if node, ok := p.nodeOf(m.SequenceNumber, l.device.name); ok {
-		p.ask(m.SequenceNumber, pickedUp{m.SequenceNumber, l.handle, node}, l.device.name, node, r)
+		p.ask(pickedUp{m.SequenceNumber, l.handle, node}, l.device.name, node, r)
 	}
 }
 

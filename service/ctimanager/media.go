@@ -335,7 +335,7 @@ func (p *provider) acceptOffered(l *openLine, c *openCall, e *projection.Event) 
 	if e.Kind != projection.NewCall || e.State != ctiqbe.CallStateOffering || !l.device.registered || l.autoAccept != ctiqbe.AutoAcceptStatusOn {
 		return
 	}
-	p.ask(0, acceptedItself{}, l.device.name, c.Node, call.AcceptCall{Leg: c.Leg})
+	p.ask(acceptedItself{}, l.device.name, c.Node, call.AcceptCall{Leg: c.Leg})
 }
 
 // acceptedItself: nobody waits for it; what comes of it the events tell.

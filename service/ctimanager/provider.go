@@ -264,7 +264,7 @@ func (p *provider) errand(then pending, e errand) {
 }
 
 // ask asks the call engine of a node about a device. When too much waits for answers already, the request is refused.
-func (p *provider) ask(_ uint32, then pending, device, node string, r call.Request) {
+func (p *provider) ask(then pending, device, node string, r call.Request) {
 	if len(p.pendings) >= p.who.limits.Requests {
 		then.finish(p, asked{Err: &bus.Error{Code: bus.CodeUnavailable, Message: "more requests wait for their answers than are allowed"}})
 		return
