@@ -146,21 +146,12 @@ func (s *Service) Close(ctx context.Context) error {
 		}
 	}
 	s.table.end()
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		for {
-			if n, _ := s.table.count(); n == 0 {
-				return
-			}
-			select {
-			case <-time.After(acceptPause):
-			case <-ctx.Done():
-				return
-			}
+	for _, c := range s.table.all() { // nobody comes in any more
+		select {
+		case <-c.gone:
+		case <-ctx.Done():
 		}
-	}()
-	<-gone
+	}
 	s.cancel()
 	s.table.cut()
 	s.workers.Wait()
