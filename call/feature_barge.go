@@ -165,7 +165,7 @@ func (barge) request(e *Engine, r Request, reply *Reply) bool {
 // ringIn rings a device that is to join a call; it is asked to answer by itself, since its user wants to be in.
 func (e *Engine) ringIn(target *Leg, line *Line, l *Leg) {
 	c := target.party.call
-	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display}, called: line.ID.Number, errand: &errand{purpose: PurposeBarge}}
+	p := &Party{line: line.ID, identity: line.identity(), called: line.ID.Number, errand: &errand{purpose: PurposeBarge}}
 	p.offering = &offering{joins: true, dialling: dialling{caller: target.party, calling: c.conferenceIdentity(), called: line.ID.Number,
 		hops: e.config.site.Policy.maxHops()}}
 	p.offering.ring = timer{kind: timerNoAnswer, call: c, party: p}

@@ -80,7 +80,7 @@ func lineIn(res dialplan.Result) LineID {
 
 // diverted is the dialling that a forward of a line makes out of one that came there.
 func (e *Engine) diverted(d dialling, line *Line, kind ForwardKind, f Forward) dialling {
-	from := Identity{Number: line.ID.Number, Display: line.Display}
+	from := line.identity()
 	d.called, d.spaces = f.To, e.forwardSpaces(line, f)
 	d.through = append(d.through[:len(d.through):len(d.through)], line.ID)
 	d.divert(Redirection{From: from, Reason: kind.reason(), Line: line.ID})

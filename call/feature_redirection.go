@@ -118,8 +118,7 @@ func (x Redirect) reason() RedirectReason {
 // onwards is the dialling of a call that a party sends elsewhere.
 func (e *Engine) onwards(d dialling, by *Party, x Redirect) dialling {
 	d.called = x.To
-	from, spaces := by.wire(), d.spaces
-	switch {
+	switch from := by.wire(); {
 	case x.CallerSpace:
 		w := d.caller.wire()
 		d.spaces = e.config.SearchSpaces(w.deviceName(), d.caller.line, d.caller.trunk)
@@ -127,8 +126,6 @@ func (e *Engine) onwards(d dialling, by *Party, x Redirect) dialling {
 		d.spaces = e.config.SearchSpaces(from.device, by.line, by.trunk)
 	case !by.line.IsZero():
 		d.spaces = e.config.SearchSpaces("", by.line, "")
-	default:
-		d.spaces = spaces
 	}
 	if x.Calling != "" {
 		d.calling = Identity{Number: x.Calling}

@@ -64,7 +64,7 @@ func (e *Engine) ringFirst(device string, id LineID, w wish, reply *Reply) {
 	}
 	e.holdOthers(device, nil)
 	c := e.newCall("", w)
-	p := &Party{line: line.ID, identity: Identity{Number: line.ID.Number, Display: line.Display},
+	p := &Party{line: line.ID, identity: line.identity(),
 		errand: &errand{dial: w.called, then: w.then, purpose: w.purpose}}
 	if w.then == nil {
 		p.dialled = w.called

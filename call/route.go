@@ -166,7 +166,7 @@ func routeCause(res dialplan.Result) Cause {
 
 // reachLine rings every appearance of a line that can be rung, or goes where the line's forwards say.
 func (e *Engine) reachLine(c *Call, p *Party, line *Line) Cause {
-	p.line, p.identity = line.ID, Identity{Number: line.ID.Number, Display: line.Display}
+	p.line, p.identity = line.ID, line.identity()
 	d := p.offering.dialling
 	if f := e.forwardOf(line, ForwardAll); e.follows(d, line, ForwardAll, f) {
 		return e.forward(c, p, line, ForwardAll, f)
