@@ -96,20 +96,16 @@ func (s *session) wish() Want {
 		return w
 	}
 	m := desc.Audio(s.offer)
-	for i := range len(codecsOf(m)) {
+	if m == nil {
+		return w
+	}
+	for i := range m.Codecs {
 		p := PayloadOf(m.Codecs[i].Name, m.Codecs[i].Rate)
 		if at := slices.IndexFunc(s.terminal.Codecs, func(c Codec) bool { return c.Payload == p }); p != 0 && at >= 0 {
 			return Want{p, cmp.Or(m.Ptime, s.terminal.Codecs[at].Packet, 20)}
 		}
 	}
 	return w
-}
-
-func codecsOf(m *sdp.Media) []sdp.Codec {
-	if m == nil {
-		return nil
-	}
-	return m.Codecs
 }
 
 // complete answers with the terminal's address.

@@ -7,15 +7,15 @@ import (
 	"github.com/locktone/locktone/wire/sdp"
 )
 
-// payloads are the codecs that CTIQBE has codes for, as descriptions name them. The 56 kbit/s forms of G.711 and G.722 are no codecs of RTP.
-func payloads() []struct {
+// A payload is a codec that CTIQBE has a code for, as descriptions name it.
+type payload struct {
 	code  ctiqbe.MediaPayload
 	codec sdp.Codec
-} {
-	return []struct {
-		code  ctiqbe.MediaPayload
-		codec sdp.Codec
-	}{
+}
+
+// payloads are all of them. The 56 kbit/s forms of G.711 and G.722 are no codecs of RTP.
+func payloads() []payload {
+	return []payload{
 		{ctiqbe.MediaPayloadG711MuLaw64K, sdp.Codec{PT: 0, Name: "PCMU", Rate: 8000}},
 		{ctiqbe.MediaPayloadG711ALaw64K, sdp.Codec{PT: 8, Name: "PCMA", Rate: 8000}},
 		{ctiqbe.MediaPayloadG72264K, sdp.Codec{PT: 9, Name: "G722", Rate: 8000}},
