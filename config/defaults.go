@@ -133,14 +133,25 @@ func (a Applet) WithDefaults() Applet {
 	return a
 }
 
-// Runs reports whether the node runs the service: it lists it, or lists none.
+// Runs reports whether the node runs the service: it lists it, or lists none and the service is not of those that run only where they are
+// listed.
 func (n Node) Runs(s ServiceName) bool {
 	for _, have := range n.Services {
 		if have.Service == s {
 			return true
 		}
 	}
-	return len(n.Services) == 0
+	return len(n.Services) == 0 && !s.Apart()
+}
+
+// Apart reports whether the service is an element of its own beside the call manager, with an address of its own: it runs only where a
+// node lists it.
+func (s ServiceName) Apart() bool {
+	switch s {
+	case ServiceBorder, ServiceCallServer, ServiceVoiceBrowser, ServiceContactCenter:
+		return true
+	}
+	return false
 }
 
 // WithDefaults returns the configuration with every default filled in.

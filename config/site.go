@@ -181,17 +181,20 @@ type Node struct {
 	// IP address or host name devices and other nodes use; services listen there unless they have an address of their own.
 	// Left out: the first of 127.0.1.10, 127.0.2.10 and so on that is free. A change takes effect when the node starts again.
 	Address string `yaml:"address" json:"address,omitempty"`
-	// Services this node runs; administration always runs. Left out: every service. A change takes effect when the node starts again.
+	// Services this node runs; administration always runs. Left out: every service but border, callserver, voicebrowser and contactcenter,
+	// which run where they are listed. A change takes effect when the node starts again.
 	Services []NodeService `yaml:"services" json:"services,omitempty"`
 }
 
 // NodeService is one service enabled on a node.
 type NodeService struct {
 	// Which service: callmanager, admin, capf, provisioning, tvs, ctimanager, voicemail, border, callserver, voicebrowser, contactcenter or bus.
-	// This version has callmanager, admin, capf, provisioning, tvs, ctimanager and bus, which always runs; the others take effect with the version that brings them.
+	// The bus always runs; voicemail takes effect with the version that brings it.
 	Service ServiceName `yaml:"service" json:"service"`
 	// Address the service binds, when it differs from the node's: services may have an address each. Left out: the node's, and
-	// loopback for admin, whose port is 8443 either way.
+	// loopback for admin, whose port is 8443 either way. Border, callserver and voicebrowser speak SIP on port 5061 as the call manager does, so
+	// beside it they need an address each; on loopback they have one: where the call manager is 127.0.1.10, callserver is 127.0.1.20,
+	// voicebrowser 127.0.1.30, border 127.0.1.40 and contactcenter 127.0.1.50.
 	Address string `yaml:"address" json:"address,omitempty"`
 	// Further addresses the call manager answers on as well.
 	AlsoAddresses []string `yaml:"alsoAddresses" json:"alsoAddresses,omitempty"`

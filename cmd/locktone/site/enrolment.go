@@ -24,7 +24,10 @@ func (s *Site) book() *capfprofile.Book {
 // addressesOf are those a service of this node binds: its own, else the call manager's.
 func (s *Site) addressesOf(ctx context.Context, name config.ServiceName) ([]netip.Addr, error) {
 	own := s.service(name).Address
-	if own == "" || name == config.ServiceCallManager {
+	switch {
+	case own == "" && name.Apart():
+		return s.apart(name)
+	case own == "" || name == config.ServiceCallManager:
 		return s.listen, nil
 	}
 	addr, err := ipOf(ctx, own)

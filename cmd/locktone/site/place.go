@@ -71,6 +71,24 @@ func (s *Site) service(name config.ServiceName) config.NodeService {
 	return config.NodeService{}
 }
 
+// apart is the address of a service that stands beside the call manager, where the site gives it none: on loopback another one of the call
+// manager's network, elsewhere the node's, unless the call manager has its ports.
+func (s *Site) apart(name config.ServiceName) ([]netip.Addr, error) {
+	at := s.listen[0].Unmap()
+	switch {
+	case at.Is4() && at.IsLoopback():
+		b := at.As4()
+		b[3] = byte(10 * (2 + slices.Index(besideCallManager, name)))
+		return []netip.Addr{netip.AddrFrom4(b)}, nil
+	case name == config.ServiceContactCenter || !s.here.Runs(config.ServiceCallManager):
+		return s.listen, nil
+	}
+	return nil, fmt.Errorf("nodes[%s].services[%s]: the call manager of this node has port 5061 of %s: give the service an address of its own", s.here.Name, name, at)
+}
+
+// besideCallManager are the services with an address of their own on loopback: .20, .30, .40, .50.
+var besideCallManager = []config.ServiceName{config.ServiceCallServer, config.ServiceVoiceBrowser, config.ServiceBorder, config.ServiceContactCenter}
+
 // hostOf is what devices and other products are configured with to reach a service at an address: the host name the site gives
 // it, or the address. A voicemail server looks for its own spelling in the trust list.
 func (s *Site) hostOf(name config.ServiceName, at netip.Addr) string {

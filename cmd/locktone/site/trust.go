@@ -157,6 +157,10 @@ func (s *Site) whoRuns(ctx context.Context, cluster config.Cluster) ([]served, e
 		{config.ServiceCAPF, capf.Name, "capf.", []trustlist.Role{trustlist.RoleCAPF}},
 		{config.ServiceTVS, tvs.Name, "tvs.", []trustlist.Role{trustlist.RoleTVS}},
 		{config.ServiceCTIManager, ctimanager.Name, "cti.", []trustlist.Role{trustlist.RoleCCM}}, // applications verify it as they do a call manager
+		{config.ServiceCallServer, "callserver", "callserver.", nil},
+		{config.ServiceVoiceBrowser, "voicebrowser", "voicebrowser.", nil},
+		{config.ServiceBorder, "border", "border.", nil},
+		{config.ServiceContactCenter, "contactcenter", "contactcenter.", nil},
 	} {
 		if !s.here.Runs(x.service) {
 			continue
@@ -169,7 +173,7 @@ func (s *Site) whoRuns(ctx context.Context, cluster config.Cluster) ([]served, e
 		if err != nil {
 			return nil, err
 		}
-		spec := pki.ServiceSpec{Name: x.name, Node: s.node.Node, Host: stem, DNSNames: []string{"localhost"}, IPs: slices.Clone(at), Listed: true}
+		spec := pki.ServiceSpec{Name: x.name, Node: s.node.Node, Host: stem, DNSNames: []string{"localhost"}, IPs: slices.Clone(at), Listed: x.roles != nil}
 		if x.service == config.ServiceCallManager {
 			spec.DNSNames, spec.SIPDomain = append(spec.DNSNames, cluster.Domain), cluster.Domain
 			spec.IPs = append([]netip.Addr{local[0]}, spec.IPs...) // softphones that match names only come by localhost
