@@ -45,6 +45,9 @@ type Info struct {
 	Calling     call.Identity
 	Redirecting []call.Redirection
 	GlobalID    string
+	// Parameters are those of the SIP URI by which the program was reached, as they are written there, escaped (RFC 5552, 2.1): see
+	// call.MaxParameters.
+	Parameters string
 }
 
 // A Port is the driver's side of a session.

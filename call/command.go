@@ -32,6 +32,8 @@ type Ring struct {
 	Inside bool `json:"inside,omitempty"`
 	// Tag is, for a tie, the tag of Call (Named).
 	Tag uint64 `json:"tag,omitempty"`
+	// Parameters stand on the Request-URI, or are told the applet, see MaxParameters.
+	Parameters string `json:"parameters,omitempty"`
 }
 
 // AcceptNow tells the driver of a terminal that its application takes the call it was offered: its time to accept it is over, and the driver

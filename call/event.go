@@ -72,6 +72,9 @@ const (
 	Redirected        // Party sends the call to To by Leg, and leaves
 	Joined            // the user of Leg has joined call Other, of OtherLeg, into Call. It comes before anybody moves
 	PartyChanged      // at the other end of Leg, a tie, is somebody else now: Party has another identity
+	Delivered         // Party has answered by Leg what Deliver had rung; whoever OtherLeg is leaves for it
+	DeliverFailed     // Party, of a Deliver, could not be reached, or is not wanted any more: the call is as it was
+	Guarded           // Party would be alone, since OtherLeg has left: it is kept and sent To
 )
 
 // Settings are what users change by themselves and what overrides the configuration: of a line (LineChanged) its forwards, of a device
@@ -88,7 +91,7 @@ var eventNames = [...]string{"none", "CallCreated", "PartyAdded", "PartyMoved", 
 	"LegArrived", "LegRinging", "LegAlerted", "LegActive", "LegPassive", "LegDropped", "MixChanged", "DigitHeard",
 	"Transferred", "CallEnded", "Parked", "Retrieved", "PickedUp", "Barged", "ConferenceStarted", "ConferenceEnded", "ProtectionChanged",
 	"MediaTrouble", "MediaGood", "LineChanged", "DeviceChanged", "Forwarded", "EmergencyCallMade",
-	"Redirected", "Joined", "PartyChanged"}
+	"Redirected", "Joined", "PartyChanged", "Delivered", "DeliverFailed", "Guarded"}
 
 func (k EventKind) String() string { return enumName(eventNames[:], int(k)) }
 

@@ -22,12 +22,14 @@ type feature interface {
 //   - forwards before the transfer: who is transferred to a line that cannot take the call is forwarded like every caller;
 //   - what a tie says of its far end comes before whoever acts on it;
 //   - the lock state sees every leg that comes or answers before anybody acts on it;
+//   - deliver before transfer, hold and basic: who makes room for the one who answers leaves first, and nobody is mixed;
+//   - the guard before whatever would release the caller it is for;
 //   - transfer before hold and basic: a transferor that leaves is not the end of a call;
 //   - failover before redirection: a trunk that fails is no answer of the called line;
 //   - the shared line before basic: the other devices are set aside before the answer goes to the caller.
 var features = [...]feature{
 	hopLimit{}, callLimit{}, durationLimit{}, lockState{}, settings{}, ties{}, parks{}, pickups{}, takeOvers{}, codes{}, conference{}, barge{}, hunting{}, forwarding{},
-	transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{}, retries{}, makeCall{}, answering{}, dropping{}, measuring{}, reminders{}, basic{},
+	deliver{}, guarding{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{}, retries{}, makeCall{}, answering{}, dropping{}, measuring{}, reminders{}, basic{},
 }
 
 // abstain takes nothing; a feature embeds it for the inputs it has no say in.

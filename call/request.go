@@ -1,5 +1,7 @@
 package call
 
+import "time"
+
 // A Request is what an application (CTI, contact centre, administration) asks of the engine. The Output of the Step that
 // takes it carries a Reply with the same ID.
 type Request interface {
@@ -80,6 +82,47 @@ type Redirect struct {
 	CallerSpace bool `json:"caller_space,omitempty"`
 	// Transfer has the redirection count as a transfer in one step, not as a deflection.
 	Transfer bool `json:"transfer,omitempty"`
+	// Unsaid says nothing of it to whoever is reached: that a program of ours has found the way is no diversion. Such redirections of one
+	// call have no number that is too many.
+	Unsaid bool `json:"unsaid,omitempty"`
+	// Parameters are told to whoever is reached, see MaxParameters.
+	Parameters string `json:"parameters,omitempty"`
+}
+
+// MaxParameters bounds Parameters, in octets. Parameters are those of a SIP URI as they are written there, escaped, each behind a semicolon
+// (";voicexml=https://cs.example/1;aai=%7B%7D", RFC 5552, 2.1): they stand on the Request-URI of an INVITE, nothing in them is understood here.
+const MaxParameters = 4096
+
+// Deliver rings To for the caller of a call that talks, who goes on hearing whom it hears: the music of a voice browser. Whoever rings is
+// heard by nobody and hears nobody. When it answers, Instead is released and the caller is connected with it by a new offer, without a mixer
+// (event Delivered). When nobody answers, the call is as it was (event DeliverFailed, with the cause). To is looked up with what the caller
+// may reach. The Reply has the party that rings. While one Deliver is under way another one of the call supersedes it: the first is
+// cancelled (DeliverFailed, CallerCancelled), if the number of the second is one at all.
+type Deliver struct {
+	Call CallID `json:"call"`
+	// Instead is the leg whose party is released for To; zero where the caller is alone (see SetGuard).
+	Instead LegID  `json:"instead,omitempty"`
+	To      string `json:"to"`
+	// Calling is the number shown to To instead of the caller's own.
+	Calling string `json:"calling,omitempty"`
+	// NoAnswer is how long To may ring; zero takes what counts for its line or trunk.
+	NoAnswer   time.Duration `json:"no_answer,omitempty"`
+	Parameters string        `json:"parameters,omitempty"`
+}
+
+// CancelDeliver ends a Deliver that rings; the call is as it was before.
+type CancelDeliver struct {
+	Call CallID `json:"call"`
+}
+
+// SetGuard keeps the party of Leg, the caller, from being released because all others have left, have failed or could not be reached: it
+// goes to To then (event Guarded, with the cause and the leg of the last who left), and hears Policy.Music until somebody answers there.
+// What cannot be reached is tried again until the caller gives up. The guard goes where its party goes, and stays until it is set
+// again; an empty To ends it. The caller's own end, and what an application or the longest duration ends, ends the call as ever.
+type SetGuard struct {
+	Call CallID `json:"call"`
+	Leg  LegID  `json:"leg"`
+	To   string `json:"to,omitempty"`
 }
 
 // An OriginalCalled says whom a redirected call counts as having been for first.
@@ -203,12 +246,18 @@ func (Hold) request()       {}
 func (Resume) request()     {}
 func (Redirect) request()   {}
 
+func (Deliver) request()       {}
+func (CancelDeliver) request() {}
+func (SetGuard) request()      {}
+
 // A Reply answers a Request. Cause is CauseNone when it was taken.
 type Reply struct {
-	ID    string `json:"id,omitempty"`
-	Call  CallID `json:"call,omitempty"`
-	Leg   LegID  `json:"leg,omitempty"`
-	Cause Cause  `json:"cause,omitempty"`
+	ID   string `json:"id,omitempty"`
+	Call CallID `json:"call,omitempty"`
+	Leg  LegID  `json:"leg,omitempty"`
+	// Party is who Deliver has had rung.
+	Party PartyID `json:"party,omitempty"`
+	Cause Cause   `json:"cause,omitempty"`
 	// Slot is where Park has parked the call.
 	Slot string `json:"slot,omitempty"`
 	// Why says in a sentence what was wrong; empty when the request was taken.

@@ -52,6 +52,12 @@ type Setup struct {
 	Far     LegID  `json:"far,omitempty"`
 	FarCall CallID `json:"far_call,omitempty"`
 	Tag     uint64 `json:"tag,omitempty"`
+	// Route is where the call goes, in this order, where the driver decides that and not the dial plan; RouteCauses lead to the next member,
+	// none are those that say the network failed (Cause.Reroutes). Of calls on trunks only.
+	Route       []RouteMember `json:"route,omitempty"`
+	RouteCauses []Cause       `json:"route_causes,omitempty"`
+	// Parameters are those of the Request-URI that mean nothing to SIP (RFC 5552), see MaxParameters. An applet that is reached is told them.
+	Parameters string `json:"parameters,omitempty"`
 }
 
 // Alerting: the far end of an outgoing leg rings (180).

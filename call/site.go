@@ -342,9 +342,13 @@ type RouteList struct {
 
 // A RouteMember is one choice of a route list.
 type RouteMember struct {
-	Trunk   string             `json:"trunk"`
+	Trunk   string             `json:"trunk,omitempty"`
 	Called  dialplan.Transform `json:"called,omitzero"`
 	Calling dialplan.Transform `json:"calling,omitzero"`
+	// Originator sends the call back out on the trunk on which its caller came in; Trunk is empty then.
+	Originator bool `json:"originator,omitempty"`
+	// Parameters are told to the far end, see MaxParameters.
+	Parameters string `json:"parameters,omitempty"`
 	// Turns names a group of neighbouring members that take turns at being first, call by call; empty keeps the order.
 	Turns string `json:"turns,omitempty"`
 }
@@ -382,6 +386,9 @@ type Policy struct {
 	Music string `json:"music,omitempty"`
 	// MaxDuration ends a call that long after its first answer; zero means never.
 	MaxDuration time.Duration `json:"max_duration,omitempty"`
+	// MediaInactivity ends an answered call when no packet has come by here from any of its legs for that long, though all their media does and
+	// should be heard; zero means never. The plane needs two seconds to notice, which come on top.
+	MediaInactivity time.Duration `json:"media_inactivity,omitempty"`
 }
 
 // A MixedPolicy says what becomes of a call whose one side insists on SRTP and whose other side has none.

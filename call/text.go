@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Describe says a signal, request, command, reply or event in one line, for traces, ladders and the golden scripts: its name,
@@ -96,6 +97,13 @@ func (l line) num(name string, v int) line {
 	return strconv.AppendInt(l.key(name), int64(v), 10)
 }
 
+func (l line) span(name string, v time.Duration) line {
+	if v == 0 {
+		return l
+	}
+	return append(l.key(name), v.String()...)
+}
+
 func (l line) id(name string, prefix byte, v uint64) line {
 	if v == 0 {
 		return l
@@ -165,6 +173,22 @@ func (l line) redirecting(list []Redirection) line {
 	return l
 }
 
+// route writes the choices of a driver: trunks, in order.
+func (l line) route(members []RouteMember) line {
+	for i, m := range members {
+		if i == 0 {
+			l = l.key("route")
+		} else {
+			l = append(l, ',')
+		}
+		if m.Originator {
+			l = append(l, "originator"...)
+		}
+		l = append(l, m.Trunk...)
+	}
+	return l
+}
+
 func (l line) trust(t Trust) line {
 	if t == TrustNone {
 		return l
@@ -195,7 +219,7 @@ func (l line) signal(s Signal) line {
 		if s.At != nil {
 			l = l.target("at", *s.At)
 		}
-		return l.flag("inside", s.Inside).lock(s.Lock).str("owner", s.Owner)
+		return l.flag("inside", s.Inside).lock(s.Lock).str("owner", s.Owner).route(s.Route).str("parameters", s.Parameters)
 	case Alerting:
 		return l.identity("connected", s.Connected)
 	case Progressing:
@@ -245,7 +269,7 @@ func (l line) command(c Command) line {
 	case Ring:
 		l = l.id("call", 'c', uint64(c.Call)).target("target", c.Target).identity("calling", c.Calling)
 		l = l.identity("called", c.Called).redirecting(c.Redirecting).num("hops", c.Hops).media(c.Media).lock(c.Lock)
-		return l.str("global_id", c.GlobalID).flag("auto_answer", c.AutoAnswer).flag("quiet", c.Quiet).flag("inside", c.Inside)
+		return l.str("global_id", c.GlobalID).flag("auto_answer", c.AutoAnswer).flag("quiet", c.Quiet).flag("inside", c.Inside).str("parameters", c.Parameters)
 	case Alert:
 		return l.identity("connected", c.Connected)
 	case Progress:
@@ -301,7 +325,7 @@ func (l line) request(r Request) line {
 		if r.Original != OriginalKept {
 			l = l.str("original", r.Original.String()).str("preferred", r.Preferred)
 		}
-		return l.flag("caller_space", r.CallerSpace).flag("transfer", r.Transfer)
+		return l.flag("caller_space", r.CallerSpace).flag("transfer", r.Transfer).flag("unsaid", r.Unsaid).str("parameters", r.Parameters)
 	case Transfer:
 		return l.leg(r.Leg).str("to", r.To).id("with", 'l', uint64(r.With))
 	case Conference:
@@ -317,6 +341,13 @@ func (l line) request(r Request) line {
 // service writes the requests of supplementary services.
 func (l line) service(r Request) line {
 	switch r := r.(type) {
+	case Deliver:
+		l = l.id("call", 'c', uint64(r.Call)).id("instead", 'l', uint64(r.Instead)).str("to", r.To).str("calling", r.Calling)
+		return l.span("no_answer", r.NoAnswer).str("parameters", r.Parameters)
+	case CancelDeliver:
+		return l.id("call", 'c', uint64(r.Call))
+	case SetGuard:
+		return l.id("call", 'c', uint64(r.Call)).leg(r.Leg).str("to", r.To)
 	case Barge:
 		return l.str("device", r.Device).appearance(r.Line)
 	case TakeOver:
@@ -340,7 +371,7 @@ func (l line) service(r Request) line {
 }
 
 func (l line) reply(r Reply) line {
-	return l.str("id", r.ID).id("call", 'c', uint64(r.Call)).leg(r.Leg).cause(r.Cause).str("slot", r.Slot).str("why", r.Why)
+	return l.str("id", r.ID).id("call", 'c', uint64(r.Call)).leg(r.Leg).id("party", 'p', uint64(r.Party)).cause(r.Cause).str("slot", r.Slot).str("why", r.Why)
 }
 
 // String is kind:ref:direction:security, as the golden scripts write it.

@@ -203,7 +203,7 @@ func (d *Driver) ring(r call.Ring) {
 		return
 	}
 	s := &session{stream: stream, digits: make(chan string, 64), info: applet.Info{Leg: r.Leg, Call: r.Call, Applet: r.Target.Applet,
-		Called: r.Target.Called, Calling: r.Calling, Redirecting: r.Redirecting, GlobalID: r.GlobalID}}
+		Called: r.Target.Called, Calling: r.Calling, Redirecting: r.Redirecting, GlobalID: r.GlobalID, Parameters: r.Parameters}}
 	d.cfg.Plane.AddLeg(media.LegID(r.Leg), media.Profile{Security: desc.Optional})
 	if s.offer, err = describe.Make(d.cfg.Plane, r.Leg, r.Media); err != nil {
 		d.cfg.Plane.RemoveLeg(media.LegID(r.Leg))
