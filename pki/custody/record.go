@@ -164,8 +164,11 @@ type Split struct {
 
 var _ pki.Custody = Split{}
 
-// Common reports whether a secret is the cluster's: the authority's and the signers'. Everything else is the node's own.
-func Common(name string) bool { return name == "ca" || strings.HasPrefix(name, "signer/") }
+// Common reports whether a secret is the cluster's: the authority's, the signers', and the passwords of its own applications. Everything
+// else is the node's own.
+func Common(name string) bool {
+	return name == "ca" || strings.HasPrefix(name, "signer/") || strings.HasPrefix(name, "application/")
+}
 
 func (s Split) of(name string) pki.Custody {
 	if Common(name) {

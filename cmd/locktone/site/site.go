@@ -74,6 +74,7 @@ type Site struct {
 	nodes   int         // in the site, at the start
 	shared  bool        // the record is PostgreSQL's
 	key     custody.Key // opens what the record keeps sealed; zero with a record on a file
+	keys    pki.Custody // where keys and passwords are
 	Store   *store.Store
 	Bus     *bus.Bus
 	Trace   *trace.Recorder

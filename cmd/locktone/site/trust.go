@@ -40,6 +40,7 @@ func (s *Site) openPKI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.keys = keys
 	current, err := s.Store.Site(ctx)
 	if err != nil {
 		return err
