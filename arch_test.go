@@ -90,7 +90,7 @@ var rings = []rule{
 	{path: "service", own: []string{"leg", "call", "applet", "contact", "dialplan", "directory", "element", "media", "pki", "store", "bus", "trace", "config", "wire"},
 		third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/crypto", "github.com/goccy/go-yaml",
 			"github.com/pin/tftp/v3"}},
-	{path: "service/border/dialpeer", own: []string{"call", "dialplan"}, std: pure},
+	{path: "service/border/dialpeer", own: []string{"call", "dialplan"}, std: with(pure, "regexp")}, // translations are expressions; matching is pure
 	{path: "service/voicebrowser/interpreter", own: []string{"wire"}, third: []string{"github.com/dop251/goja"}},
 	{path: "service/contactcenter", own: []string{"call", "contact", "cti", "directory", "enroll", "pki", "store", "bus", "trace", "config", "wire"}, // agents' phones are reached as any application reaches them
 		third: []string{"github.com/coder/websocket", "github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/crypto"}},
@@ -172,6 +172,13 @@ func (r rule) refuses(from, imp string) string {
 func otherService(from, to string) bool {
 	f, t := strings.Split(from, "/"), strings.Split(to, "/")
 	return f[0] == "service" && t[0] == "service" && len(f) > 1 && len(t) > 1 && f[1] != t[1]
+}
+
+// with is a sorted list with a few more.
+func with(list []string, more ...string) []string {
+	all := append(append([]string{}, list...), more...)
+	sort.Strings(all)
+	return all
 }
 
 func contains(list []string, s string) bool {

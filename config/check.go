@@ -48,6 +48,7 @@ func (c *checker) check() {
 	c.forwardsToEmergency()
 	c.routes()
 	c.applets()
+	c.borders()
 }
 
 // eachOf walks a list and checks what every entity needs: a name in shape, and unique.

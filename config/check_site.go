@@ -168,23 +168,29 @@ func (c *checker) ports() {
 
 func (c *checker) sipProfiles() {
 	eachOf(c, "sipProfiles", c.site.SIPProfiles, func(p SIPProfile) string { return p.Name }, func(path string, p SIPProfile) {
-		o, t, s := p.OptionsPing, p.Timers, p.SessionTimer
-		c.between(path+".optionsPing.intervalInService", o.IntervalInService, time.Second, time.Hour)
-		c.between(path+".optionsPing.intervalOutOfService", o.IntervalOutOfService, time.Second, time.Hour)
-		c.within(path+".optionsPing.retries", o.Retries, 1, 20)
-		c.between(path+".optionsPing.retryInterval", o.RetryInterval, 50*time.Millisecond, 10*time.Second)
-		c.between(path+".timers.t1", t.T1, 10*time.Millisecond, 10*time.Second)
-		c.between(path+".timers.t2", t.T2, 10*time.Millisecond, time.Minute)
-		c.between(path+".timers.inviteExpires", t.InviteExpires, time.Second, time.Hour)
-		c.between(path+".sessionTimer.min", s.Min, 90*time.Second, 24*time.Hour)
-		c.between(path+".sessionTimer.expires", s.Expires, 90*time.Second, 24*time.Hour)
+		c.sipTimers(path, "optionsPing", p)
 		c.between(path+".registerExpires", p.RegisterExpires, 10*time.Second, 24*time.Hour)
 		c.between(path+".registerMinExpires", p.RegisterMinExpires, time.Second, 24*time.Hour)
 		d := p.WithDefaults()
-		c.order(path+".timers.t2", "t2", d.Timers.T2, "t1", d.Timers.T1)
-		c.order(path+".sessionTimer.expires", "expires", d.SessionTimer.Expires, "min", d.SessionTimer.Min)
 		c.order(path+".registerExpires", "registerExpires", d.RegisterExpires, "registerMinExpires", d.RegisterMinExpires)
 	})
+}
+
+// sipTimers checks the timers of a profile, or of what has some of its fields; ping is what that calls optionsPing.
+func (c *checker) sipTimers(path, ping string, p SIPProfile) {
+	o, t, s := p.OptionsPing, p.Timers, p.SessionTimer
+	c.between(path+"."+ping+".intervalInService", o.IntervalInService, time.Second, time.Hour)
+	c.between(path+"."+ping+".intervalOutOfService", o.IntervalOutOfService, time.Second, time.Hour)
+	c.within(path+"."+ping+".retries", o.Retries, 1, 20)
+	c.between(path+"."+ping+".retryInterval", o.RetryInterval, 50*time.Millisecond, 10*time.Second)
+	c.between(path+".timers.t1", t.T1, 10*time.Millisecond, 10*time.Second)
+	c.between(path+".timers.t2", t.T2, 10*time.Millisecond, time.Minute)
+	c.between(path+".timers.inviteExpires", t.InviteExpires, time.Second, time.Hour)
+	c.between(path+".sessionTimer.min", s.Min, 90*time.Second, 24*time.Hour)
+	c.between(path+".sessionTimer.expires", s.Expires, 90*time.Second, 24*time.Hour)
+	d := p.WithDefaults()
+	c.order(path+".timers.t2", "t2", d.Timers.T2, "t1", d.Timers.T1)
+	c.order(path+".sessionTimer.expires", "expires", d.SessionTimer.Expires, "min", d.SessionTimer.Min)
 }
 
 func (c *checker) order(path, name string, v Duration, lowName string, low Duration) {

@@ -68,6 +68,18 @@ type Site struct {
 	PickupGroups []PickupGroup `yaml:"pickupGroups" kind:"pickup-group"`
 	// Sources of music on hold.
 	MusicOnHold []MusicOnHold `yaml:"musicOnHold" kind:"music-on-hold"`
+	// What is the same for all dial-peers of a border element.
+	Borders []Border `yaml:"borders" kind:"border"`
+	// Neighbours of border elements: which calls come in by them and go out by them.
+	DialPeers []DialPeer `yaml:"dialPeers" kind:"dial-peer"`
+	// Whom border elements believe at which addresses.
+	Trustpoints []Trustpoint `yaml:"trustpoints" kind:"trustpoint"`
+	// Ordered lists of codecs.
+	CodecLists []CodecList `yaml:"codecLists" kind:"codec-list"`
+	// What becomes of numbers at dial-peers, by regular expressions.
+	NumberTranslations []NumberTranslation `yaml:"numberTranslations" kind:"number-translation"`
+	// What becomes of header fields at dial-peers.
+	HeaderRules []HeaderRules `yaml:"headerRules" kind:"header-rules"`
 }
 
 // Kind names a sort of entity, in the singular: "device", "sip-trunk".
@@ -107,6 +119,12 @@ const (
 	KindMeetMeNumber            Kind = "meet-me-number"
 	KindPickupGroup             Kind = "pickup-group"
 	KindMusicOnHold             Kind = "music-on-hold"
+	KindBorder                  Kind = "border"
+	KindDialPeer                Kind = "dial-peer"
+	KindTrustpoint              Kind = "trustpoint"
+	KindCodecList               Kind = "codec-list"
+	KindNumberTranslation       Kind = "number-translation"
+	KindHeaderRules             Kind = "header-rules"
 )
 
 // Entity is one item of a Site. Its key is unique among its kind.
