@@ -43,7 +43,7 @@ const (
 	Exited       End = "exited"       // <exit/>, or there was nothing more to do
 	Disconnected End = "disconnected" // <disconnect/>: we hung up
 	HungUp       End = "hung up"      // the caller hung up and the documents have had their say
-	Transferring End = "transferred"  // the caller is gone to where a transfer sent it
+	Departed     End = "transferred"  // the caller is gone to where a transfer sent it
 )
 
 // Result is what a session leaves behind.
