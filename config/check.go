@@ -49,6 +49,7 @@ func (c *checker) check() {
 	c.routes()
 	c.applets()
 	c.borders()
+	c.callServers()
 }
 
 // eachOf walks a list and checks what every entity needs: a name in shape, and unique.

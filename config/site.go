@@ -80,6 +80,12 @@ type Site struct {
 	NumberTranslations []NumberTranslation `yaml:"numberTranslations" kind:"number-translation"`
 	// What becomes of header fields at dial-peers.
 	HeaderRules []HeaderRules `yaml:"headerRules" kind:"header-rules"`
+	// SIP elements that call servers send calls to and take calls from.
+	SIPServerGroups []SIPServerGroup `yaml:"sipServerGroups" kind:"sip-server-group"`
+	// Where numbers are that the contact centre connects callers to.
+	CallRoutes []CallRoute `yaml:"callRoutes" kind:"call-route"`
+	// How call servers deal with callers.
+	CallServers []CallServer `yaml:"callServers" kind:"call-server"`
 }
 
 // Kind names a sort of entity, in the singular: "device", "sip-trunk".
@@ -125,6 +131,9 @@ const (
 	KindCodecList               Kind = "codec-list"
 	KindNumberTranslation       Kind = "number-translation"
 	KindHeaderRules             Kind = "header-rules"
+	KindSIPServerGroup          Kind = "sip-server-group"
+	KindCallRoute               Kind = "call-route"
+	KindCallServer              Kind = "call-server"
 )
 
 // Entity is one item of a Site. Its key is unique among its kind.
