@@ -16,6 +16,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/locktone/locktone/service/admin"
+	"github.com/locktone/locktone/service/voicebrowser/interpreter"
+	"github.com/locktone/locktone/service/voicebrowser/worker"
 )
 
 // version is set by the build.
@@ -82,6 +84,9 @@ type app struct {
 }
 
 func main() {
+	if worker.IsWorker(os.Args) { // a VoiceXML session's process: nothing else may happen in it
+		os.Exit(worker.Main(os.Stdin, os.Stdout, interpreter.Run))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	a := &app{ctx: ctx, out: os.Stdout, err: os.Stderr, width: terminalWidth(os.Stdout), wired: wiring()}
 	code := a.run(os.Args[1:])
