@@ -236,7 +236,7 @@ func (r *rare) clone() *rare {
 		return nil
 	}
 	n := *r
-	n.joined = slices.Clone(r.joined)
+	n.joined, n.digits = slices.Clone(r.joined), slices.Clone(r.digits)
 	return &n
 }
 

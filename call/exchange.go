@@ -78,6 +78,7 @@ func (e *Engine) settled(c *Call) {
 		e.emit(ProtectionChanged, c, nil, nil, CauseNone).Why = c.protection.Why
 	}
 	e.showLocks(c)
+	e.sayDigits(c)
 }
 
 // quiet says whether no exchange is under way that is about to change who hears whom. Of a mixed call every state is worth telling.
@@ -107,7 +108,7 @@ func (e *Engine) settleOne(c *Call) bool {
 		if l == nil || l.oa != stable || l.retry.running() {
 			continue
 		}
-		if w := e.want(l); w.kind != feedNone && w != l.hears && !l.gaveUp.is(w) && e.feed(l, w) {
+		if w, lacks := e.lacks(l); lacks && e.feed(l, w) {
 			return true
 		}
 	}
@@ -184,6 +185,18 @@ func (e *Engine) want(l *Leg) feed {
 		return feed{kind: feedSource, source: e.config.site.Policy.music()}
 	}
 	return feed{}
+}
+
+// lacks is what a leg should hear, and whether that is something else than it hears: an exchange will see to it.
+func (e *Engine) lacks(l *Leg) (w feed, lacks bool) {
+	w = e.want(l)
+	return w, w.kind != feedNone && w != l.hears && !l.gaveUp.is(w)
+}
+
+// standing says whether no exchange of a leg is under way, and none due, that would change what it hears.
+func (e *Engine) standing(l *Leg) bool {
+	_, lacks := e.lacks(l)
+	return l.oa == stable && !lacks
 }
 
 // musicOf is the source heard by a party that a leg holds: who holds decides, the line before the device.

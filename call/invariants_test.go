@@ -23,6 +23,7 @@ import (
 //	10 commands follow the offer/answer rules: no second offer while one is open, an answer where one is owed (strict only)
 //	11 when no exchange is open, everybody hears what they should (strict only)
 //	12 every leg there ever was has exactly one record, with its times in order, and none claims more than was verified
+//	13 digits wait only while an exchange is about to change what their leg hears, and are said while none is open (strict)
 //
 // The strict ones hold when the drivers keep their promises; the others always.
 type checker struct {
@@ -252,6 +253,9 @@ func (k *checker) books() {
 				if l.retry.running() {
 					timers++
 				}
+				if len(l.few().digits) > 0 && l.active() && e.standing(l) {
+					k.fault("13: digits wait for leg %s, and its media stands", l.id)
+				}
 				if l.silence != nil && l.silence.running() {
 					timers++
 				}
@@ -471,6 +475,10 @@ func (k *checker) exchange(w *wireLeg, c Command) {
 			bad("that is not what is owed")
 		}
 		w.theirs, w.ack = false, c.Media.Kind == KindOffer
+	case SendDigit:
+		if w.ours || w.theirs || w.ack || w.confirm {
+			k.fault("13: %s: an exchange is open", Describe(c))
+		}
 	case RejectReoffer:
 		if !w.theirs {
 			bad("nothing was offered")

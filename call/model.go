@@ -126,6 +126,7 @@ type rare struct {
 	consults    LegID        // the leg that an application had held for this one
 	redirecting *Redirection // the last diversion on the way to the leg
 	joined      []CallRef    // the calls its party was in before
+	digits      []SendDigit  // that wait until its media stands, in their order
 }
 
 // seldom is what a leg has that few have, to be changed.

@@ -676,7 +676,11 @@ func (c *Call) WaitRefreshed(ctx context.Context, n int) error {
 
 // WaitDigits waits until the digits were heard, and no others: as events (RFC 4733), tones or by INFO.
 func (c *Call) WaitDigits(ctx context.Context, digits string) error {
-	return c.wait(ctx, "waiting for digits "+digits, func() (bool, error) { return string(c.digits) == digits, nil })
+	err := c.wait(ctx, "waiting for digits "+digits, func() (bool, error) { return string(c.digits) == digits, nil })
+	if err != nil {
+		return fmt.Errorf("%w, after hearing %q", err, c.Digits())
+	}
+	return nil
 }
 
 // Digits are the digits heard so far.
