@@ -78,6 +78,9 @@ func (c *cloner) call(o *Call) *Call {
 	n.retry = c.ownTimer(o.retry)
 	c.timer(&n.duration)
 	n.room = o.room.clone()
+	if o.delivery != nil {
+		n.delivery = &delivery{o.delivery.party, c.leg(o.delivery.instead), c.leg(o.delivery.by)}
+	}
 	return n
 }
 
@@ -96,6 +99,7 @@ func (c *cloner) party(o *Party) *Party {
 	n.offering = c.offering(o.offering)
 	n.stay = c.stay(o.stay)
 	n.errand = o.errand.clone()
+	n.guard = c.guard(o.guard)
 	return n
 }
 
@@ -155,6 +159,15 @@ func (c *cloner) stay(o *stay) *stay {
 		park := *o.park
 		n.park = &park
 	}
+	return &n
+}
+
+func (c *cloner) guard(o *guard) *guard {
+	if o == nil {
+		return nil
+	}
+	n := *o
+	c.timer(&n.timer)
 	return &n
 }
 

@@ -132,7 +132,10 @@ func (c *Config) checkTrunks() (errs []error) {
 	for i := range c.site.RouteLists {
 		r := &c.site.RouteLists[i]
 		for _, m := range r.Members {
-			if c.trunks[m.Trunk] == nil {
+			if m.Originator && m.Trunk != "" {
+				errs = append(errs, fmt.Errorf("call: route list %s has a member that names trunk %q and the trunk of the caller", r.Name, m.Trunk))
+			}
+			if c.trunks[m.Trunk] == nil && !m.Originator {
 				errs = append(errs, fmt.Errorf("call: route list %s names trunk %q, which does not exist", r.Name, m.Trunk))
 			}
 			errs = append(errs, checkTransforms("route list "+r.Name, m.Called, m.Calling))

@@ -53,6 +53,10 @@ func (e *Engine) dropParty(p *Party, cause Cause) {
 		e.stop(&p.offering.ring)
 	}
 	e.endStay(p)
+	if p.guard != nil {
+		e.stop(&p.guard.timer)
+		p.guard = nil
+	}
 	at := slices.Index(c.parties, p)
 	if at < 0 {
 		return
@@ -60,8 +64,12 @@ func (e *Engine) dropParty(p *Party, cause Cause) {
 	c.parties = slices.Delete(c.parties, at, at+1)
 	p.changed()
 	e.emit(PartyDropped, c, p, nil, cause)
+	if v := c.delivery; v != nil && v.by != nil && v.by.party == p {
+		deliver{}.over(e, c, v.by, cause)
+	}
 	if p.offering != nil {
 		e.remindLater(p.offering.caller)
+		e.keepOn(p.offering.caller, p.lastLeg(), cause)
 	}
 	for i := 0; i < len(c.parties); i++ {
 		if q := c.parties[i]; q.offering != nil && q.offering.caller == p {
@@ -75,13 +83,22 @@ func (e *Engine) dropParty(p *Party, cause Cause) {
 	}
 }
 
-// leave takes a party out of its call and ends the call if nobody is left to talk to.
+// leave takes a party out of its call and ends the call if nobody is left to talk to, and nobody is guarded.
 func (e *Engine) leave(p *Party, cause Cause) {
 	c := p.call
 	e.dropParty(p, cause)
 	if c.alone() || e.ends(c, p) {
-		e.hangUp(c, cause)
+		e.bereft(c, p.lastLeg(), cause)
 	}
+}
+
+// breakDown ends a call in which media cannot be agreed on, because of a leg. Who is guarded is kept, unless the leg is its own.
+func (e *Engine) breakDown(c *Call, because *Leg, cause Cause) {
+	if kept := c.guarded(); kept != nil && kept != because.party {
+		e.bereft(c, because, cause)
+		return
+	}
+	e.hangUp(c, cause)
 }
 
 // hangUp ends a call with all its parties.
@@ -98,7 +115,7 @@ func (e *Engine) hangUp(c *Call, cause Cause) {
 	if c.room != nil {
 		delete(e.rooms, c.room.key)
 	}
-	c.ended, c.mix, c.view = true, nil, nil
+	c.ended, c.mix, c.view, c.delivery = true, nil, nil, nil
 	e.emit(CallEnded, c, nil, nil, cause)
 }
 

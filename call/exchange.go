@@ -255,7 +255,7 @@ func (e *Engine) feed(l *Leg, w feed) bool {
 	if peer == nil || peer.oa != stable || !l.party.call.flight.idle() {
 		return false
 	}
-	if l.party.call.tries%2 == 1 {
+	if l.party.call.tries%2 == 1 && l.replaces == nil {
 		return e.ask(peer, l) // the other way round may go through
 	}
 	return e.ask(l, peer)
@@ -294,7 +294,7 @@ func (e *Engine) refuse(from *Leg, cause Cause) {
 	case from.replaces != nil || c.mixed || c.room != nil:
 		e.leave(from.party, cause)
 	default:
-		e.hangUp(from.party.call, cause)
+		e.breakDown(from.party.call, from, cause)
 	}
 }
 
@@ -424,11 +424,13 @@ func (e *Engine) described(l *Leg, d Desc) {
 		case f.to == l:
 			c.flight = flight{}
 			e.land(f)
+		default:
+			l.hears = feed{} // whose offer it has answered is gone
 		}
 	case l.oa == awaitConfirm && c.mixed:
 		e.leave(l.party, ProtocolError)
 	case l.oa == awaitConfirm:
-		e.hangUp(c, ProtocolError) // RFC 3261, 13.2.1: the ACK must carry the answer
+		e.breakDown(c, l, ProtocolError) // RFC 3261, 13.2.1: the ACK must carry the answer
 	case l.oa == weOffered || l.oa == weAsked:
 		e.rejected(l, ProtocolError)
 	}
@@ -443,7 +445,7 @@ func (e *Engine) land(f flight) {
 	case l.putUpWith(cause):
 		return // the offer is still to be answered, and is passed on in another way
 	default:
-		e.hangUp(l.party.call, cause)
+		e.breakDown(l.party.call, l, cause)
 		return
 	}
 	e.joined(f.from, l, m)
@@ -522,6 +524,8 @@ func (e *Engine) rejected(l *Leg, cause Cause) {
 		e.bridgeRefused(l, cause)
 	case f.from == l:
 		e.tryAgain(l, e.want(l), cause)
+	case f.from.replaces != nil && cause != RequestPending:
+		e.leave(f.from.party, cause) // whose place it was to take goes on talking
 	case f.from.oa == weOwe:
 		e.sendAnswer(f.from, e.silentAnswer(f.from))
 		f.from.hears = feed{kind: feedSource, source: SourceSilence}
@@ -610,7 +614,13 @@ func (e *Engine) tryAgain(l *Leg, w feed, cause Cause) {
 	}
 	c.tries = 0
 	if w.kind == feedPeer {
-		e.hangUp(c, NotAcceptable)
+		for _, p := range c.parties {
+			if o := p.wire(); o != nil && o.replaces != nil { // who cannot take the place of another one has not come
+				e.leave(p, cause)
+				return
+			}
+		}
+		e.bereft(c, l, NotAcceptable)
 		return
 	}
 	if !isMix(w.source) {

@@ -380,6 +380,8 @@ func (e *Engine) explainMember(h *hunt, g *HuntGroup, id LineID, cause Cause) {
 func (e *Engine) explainSkipped(t *Trunk, m RouteMember) {
 	switch {
 	case e.teller == nil:
+	case t == nil && m.Originator:
+		e.say("trunk", "the call did not come in on a trunk, to which it could go back")
 	case t == nil:
 		e.say("trunk", fmt.Sprintf("trunk %s is not there any more", m.Trunk))
 	case e.trunkOf(t.Name).down:

@@ -78,7 +78,7 @@ func (w *walker) foretold(t *testing.T, seed int64, m move, setup Setup) (rang i
 		policy = tr.Media
 	}
 	setup.Desc = Desc{Ref: setup.Desc.Ref + 100000, Kind: KindOffer, Dir: SendRecv, Security: offers(policy.security())}
-	setup.Calling, setup.Trust, setup.Join = Identity{}, TrustNone, 0
+	setup.Calling, setup.Trust, setup.Join, setup.Route = Identity{}, TrustNone, 0, nil
 	m.in.Signal = setup
 	x := w.k.e.Explain(Question{Device: setup.Device, Trunk: setup.Trunk, Called: setup.Called, Now: w.now})
 	var want, got []string

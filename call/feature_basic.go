@@ -38,6 +38,9 @@ func (e *Engine) arrive(driver string, s Setup) *Leg {
 	if n := len(s.Redirecting); n > 0 {
 		l.seldom().redirecting = &s.Redirecting[n-1]
 	}
+	if s.Parameters != "" && len(s.Parameters) <= MaxParameters {
+		l.seldom().parameters = s.Parameters
+	}
 	e.emit(LegArrived, c, p, l, CauseNone)
 	return l
 }
@@ -97,8 +100,14 @@ func (basic) setup(e *Engine, l *Leg, s Setup) {
 		e.leave(l.party, CallRejected) // a device may only call from a line it has, and a trunk must be known
 		return
 	}
-	cause := e.route(l.party.call, dialling{caller: l.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk),
-		called: s.Called, calling: l.party.identity, redirecting: s.Redirecting, hops: e.hopsOf(s)})
+	d := dialling{caller: l.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk),
+		called: s.Called, calling: l.party.identity, redirecting: s.Redirecting, hops: e.hopsOf(s)}
+	cause := CauseNone
+	if len(s.Route) > 0 && l.trunk != "" {
+		cause = e.choose(l.party.call, d, s)
+	} else {
+		cause = e.route(l.party.call, d)
+	}
 	if cause != CauseNone {
 		e.leave(l.party, cause)
 	}
@@ -285,7 +294,7 @@ func (basic) answerWaiting(e *Engine, from, l *Leg) {
 		e.joined(from, l, m)
 		e.sendAnswer(from, m)
 	case !l.putUpWith(cause):
-		e.hangUp(l.party.call, cause)
+		e.breakDown(l.party.call, l, cause)
 	}
 }
 
@@ -354,7 +363,7 @@ func (basic) failed(e *Engine, p *Party, cause Cause) bool {
 	caller := p.offering.caller
 	e.dropParty(p, cause)
 	if caller.call == p.call && caller.alive() {
-		e.leave(caller, cause)
+		e.release(caller, p.lastLeg(), cause)
 	}
 	return true
 }

@@ -13,7 +13,7 @@ func (failover) signal(e *Engine, l *Leg, s Signal) bool {
 			if t := e.config.trunks[l.trunk]; t != nil {
 				longest = orDefault(t.NoAnswer, longest)
 			}
-			e.start(&o.ring, longest)
+			e.start(&o.ring, orDefault(o.longest, longest))
 		}
 	}
 	return false

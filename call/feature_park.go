@@ -278,9 +278,12 @@ func (e *Engine) unpark(q *Party) {
 }
 
 // callOff ends the ringing of everybody who is being called for a party.
-func (e *Engine) callOff(q *Party) {
+func (e *Engine) callOff(q *Party) { e.callOffBut(q, nil) }
+
+// callOffBut ends it for all but one.
+func (e *Engine) callOffBut(q, but *Party) {
 	for i := 0; i < len(q.call.parties); i++ {
-		if o := q.call.parties[i].offering; o != nil && o.caller == q {
+		if o := q.call.parties[i].offering; o != nil && o.caller == q && q.call.parties[i] != but {
 			e.dropParty(q.call.parties[i], PickedUpElsewhere)
 			i = -1
 		}
@@ -307,7 +310,7 @@ func (parks) expired(e *Engine, t *timer) bool {
 		if w := q.activeLeg(); w != nil {
 			w.why = "nobody has fetched the call from " + k.slot.number
 		}
-		e.leave(q, NoAnswer)
+		e.release(q, nil, NoAnswer)
 		return true
 	}
 	if e.remind(q, k) != CauseNone {

@@ -159,12 +159,19 @@ func (e *Engine) takeRinging(l *Leg, p *Party) (Done, Cause) {
 		return Done{Why: unsuited}, SecurityMismatch
 	}
 	e.explainFeature("pickup", "the caller answers the call from %s that rings at %s", caller.end(), p.line)
-	if q.stay != nil && q.stay.park != nil {
+	switch {
+	case q.stay != nil && q.stay.park != nil:
 		e.unpark(q)
+	case q.kept():
+		e.endStay(q)
 	}
+	delivers := p.offering.delivers
 	e.callOff(q)
 	e.joinCall(l, c)
 	e.emit(PickedUp, c, l.party, l, CauseNone)
+	if delivers {
+		e.makeRoom(c, l)
+	}
 	if by != nil {
 		e.tell(by, TransferResult{Leg: by.id, Status: 200, Final: true})
 		e.transferred(c, by, nil, nil)

@@ -1,6 +1,10 @@
 package call
 
-import "github.com/locktone/locktone/dialplan"
+import (
+	"strconv"
+
+	"github.com/locktone/locktone/dialplan"
+)
 
 // redirection sends a call elsewhere: one that rings, because the device said so (3xx) or an application did, and one that talks, because an
 // application did. What an application asks is done when it is known to lead somewhere, and not before: until then the call stays as it is.
@@ -34,6 +38,8 @@ func (redirection) request(e *Engine, r Request, reply *Reply) bool {
 	}
 	l := e.legs[x.Leg]
 	switch {
+	case len(x.Parameters) > MaxParameters:
+		reply.Cause, reply.Why = InvalidNumberFormat, tooMany(x.Parameters)
 	case l == nil:
 		reply.Cause, reply.Why = NoSuchCall, "there is no leg "+x.Leg.String()
 	case l.ringing() && l.party.dial() == "":
@@ -99,13 +105,18 @@ func (e *Engine) redirectActive(l *Leg, x Redirect) (cause Cause, why string) {
 		e.dropParty(p, NormalClearing)
 	}
 	if !c.ended && c.alone() {
-		e.hangUp(c, NormalClearing)
+		e.bereft(c, l, NormalClearing)
 	}
 	e.settle(c)
 	return CauseNone, ""
 }
 
 func (x Redirect) nowhere() string { return x.To + " cannot be reached: the call is as it was" }
+
+// tooMany is why parameters are refused.
+func tooMany(parameters string) string {
+	return "the parameters have " + strconv.Itoa(len(parameters)) + " octets: at most " + strconv.Itoa(MaxParameters) + " are taken"
+}
 
 // reason is what a diversion says about it.
 func (x Redirect) reason() RedirectReason {
@@ -119,7 +130,7 @@ func (x Redirect) reason() RedirectReason {
 func (e *Engine) onwards(d dialling, by *Party, x Redirect) dialling {
 	d.called = x.To
 	switch from := by.wire(); {
-	case x.CallerSpace:
+	case x.CallerSpace || from != nil && from.applet != "": // a program may reach nothing by itself
 		w := d.caller.wire()
 		d.spaces = e.config.SearchSpaces(w.deviceName(), d.caller.line, d.caller.trunk)
 	case from != nil:
@@ -129,6 +140,9 @@ func (e *Engine) onwards(d dialling, by *Party, x Redirect) dialling {
 	}
 	if x.Calling != "" {
 		d.calling = Identity{Number: x.Calling}
+	}
+	if d.parameters = x.Parameters; x.Unsaid {
+		return d
 	}
 	own := by.diverts(x.reason())
 	switch x.Original {
@@ -163,6 +177,6 @@ func (e *Engine) stranded(d *dialling, cause Cause) {
 	case d.transferor != nil && d.transferor.onWire():
 		e.tell(d.transferor, TransferResult{Leg: d.transferor.id, Status: cause.SIP(), Final: true})
 	case d.caller.alive() && d.caller.stay == nil:
-		e.leave(d.caller, cause)
+		e.release(d.caller, nil, cause)
 	}
 }

@@ -78,14 +78,27 @@ const unsuited = "the two ends cannot agree on how media is protected"
 
 // replaced: the new leg has been answered.
 func (e *Engine) replaced(l *Leg) {
-	old := l.replaces
+	old, c := l.replaces, l.party.call
 	l.replaces = nil
+	if v := c.delivery; v != nil && v.by == l {
+		e.makeRoom(c, l)
+		e.replacedBy(l)
+		return
+	}
 	if !old.onWire() {
 		return
 	}
-	c := l.party.call
 	e.transferred(c, old, nil, nil)
+	if g := old.party.guard; g != nil && l.party.guard == nil { // who takes the place of a caller is guarded in it
+		l.party.guard = &guard{to: g.to, last: g.last, timer: timer{kind: timerGuard, party: l.party}}
+	}
 	e.leave(old.party, NormalClearing) // who was to be taken over may have gone in the meantime
+	e.replacedBy(l)
+}
+
+// replacedBy tells the others who is there now.
+func (e *Engine) replacedBy(l *Leg) {
+	c := l.party.call
 	if c.focus {
 		return // a conference is who they talk to
 	}

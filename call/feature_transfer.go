@@ -70,8 +70,11 @@ func (t transfer) begin(e *Engine, l *Leg, to string, with LegID) (cause Cause, 
 	return cause, why
 }
 
-// busy says whether a transfer by this leg is under way.
-func (transfer) busy(l *Leg) bool {
+// busy says whether a transfer by this leg is under way, or somebody is being reached for the call by an application.
+func (t transfer) busy(l *Leg) bool { return l.party.call.delivery != nil || t.under(l) }
+
+// under says whether a transfer by this leg is under way.
+func (transfer) under(l *Leg) bool {
 	for _, p := range l.party.call.parties {
 		if transferor(p) == l {
 			return true
@@ -213,7 +216,7 @@ func (t transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
 // calledBy are the parties that are being reached for another one, by nobody's transfer.
 func (e *Engine) calledBy(p *Party) (called []*Party) {
 	for _, q := range p.call.parties {
-		if q.offering != nil && q.offering.caller == p && q.offering.transferor == nil {
+		if q.offering != nil && q.offering.caller == p && q.offering.transferor == nil && !q.offering.delivers {
 			called = append(called, q)
 		}
 	}
@@ -262,6 +265,9 @@ func (e *Engine) move(p *Party, to *Call) {
 	e.touch(to)
 	if p.stay != nil {
 		p.stay.timer.call = to
+	}
+	if p.guard != nil {
+		p.guard.timer.call = to
 	}
 	if p.offering != nil {
 		p.offering.ring.call = to

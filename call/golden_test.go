@@ -149,7 +149,7 @@ func (s *script) parse(f []string) Input {
 		case f[1] == "Conference" && key == "with":
 			body[key] = scriptValue("legs", value)
 			continue
-		case f[1] == "Redirect" && key == "calling":
+		case (f[1] == "Redirect" || f[1] == "Deliver") && key == "calling":
 			body[key] = value
 			continue
 		}
@@ -175,7 +175,7 @@ func scriptValue(key, value string) any {
 	case "leg", "replaces", "join", "with", "from", "hops", "millis", "party", "call", "tag":
 		n, _ := strconv.Atoi(strings.TrimLeft(value, "lpct"))
 		return n
-	case "no_hops", "up", "plain", "unresolved", "on", "voicemail", "kept", "auto", "confer", "caller_space", "transfer":
+	case "no_hops", "up", "plain", "unresolved", "on", "voicemail", "kept", "auto", "confer", "caller_space", "transfer", "unsaid":
 		return value == "true"
 	case "legs":
 		var ids []int
@@ -197,6 +197,28 @@ func scriptValue(key, value string) any {
 			list = append(list, map[string]any{"from": map[string]any{"number": number}, "reason": reason, "count": count})
 		}
 		return list
+	case "route_causes":
+		return []string{strings.ReplaceAll(value, "-", " ")}
+	case "route": // trunks; "originator"; a number behind a slash is what is called there
+		var list []any
+		for _, r := range strings.Split(value, ",") {
+			name, called, _ := strings.Cut(r, "/")
+			m := map[string]any{"trunk": name}
+			if name == "originator" {
+				m = map[string]any{"originator": true}
+			}
+			if called != "" {
+				m["called"] = map[string]any{"mask": called}
+			}
+			list = append(list, m)
+		}
+		return list
+	case "no_answer":
+		d, _ := time.ParseDuration(value)
+		return d
+	case "instead":
+		n, _ := strconv.Atoi(strings.TrimLeft(value, "l"))
+		return n
 	case "line":
 		return map[string]any{"number": value, "partition": "phones"}
 	case "desc":

@@ -221,12 +221,16 @@ func (k *checker) books() {
 			}
 		}
 		k.flight(c)
+		k.delivery(c)
 		for _, p := range c.parties {
 			parties[p.id]++
 			if p.call != c {
 				k.fault("1: party %s does not know its call", p.id)
 			}
 			if p.offering != nil && p.offering.ring.running() {
+				timers++
+			}
+			if p.guard != nil && p.guard.timer.running() {
 				timers++
 			}
 			if s := p.stay; s != nil {
@@ -236,7 +240,7 @@ func (k *checker) books() {
 				if s.park != nil && e.slots[s.park.slot] != p {
 					k.fault("8: %s is parked at %v, and the books do not know it", p.id, s.park.slot)
 				}
-				if !s.timer.running() && len(c.parties) < 2 {
+				if !s.timer.running() && len(c.parties) < 2 && (p.guard == nil || !p.guard.timer.running()) {
 					k.fault("9: %s waits for nothing", p.id)
 				}
 			}
@@ -333,6 +337,20 @@ func (k *checker) flight(c *Call) {
 				k.fault("11: leg %s hears %v and should hear %v", l.id, l.hears, w)
 			}
 		}
+	}
+}
+
+// delivery checks that a Deliver which is not over has somebody who rings, or who has answered and is being connected, and no other call has.
+func (k *checker) delivery(c *Call) {
+	rings := slices.ContainsFunc(c.parties, func(p *Party) bool { return p.offering != nil && p.offering.delivers })
+	switch v := c.delivery; {
+	case v == nil && rings:
+		k.fault("8: somebody rings in call %s for a Deliver that is over", c.id)
+	case v == nil:
+	case v.by == nil && !rings:
+		k.fault("8: nobody rings in call %s for its Deliver", c.id)
+	case v.by != nil && (!v.by.active() || v.by.replaces == nil || rings):
+		k.fault("8: leg %s has answered the Deliver of call %s, and is not being connected", v.by.id, c.id)
 	}
 }
 

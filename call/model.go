@@ -32,6 +32,7 @@ type Call struct {
 	controller PartyID // who made it one
 	room       *room   // the meet-me conference it is
 	mixNames   *[2]string
+	delivery   *delivery // what a Deliver has begun, nil for nothing
 	protection Protection
 	weakness   weakness // what protection says, without the sentence
 }
@@ -52,7 +53,16 @@ type Party struct {
 	offering *offering // how it is being reached; nil for a party that came in, and once it has answered
 	errand   *errand   // for what an application has had it rung; nil for everybody else
 	stay     *stay     // why it may be alone in its call, nil for everybody else
+	guard    *guard    // where it goes when it would be alone, nil for everybody else
 	view     *PartyView
+}
+
+// lastLeg is the leg that the party has had last, nil for none.
+func (p *Party) lastLeg() *Leg {
+	if len(p.legs) == 0 {
+		return nil
+	}
+	return p.legs[len(p.legs)-1]
 }
 
 // An errand is for what an application has a party's phone rung.
@@ -127,6 +137,7 @@ type rare struct {
 	redirecting *Redirection // the last diversion on the way to the leg
 	joined      []CallRef    // the calls its party was in before
 	digits      []SendDigit  // that wait until its media stands, in their order
+	parameters  string       // that came with its Setup
 }
 
 // seldom is what a leg has that few have, to be changed.
@@ -221,17 +232,27 @@ func (c *Call) alone() bool {
 	}
 	alive := 0
 	for _, p := range c.parties {
-		if p.alive() && (p.offering == nil || !p.offering.joins) { // who is about to join a call does not keep it alive
+		if p.alive() && !p.comes() {
 			alive++
 		}
 		if p.dial() != "" {
 			return !p.alive()
 		}
-		if p.stay != nil && p.alive() {
+		if (p.stay != nil || p.guard != nil && p.guard.timer.running()) && p.alive() {
 			return false
 		}
 	}
 	return alive <= 1
+}
+
+// comes says whether a party is about to come into its call: to join it, or to take the place of somebody who is there. It does not keep the
+// call alive.
+func (p *Party) comes() bool {
+	if p.offering != nil {
+		return p.offering.joins
+	}
+	w := p.wire()
+	return w != nil && w.replaces != nil && w.replaces.onWire() && w.replaces.party.call == p.call
 }
 
 // changed forgets the cached pictures of the party and its call.

@@ -149,9 +149,10 @@ const (
 	MarkBarge
 	MarkEmergency
 	MarkHunt // a member of a hunt group was asked; no event tells that apart
+	MarkDeliver
 )
 
-var markNames = [...]string{"hold", "forward", "transfer", "conference", "park", "pickup", "barge", "emergency", "hunt"}
+var markNames = [...]string{"hold", "forward", "transfer", "conference", "park", "pickup", "barge", "emergency", "hunt", "deliver"}
 
 // Names lists the features of the set, in the order of the constants.
 func (m Mark) Names() []string {
@@ -205,14 +206,16 @@ func MarkOf(k EventKind) Mark {
 		return MarkBarge
 	case EmergencyCallMade:
 		return MarkEmergency
+	case Delivered:
+		return MarkDeliver
 	}
 	return 0
 }
 
-// mark notes a feature with the legs it is about: the one leg, those of the party, or those of the whole call, as a transfer and an
-// emergency are.
+// mark notes a feature with the legs it is about: the one leg, those of the party, or those of the whole call, as a transfer, an
+// emergency and a delivery are.
 func (m Mark) mark(c *Call, p *Party, l *Leg) {
-	whole := m == MarkTransfer || m == MarkEmergency
+	whole := m == MarkTransfer || m == MarkEmergency || m == MarkDeliver
 	switch {
 	case m == 0:
 	case l != nil && !whole:

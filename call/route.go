@@ -22,6 +22,10 @@ type dialling struct {
 	reminder    bool     // whoever parked or transferred the caller is rung again: forwards do not count
 	recall      bool     // a transfer has failed, and its transferor is rung again
 	inherited   bool     // it rang for somebody else before
+	parameters  string   // told to whoever is reached, see MaxParameters
+
+	delivers bool          // it is of a Deliver
+	longest  time.Duration // for which each phone or trunk may ring; zero is what counts for it
 }
 
 // divert adds a diversion. The list is the dialling's own afterwards: others share what it was.
@@ -89,6 +93,21 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 	case dialplan.ToHunt:
 		return e.reachHunt(c, d, res)
 	}
+	cause := e.reachTrunk(c, p)
+	if cause != CauseNone && p.call != nil {
+		e.dropParty(p, cause)
+	}
+	return cause
+}
+
+// choose goes where the driver of the caller says, without asking the dial plan.
+func (e *Engine) choose(c *Call, d dialling, s Setup) Cause {
+	if cause := e.hopsLeft(&d); cause != CauseNone {
+		return cause
+	}
+	e.explainFeature("route", "the element that took the call has chosen where it goes: %d choices, and the dial plan is not asked", len(s.Route))
+	p := &Party{called: d.called, offering: &offering{dialling: d, choices: e.inTurn(s.Route), causes: s.RouteCauses}}
+	p.offering.ring = timer{call: c, party: p}
 	cause := e.reachTrunk(c, p)
 	if cause != CauseNone && p.call != nil {
 		e.dropParty(p, cause)
@@ -199,7 +218,7 @@ func (e *Engine) ringAt(c *Call, p *Party, line *Line, ready []readiness, longes
 func (e *Engine) ringLine(c *Call, p *Party, line *Line, ready []readiness, longest time.Duration) Cause {
 	e.addParty(c, p)
 	p.offering.ring.kind = timerNoAnswer
-	e.start(&p.offering.ring, longest)
+	e.start(&p.offering.ring, orDefault(p.offering.longest, longest))
 	for _, r := range ready {
 		l, to := &Leg{driver: r.device.Driver, device: r.device.Name, policy: e.mediaOf(r.device), quiet: r.quiet, auto: r.auto},
 			Target{Device: r.device.Name, Line: line.ID, Called: p.called}
@@ -248,6 +267,9 @@ func (e *Engine) reachTrunk(c *Call, p *Party) Cause {
 	for len(o.choices) > 0 {
 		m := o.choices[0]
 		o.choices = o.choices[1:]
+		if m.Originator {
+			m.Trunk = o.caller.trunk
+		}
 		t := e.config.trunks[m.Trunk]
 		if t == nil || !o.emergency && !e.inService(t) {
 			e.explainSkipped(t, m)
@@ -358,8 +380,24 @@ func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
 	}
 	e.tell(l, Ring{Leg: l.id, Call: p.call.id, Target: to, Calling: calling, Called: Identity{Number: to.Called, Display: o.display(p)}, Lock: l.shown,
 		Redirecting: redirecting, Hops: o.hops, Media: m, GlobalID: p.call.globalID, AutoAnswer: l.auto, Quiet: l.quiet,
-		Inside: l.tie != nil && !o.caller.outside(), Tag: l.tagOut()})
+		Inside: l.tie != nil && !o.caller.outside(), Tag: l.tagOut(), Parameters: o.tells(l)})
 	e.emit(LegRinging, p.call, p, l, CauseNone)
+}
+
+// tells is what a leg that is rung is told in parameters: what the dialling says, behind it what the route says; an applet, where that is
+// nothing, what came with the caller.
+func (o *offering) tells(l *Leg) string {
+	switch from := o.caller.wire(); {
+	case l.tie != nil:
+		return "" // within a cluster
+	case l.trunk != "":
+		return o.parameters + o.choice.Parameters
+	case l.applet != "" && o.parameters != "":
+		return o.parameters
+	case l.applet != "" && from != nil:
+		return from.few().parameters
+	}
+	return ""
 }
 
 // firstOffer is the offer a new leg gets: the caller's where the caller waits with one, else none, unless the far end needs one.

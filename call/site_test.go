@@ -143,6 +143,7 @@ func variants() map[string]Site {
 	vary("controller", func(s *Site) { withConferences(s); s.Policy.ConferenceEnds, s.Policy.MaxParties = EndWithController, 4 })
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
 	vary("forwards", forwards)
+	out["center"] = center()
 	vary("terminals", terminals)
 	vary("forwards_lost", func(s *Site) { s.Lines[2].Forwards = Forwards{ForwardAll: {To: "2999"}} })
 	vary("forwards_emergency", func(s *Site) {

@@ -82,6 +82,9 @@ func (e *Engine) wouldSuit(w, l *Leg, d Desc) bool {
 	if d.Kind == KindNone {
 		return true
 	}
+	if d.Security == RTP && l.insists() && l.tie == nil && !l.emergency() {
+		return false // by its own policy
+	}
 	desc, oa := l.desc, l.oa
 	if l.desc = d; d.Kind == KindAnswer {
 		l.oa = stable

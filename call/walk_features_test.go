@@ -1,5 +1,7 @@
 package call
 
+import "time"
+
 // number is a number of the walks' site: lines, trunks, an applet, feature codes, park numbers, meet-me conferences, an emergency number, nothing.
 func (w *walker) number() string {
 	if w.rnd.Intn(5) > 0 {
@@ -26,4 +28,42 @@ func (w *walker) service(leg LegID, ids []LegID) Request {
 		return Transfer{Leg: leg, To: w.number()}
 	}
 	return Transfer{Leg: leg, With: w.another(leg, ids)}
+}
+
+// offered is a leg that a terminal is offered, or any.
+func (w *walker) offered(leg LegID, ids []LegID) LegID {
+	for _, id := range ids {
+		if w.k == nil {
+			break
+		}
+		if l := w.k.e.legs[id]; l != nil && l.state == LegOffering && w.k.e.terminal(l) {
+			return id
+		}
+	}
+	return leg
+}
+
+// center makes up a request of a call server: about the call of a leg, to be delivered in the place of that leg or another one, or guarded.
+func (w *walker) center(leg LegID, ids []LegID) Request {
+	call := CallID(1 + w.rnd.Intn(8))
+	var incoming LegID
+	if w.k != nil {
+		if l := w.k.e.legs[leg]; l != nil {
+			call = l.party.call.id
+			for _, p := range l.party.call.parties {
+				if o := p.wire(); o != nil && o.incoming {
+					incoming = o.id
+				}
+			}
+		}
+	}
+	switch w.rnd.Intn(8) {
+	case 0:
+		return CancelDeliver{call}
+	case 1, 2:
+		return SetGuard{Call: call, Leg: pick(w.rnd, []LegID{incoming, incoming, leg}), To: pick(w.rnd, []string{"*1", "*1", "*1", "2001", "0301", "9999", ""})}
+	}
+	d := Deliver{Call: call, Instead: pick(w.rnd, []LegID{leg, leg, leg, 0, w.another(leg, ids)}), To: w.number(), Calling: pick(w.rnd, []string{"", "0800"})}
+	d.NoAnswer = time.Duration(w.rnd.Intn(2)) * 5 * time.Second
+	return d
 }
