@@ -79,7 +79,7 @@ var rings = []rule{
 	{path: "backup", own: []string{"config", "store", "wire/secret"}, third: []string{"golang.org/x/crypto"}},
 	{path: "bus", third: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2"}},
 	{path: "bus/board", std: pure},
-	{path: "config", third: []string{"github.com/goccy/go-yaml", "golang.org/x/crypto"}},
+	{path: "config", own: []string{"contact/expression"}, third: []string{"github.com/goccy/go-yaml", "golang.org/x/crypto"}}, // conditions in a site file are checked where they stand
 	{path: "directory", own: []string{"store", "wire", "pki", "config"}},
 	{path: "directory/ldap", own: []string{"store", "wire", "pki", "config", "directory"}, third: []string{"github.com/go-ldap/ldap/v3"}},
 	{path: "directory/login", own: []string{"store", "wire", "pki", "config", "directory", "trace", "bus"}, third: []string{"golang.org/x/crypto"}},
@@ -94,7 +94,7 @@ var rings = []rule{
 	{path: "service/voicebrowser/interpreter", own: []string{"wire"}, third: []string{"github.com/dop251/goja"}},
 	{path: "service/contactcenter", own: []string{"call", "contact", "cti", "directory", "enroll", "pki", "store", "bus", "trace", "config", "wire"}, // agents' phones are reached as any application reaches them
 		third: []string{"github.com/coder/websocket", "github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/crypto"}},
-	{path: "service/contactcenter/center", own: []string{"call", "contact"}, std: pure},
+	{path: "service/contactcenter/center", own: []string{"call", "contact", "dialplan"}, std: pure}, // dialplan: business hours
 	{path: "service/ctimanager/projection", own: []string{"call", "wire/ctiqbe", "dialplan"}, std: pure},
 	{path: "service/ctimanager", own: []string{"leg", "call", "directory", "media/sealed", "pki", "store", "bus", "trace", "config", "wire"},
 		third: []string{"github.com/coder/websocket", "github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/crypto"}},
