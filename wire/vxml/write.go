@@ -62,7 +62,7 @@ func (e *Element) encode(b *bytes.Buffer, root bool) {
 		b.WriteString(` xmlns="` + Namespace + `"`)
 	}
 	for _, a := range e.Attributes {
-		b.WriteString(" " + a.Name + `="` + escape(a.Value) + `"`)
+		b.WriteString(" " + a.Name + `="` + escape(a.Value, true) + `"`)
 	}
 	if len(e.Children) == 0 {
 		b.WriteString("/>")
@@ -73,14 +73,14 @@ func (e *Element) encode(b *bytes.Buffer, root bool) {
 		if n.Element != nil {
 			n.Element.encode(b, false)
 		} else {
-			b.WriteString(escape(n.Text))
+			b.WriteString(escape(n.Text, false))
 		}
 	}
 	b.WriteString("</" + e.Name + ">")
 }
 
-// escape makes text fit for an attribute in double quotes, and for content.
-func escape(s string) string {
+// escape makes text fit for an attribute in double quotes, or for content, where line ends may stand as they are.
+func escape(s string, attribute bool) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
@@ -92,6 +92,8 @@ func escape(s string) string {
 			b.WriteString("&amp;")
 		case r == '"':
 			b.WriteString("&#34;")
+		case (r == '\n' || r == '\t') && !attribute:
+			b.WriteRune(r)
 		case r == '\n' || r == '\t' || r == '\r':
 			b.WriteString(map[rune]string{'\n': "&#10;", '\t': "&#9;", '\r': "&#13;"}[r])
 		case r < 0x20 || r == 0xFFFE || r == 0xFFFF:

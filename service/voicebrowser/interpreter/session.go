@@ -55,17 +55,17 @@ type Result struct {
 	Steps  int        `json:"steps,omitempty"`  // elements interpreted
 }
 
-// Limits bound one session. Zero fields mean the default beside them.
+// Limits bound one session. Zero fields mean the default in brackets.
 type Limits struct {
-	Document   int           `json:"document,omitempty"`    // bytes of a document, script, grammar or data (1 MiB)
-	Documents  int           `json:"documents,omitempty"`   // parsed documents and grammars kept at once (64)
-	Steps      int           `json:"steps,omitempty"`       // elements interpreted without waiting for the caller (20,000)
-	Session    int           `json:"session,omitempty"`     // elements interpreted in the whole session (5,000,000)
-	Variables  int           `json:"variables,omitempty"`   // in one scope (4,096)
-	Value      int           `json:"value,omitempty"`       // bytes of a value on its way out: prompt text, log line, submitted value (256 KiB)
-	Nesting    int           `json:"nesting,omitempty"`     // subdialogs within subdialogs (32)
-	Catches    int           `json:"catches,omitempty"`     // events thrown while handling an event (32)
-	Script     time.Duration `json:"script,omitempty"`      // of one evaluation of ECMAScript (2 s)
-	CallStack  int           `json:"call_stack,omitempty"`  // of ECMAScript (512)
-	PromptsMax int           `json:"prompts_max,omitempty"` // prompts queued at once (256)
+	Document  int           `json:"document,omitempty"`   // bytes of a document, script, grammar or data (1 MiB)
+	Steps     int           `json:"steps,omitempty"`      // elements interpreted without waiting for the caller (20,000)
+	Session   int           `json:"session,omitempty"`    // elements interpreted in the whole session (5,000,000)
+	Script    time.Duration `json:"script,omitempty"`     // time of ECMAScript without waiting for the caller (2 s)
+	CallStack int           `json:"call_stack,omitempty"` // depth of calls in ECMAScript (512)
+	Variables int           `json:"variables,omitempty"`  // in one scope (4,096)
+	Value     int           `json:"value,omitempty"`      // bytes of one value on its way out: prompt text, log line, submitted value (256 KiB)
+	Nesting   int           `json:"nesting,omitempty"`    // subdialogs within subdialogs (32)
+	Catches   int           `json:"catches,omitempty"`    // events thrown by handlers of events, in a row (32)
+	Prompts   int           `json:"prompts,omitempty"`    // queued at once (256); more are dropped
+	Pages     int           `json:"pages,omitempty"`      // documents fetched without waiting for the caller, in a row (64)
 }
