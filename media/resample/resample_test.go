@@ -98,3 +98,31 @@ func BenchmarkUpAndDown(b *testing.B) {
 		d.Int32(src, wide)
 	}
 }
+
+// TestRate: a tone keeps frequency and level whatever the rates, and what the slower rate cannot carry is gone.
+func TestRate(t *testing.T) {
+	for _, test := range []struct {
+		from, to int
+		hz       float64
+		gone     bool
+	}{{22050, 8000, 1000, false}, {44100, 8000, 3000, false}, {8000, 16000, 440, false}, {48000, 8000, 5000, true}, {11025, 8000, 4700, true}} {
+		in := make([]int16, test.from)
+		for i := range in {
+			in[i] = int16(10000 * math.Sin(2*math.Pi*test.hz*float64(i)/float64(test.from)))
+		}
+		out := Rate(in, test.from, test.to)
+		if len(out) != test.to {
+			t.Fatalf("%d samples from %d to %d", len(out), test.from, test.to)
+		}
+		re, im, energy := 0.0, 0.0, 0.0
+		for i, v := range out[test.to/4 : test.to*3/4] {
+			a := 2 * math.Pi * test.hz * float64(i+test.to/4) / float64(test.to)
+			re, im, energy = re+float64(v)*math.Cos(a), im+float64(v)*math.Sin(a), energy+float64(v)*float64(v)
+		}
+		n := float64(test.to / 2)
+		amplitude, rms := 2*math.Hypot(re, im)/n, math.Sqrt(energy/n)
+		if !test.gone && (math.Abs(amplitude-10000) > 300 || math.Abs(rms-10000/math.Sqrt2) > 300) || test.gone && rms > 30 {
+			t.Errorf("%v Hz from %d to %d: amplitude %.0f, rms %.0f", test.hz, test.from, test.to, amplitude, rms)
+		}
+	}
+}

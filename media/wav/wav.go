@@ -1,5 +1,5 @@
 // Package wav reads and writes RIFF/WAVE files with one channel of 16 bit linear PCM, A-law or mu-law at 8,000 Hz:
-// announcements and recordings. The chunk layout is that of Microsoft's and IBM's "Multimedia Programming Interface and
+// announcements and recordings. Files of up to 48,000 Hz are read too, and brought to 8,000. The chunk layout is that of Microsoft's and IBM's "Multimedia Programming Interface and
 // Data Specifications 1.0" (1991).
 //
 //	RIFF size WAVE
@@ -14,10 +14,14 @@ import (
 	"io"
 
 	"github.com/locktone/locktone/media/g711"
+	"github.com/locktone/locktone/media/resample"
 )
 
-// Rate is the only sampling rate read and written, Hz.
-const Rate = 8000
+// Rate is the sampling rate of what is given and written, Hz; files of up to fastest are converted.
+const (
+	Rate    = 8000
+	fastest = 48000
+)
 
 // Formats of the fmt chunk.
 const (
@@ -44,14 +48,14 @@ func Read(b []byte) ([]int16, error) {
 	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WAVE" {
 		return nil, &ParseError{0, "not a RIFF/WAVE file"}
 	}
-	format := -1
+	format, rate := -1, 0
 	for at := 12; at+8 <= len(b); {
 		id, size := string(b[at:at+4]), int(binary.LittleEndian.Uint32(b[at+4:]))
 		body := b[at+8:]
 		switch id {
 		case "fmt ":
 			var err error
-			if format, err = readFormat(body, at, size); err != nil {
+			if format, rate, err = readFormat(body, at, size); err != nil {
 				return nil, err
 			}
 		case "data":
@@ -61,7 +65,7 @@ func Read(b []byte) ([]int16, error) {
 			if size > len(body) || size == 0 && !complete(b) {
 				size = len(body)
 			}
-			return decode(body[:size], format, at)
+			return decode(body[:size], format, rate, at)
 		}
 		if size > len(body) {
 			break
@@ -74,9 +78,9 @@ func Read(b []byte) ([]int16, error) {
 // complete says whether the recorder came back to write the length of the file into its header.
 func complete(b []byte) bool { return int(binary.LittleEndian.Uint32(b[4:]))+8 == len(b) }
 
-func readFormat(body []byte, at, size int) (int, error) {
+func readFormat(body []byte, at, size int) (law, hz int, err error) {
 	if size < 16 || len(body) < 16 {
-		return 0, &ParseError{at, "the fmt chunk is too short"}
+		return 0, 0, &ParseError{at, "the fmt chunk is too short"}
 	}
 	le := binary.LittleEndian
 	format, channels, rate, bits := le.Uint16(body), le.Uint16(body[2:]), le.Uint32(body[4:]), le.Uint16(body[14:])
@@ -86,20 +90,20 @@ func readFormat(body []byte, at, size int) (int, error) {
 		want = 16
 	case formatALaw, formatULaw:
 	default:
-		return 0, &ParseError{at + 8, fmt.Sprintf("format %d is not PCM (1), A-law (6) or mu-law (7)", format)}
+		return 0, 0, &ParseError{at + 8, fmt.Sprintf("format %d is not PCM (1), A-law (6) or mu-law (7)", format)}
 	}
-	if channels != 1 || rate != Rate || bits != want {
-		return 0, &ParseError{at + 8, fmt.Sprintf("%d channels of %d bit at %d Hz; convert it to one channel of %d bit at %d Hz", channels, bits, rate, want, Rate)}
+	if channels != 1 || rate < Rate || rate > fastest || bits != want {
+		return 0, 0, &ParseError{at + 8, fmt.Sprintf("%d channels of %d bit at %d Hz; convert it to one channel of %d bit at %d Hz", channels, bits, rate, want, Rate)}
 	}
-	return int(format), nil
+	return int(format), int(rate), nil
 }
 
-func decode(data []byte, format, at int) ([]int16, error) {
+func decode(data []byte, format, rate, at int) ([]int16, error) {
 	n := len(data)
 	if format == formatPCM {
 		n /= 2
 	}
-	if n > MaxSamples {
+	if n/rate > MaxSamples/Rate {
 		return nil, &ParseError{at, fmt.Sprintf("longer than %d s", MaxSamples/Rate)}
 	}
 	pcm := make([]int16, n)
@@ -113,7 +117,12 @@ func decode(data []byte, format, at int) ([]int16, error) {
 			pcm[i] = int16(binary.LittleEndian.Uint16(data[2*i:]))
 		}
 	}
-	return pcm, nil
+	if rate == 2*Rate {
+		slow := make([]int16, n/2)
+		new(resample.Down).Int16(slow, pcm[:n/2*2])
+		return slow, nil
+	}
+	return resample.Rate(pcm, rate, Rate), nil
 }
 
 const headerLen = 44
