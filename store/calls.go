@@ -287,15 +287,19 @@ func (s *Store) Legs(ctx context.Context, q CallQuery) ([]LegRecord, error) {
 // PruneCalls removes at most limit records of calls that began before a time, and as many of legs, and says how many there were: fewer
 // than limit of each means that none is left. A small limit keeps writers waiting for a moment only.
 func (s *Store) PruneCalls(ctx context.Context, before time.Time, limit int) (removed int64, err error) {
-	for _, t := range []table{legTable, callTable} {
+	return s.prune(ctx, before, limit, legTable, callTable)
+}
+
+func (s *Store) prune(ctx context.Context, before time.Time, limit int, tables ...table) (removed int64, err error) {
+	for _, t := range tables {
 		res, err := s.e.write.ExecContext(ctx, s.e.rebind(fmt.Sprintf("DELETE FROM %s WHERE id IN (SELECT id FROM %s WHERE %s < $1 ORDER BY %s LIMIT %d)",
 			t.name, t.name, t.when, t.when, limit)), micros(before))
 		if err != nil {
-			return removed, s.e.failure("remove old call records", err)
+			return removed, s.e.failure("remove old records", err)
 		}
 		n, err := res.RowsAffected()
 		if err != nil {
-			return removed, s.e.failure("remove old call records", err)
+			return removed, s.e.failure("remove old records", err)
 		}
 		removed += n
 	}

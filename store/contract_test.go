@@ -38,6 +38,7 @@ var contract = []struct {
 	{"Missing", testMissing},
 	{"PagesOfCalls", testPages},
 	{"PruneCalls", testPrune},
+	{"Contacts", testContacts},
 	{"State", testState},
 	{"Certificates", testCertificates},
 	{"Documents", testDocuments},

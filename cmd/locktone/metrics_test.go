@@ -115,10 +115,15 @@ func TestRecordsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(b), "## Calls")
-	calls, legs, found := strings.Cut(rest, "## Legs")
-	if !found {
-		t.Fatal("docs/records.md has no parts called Calls and Legs")
+	var parts []string
+	for _, title := range []string{"## Legs", "## Contacts", "## Intervals of queues", "## Intervals of agents"} {
+		part, behind, found := strings.Cut(rest, title)
+		if !found {
+			t.Fatalf("docs/records.md has no part %s", title)
+		}
+		parts, rest = append(parts, part), behind
 	}
+	parts = append(parts, rest)
 	check := func(part string, want []string) {
 		var got []string
 		for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(part, -1) {
@@ -128,16 +133,18 @@ func TestRecordsAreDocumented(t *testing.T) {
 			t.Errorf("docs/records.md has the columns\n%v, records have\n%v", got, want)
 		}
 	}
-	var of []string
-	for name := range store.Columns[store.CallRecord]() {
+	check(parts[0], columns[store.CallRecord]())
+	check(parts[1], columns[store.LegRecord]())
+	check(parts[2], columns[store.ContactRecord]())
+	check(parts[3], columns[store.QueueInterval]())
+	check(parts[4], columns[store.AgentInterval]())
+}
+
+func columns[T any]() (of []string) {
+	for name := range store.Columns[T]() {
 		of = append(of, name)
 	}
-	check(calls, of)
-	of = nil
-	for name := range store.Columns[store.LegRecord]() {
-		of = append(of, name)
-	}
-	check(legs, of)
+	return of
 }
 
 // A dashboard is as much of Grafana's JSON as the test looks at.
