@@ -91,7 +91,7 @@ func (e *Element) origin(a Arrival) (sipleg.Origin, *sipleg.Refusal) {
 	if p == nil {
 		return sipleg.Origin{}, forbidden("trunk " + a.Peer + " is not configured any more")
 	}
-	return sipleg.Origin{Trunk: p.Name, Called: a.Called, Domain: p.Domain, Profile: p.leg}, nil
+	return sipleg.Origin{Trunk: p.Name, Called: a.Called, Route: a.Route, RouteCauses: a.RouteCauses, Domain: p.Domain, Profile: p.leg}, nil
 }
 
 // Sender implements sipleg.Directory.

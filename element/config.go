@@ -77,6 +77,9 @@ type Incoming struct {
 type Arrival struct {
 	Peer   string // whose call it is
 	Called string // what is called; empty: the user part of the Request-URI
+	// Route is where it goes instead of asking the dial plan, in this order; RouteCauses lead to the next member, see call.Setup.
+	Route       []call.RouteMember
+	RouteCauses []call.Cause
 }
 
 // Hooks are what a service with more than peers adds: devices, other nodes, records of its own. Every field may be nil.

@@ -41,14 +41,17 @@ type Engine interface {
 
 // Origin is who calls in: exactly one of Device, Trunk and Node is set.
 type Origin struct {
-	Device  string
-	Line    call.LineID // the appearance that calls; zero = the device's first line
-	Trunk   string
-	Node    string          // another call manager of this cluster; its Profile has a Dialect
-	Back    endpoint.Target // where the peer is reached once its connection is gone; zero = nowhere
-	Called  string          // what was dialled; "" = the user part of the Request-URI
-	Domain  string          // host of the addresses of ours this peer is told; "" = Config.Domain
-	Profile *Profile        // not nil; shared, never written
+	Device string
+	Line   call.LineID // the appearance that calls; zero = the device's first line
+	Trunk  string
+	Node   string          // another call manager of this cluster; its Profile has a Dialect
+	Back   endpoint.Target // where the peer is reached once its connection is gone; zero = nowhere
+	Called string          // what was dialled; "" = the user part of the Request-URI
+	// Route is where the call goes instead of asking the dial plan, and RouteCauses what leads to the next member: see call.Setup.
+	Route       []call.RouteMember
+	RouteCauses []call.Cause
+	Domain      string   // host of the addresses of ours this peer is told; "" = Config.Domain
+	Profile     *Profile // not nil; shared, never written
 }
 
 // Way is one way to a target.

@@ -35,6 +35,7 @@ type leg struct {
 	named   call.Identity   // who it said is connected
 	why     reasoned        // of its CANCEL
 	target  call.Target     // outgoing: what was rung
+	route   *route          // incoming, until the engine was told: where its directory sends it
 	ways    []Way           // outgoing: the ways not tried yet
 	ring    *call.Ring      // outgoing: until something rang or answered
 	tx      *endpoint.ClientTx
@@ -69,6 +70,12 @@ type leg struct {
 
 	remoteTag atomic.Pointer[string]
 	confirmed atomic.Bool
+}
+
+// route is Origin.Route.
+type route struct {
+	members []call.RouteMember
+	causes  []call.Cause
 }
 
 type legState uint8

@@ -28,6 +28,9 @@ func (d *Driver) arrive(tx *endpoint.ServerTx, m *sip.Message) {
 	l.to, l.peer, l.node = origin.Back, peerKey(flow), origin.Node
 	l.to.Flow, l.to.Timers = flow, l.profile.Timers
 	l.domain = origin.Domain
+	if len(origin.Route) > 0 {
+		l.route = &route{origin.Route, origin.RouteCauses}
+	}
 	l.target = call.Target{Device: origin.Device, Line: origin.Line, Trunk: origin.Trunk}
 	if origin.Called == "" {
 		origin.Called = number(m.RequestURI())
@@ -45,6 +48,9 @@ func (l *leg) setup(o dialog.Output) {
 	s := call.Setup{
 		Leg: l.id, Device: l.target.Device, Line: l.target.Line, Trunk: l.target.Trunk, Called: l.target.Called,
 		Calling: l.calling(m), Redirecting: l.redirections(m), GlobalID: l.globalID,
+	}
+	if l.route != nil {
+		s.Route, s.RouteCauses, l.route = l.route.members, l.route.causes, nil
 	}
 	if hops, ok := m.MaxForwards(); ok {
 		s.Hops, s.NoHops = hops, hops == 0
