@@ -17,6 +17,9 @@ func (e *Element) startApplets() error {
 }
 
 func (e *Element) program(name string) applet.Program {
+	if e.cfg.Hooks.Program != nil {
+		return e.cfg.Hooks.Program(name)
+	}
 	if e.cfg.Policy == nil {
 		return nil
 	}

@@ -119,7 +119,7 @@ func (e *Element) Ways(t call.Target) ([]sipleg.Way, *sipleg.Refusal) {
 	for _, d := range e.destinations.hops(p.Name) {
 		uri := d.uri
 		uri.User = sip.EscapeUser(t.Called)
-		ways = append(ways, sipleg.Way{URI: uri, To: d.target(e.cfg.Identity.Name()), Contact: p.contact(e.cfg.Addresses[0]), Domain: p.Domain, Profile: p.leg})
+		ways = append(ways, sipleg.Way{URI: uri, To: d.target(e.cfg.Identity.Name()), Contact: p.Contact(e.cfg.Addresses[0]), Domain: p.Domain, Profile: p.leg})
 	}
 	if len(ways) == 0 {
 		return nil, &sipleg.Refusal{Status: 503, Cause: call.DestinationOutOfOrder, Warning: "trunk " + p.Name + " has no destination"}

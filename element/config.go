@@ -105,7 +105,10 @@ type Hooks struct {
 	Ended func(leg call.LegID, m media.LegMedia, on *transport.Flow)
 	// Device says whether a name is a device, for traces.
 	Device func(name string) bool
-	// PeerChanged is told that a peer as a whole became usable or is not any more.
+	// Program finds an applet by name, for a service without a Policy.
+	Program func(name string) applet.Program
+	// PeerChanged is told that a peer as a whole became usable or is not any more, and is to tell the engine (call.TrunkState), also of
+	// those it has configured; nil: the element does.
 	PeerChanged func(peer string, up bool)
 }
 

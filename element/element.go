@@ -118,7 +118,7 @@ func (e *Element) assemble() (err error) {
 		known = directory{e}
 	}
 	e.sip, err = sipleg.New(sipleg.Config{Directory: known, Engine: carried{e.driver}, Plane: e.plane, Outside: outside{e},
-		Domain: e.cfg.Domain, Agent: e.agent(), Observer: legTrace{e}, T1: e.cfg.Timers.T1})
+		Domain: e.cfg.Domain, Agent: e.Agent(), Observer: legTrace{e}, T1: e.cfg.Timers.T1})
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (e *Element) assemble() (err error) {
 		return err
 	}
 	e.ep, err = endpoint.New(endpoint.Config{User: front{e}, Relay: front{e}, Resolver: endpoint.DNS(resolve.New(resolve.Config{DNS: dns})), Timers: e.cfg.Timers, Limits: e.cfg.Limits,
-		Server: e.agent(), Identity: e.cfg.Identity.Name(),
+		Server: e.Agent(), Identity: e.cfg.Identity.Name(),
 		Transport: transport.Config{Verify: e.verifyPeer, DialTLS: e.dialTLS, Observer: wireTrace{e}, Limits: e.cfg.Conns,
 			Dial: e.cfg.Network.Dial, Listen: e.cfg.Network.Listen}})
 	if err != nil {
@@ -177,20 +177,29 @@ func (e *Element) Use(configured []Peer, also ...Socket) error {
 		return err
 	}
 	e.startPings(next)
+	if e.cfg.Hooks.PeerChanged == nil {
+		for _, p := range next.list {
+			e.tell(p.Name, e.destinations.inService(p.Name))
+		}
+	}
 	return nil
 }
 
-// leaveSockets closes UDP sockets that waited for the end of calls.
+// tell tells the engine whether a peer can be called.
+func (e *Element) tell(peer string, up bool) {
+	if err := e.driver.Signal(call.TrunkState{Trunk: peer, Up: up}); err != nil {
+		e.Note(peer, "the engine did not hear of the trunk's state: "+err.Error())
+	}
+}
+
+// leaveSockets closes UDP sockets that waited for the end of calls: a moment later, when the last word of the call has been said.
 func (e *Element) leaveSockets() {
-	ended := e.host.Watch(0, call.CallEnded)
-	defer ended.Close()
+	tick := time.NewTicker(leaveInterval)
+	defer tick.Stop()
 	for {
 		select {
-		case _, open := <-ended.Notes():
-			if !open {
-				return
-			}
-			if err := e.Leave(); err != nil {
+		case <-tick.C:
+			if err := e.leave(); err != nil {
 				e.Warn(err.Error())
 			}
 		case <-e.ctx.Done():
@@ -198,6 +207,9 @@ func (e *Element) leaveSockets() {
 		}
 	}
 }
+
+// leaveInterval is how often is looked whether sockets can be left.
+const leaveInterval = 2 * time.Second
 
 // Host is the engine: requests to it, events from it.
 func (e *Element) Host() *live.Host { return e.host }
@@ -307,11 +319,11 @@ func (e *Element) Abandon(ctx context.Context) error {
 	return err
 }
 
-// agent is the Server and User-Agent header field.
-func (e *Element) agent() string { return "Locktone/" + e.cfg.Version }
+// Agent is the Server and User-Agent header field.
+func (e *Element) Agent() string { return "Locktone/" + e.cfg.Version }
 
-// token is a random word for tags and Call-IDs.
-func token() string {
+// Token is a random word for tags and Call-IDs.
+func Token() string {
 	var b [8]byte
 	rand.Read(b[:])
 	return hex.EncodeToString(b[:])

@@ -156,8 +156,8 @@ func (e *Element) stillUp(calls []call.CallID) (up []call.CallID) {
 	return up
 }
 
-// Leave closes the sockets that were kept for calls which have ended since.
-func (e *Element) Leave() error {
+// leave closes the sockets that were kept for calls which have ended since.
+func (e *Element) leave() error {
 	e.listening.mu.Lock()
 	waiting, wanted := len(e.listening.leaving) > 0, e.listening.wanted
 	e.listening.mu.Unlock()

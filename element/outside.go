@@ -165,7 +165,7 @@ func (e *Element) Options(tx *endpoint.ServerTx, m *sip.Message) {
 
 // Respond sends a response with our name on it.
 func (e *Element) Respond(tx *endpoint.ServerTx, res *sip.Message) {
-	res.Set("Server", e.agent())
+	res.Set("Server", e.Agent())
 	if err := tx.Respond(res); err != nil {
 		e.Note("", "response could not be sent: "+err.Error())
 	}

@@ -102,8 +102,8 @@ func (p *Peer) trunk() call.Trunk {
 	return t
 }
 
-// contact is where the peer reaches us.
-func (p *Peer) contact(own netip.Addr) sip.URI {
+// Contact is where the peer reaches us at an address of ours.
+func (p *Peer) Contact(own netip.Addr) sip.URI {
 	network := p.from()[0]
 	if slices.Contains(p.from(), p.network()) {
 		network = p.network()

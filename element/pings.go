@@ -52,13 +52,13 @@ func (e *Element) ping(due pingDue) {
 	}
 	d := due.at
 	req := sip.NewRequest(sip.OPTIONS, d.uri)
-	req.SetFrom(sip.Address{URI: sip.URI{Scheme: "sip", Host: d.domain}, Params: sip.Params{{Name: "tag", Value: token()}}})
+	req.SetFrom(sip.Address{URI: sip.URI{Scheme: "sip", Host: d.domain}, Params: sip.Params{{Name: "tag", Value: Token()}}})
 	req.SetTo(sip.Address{URI: sip.URI{Scheme: "sip", Host: d.uri.Host, Port: d.uri.Port}})
 	req.SetCallID(e.pingCallID(d))
 	req.SetCSeq(sip.CSeq{Seq: e.pingSeq.Add(1), Method: sip.OPTIONS})
 	req.SetMaxForwards(0) // RFC 3261, 11: the next hop itself answers
 	req.Set("Accept", "application/sdp")
-	req.Set("User-Agent", e.agent())
+	req.Set("User-Agent", e.Agent())
 	p := &ping{epoch: due.epoch, at: d, sent: e.now()}
 	target := d.target(e.cfg.Identity.Name())
 	target.Timeout = pingTimeout
@@ -76,6 +76,8 @@ func (e *Element) pinged(p *ping, status int, err error) {
 	if changed {
 		if e.cfg.Hooks.PeerChanged != nil {
 			e.cfg.Hooks.PeerChanged(p.at.peer, up)
+		} else {
+			e.tell(p.at.peer, up)
 		}
 		word := "out of service"
 		if up {

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/locktone/locktone/service/callmanager"
+	"github.com/locktone/locktone/element"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
@@ -61,8 +61,8 @@ func (n *network) at(a netip.Addr) string {
 }
 
 // of is the network as one node sees it.
-func (n *network) of(node string, address netip.Addr) callmanager.Network {
-	return callmanager.Network{
+func (n *network) of(node string, address netip.Addr) element.Network {
+	return element.Network{
 		Dial: func(ctx context.Context, d transport.Dest) (net.Conn, error) {
 			peer := n.at(d.Addr.Addr())
 			for {

@@ -7,6 +7,7 @@ import (
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/element"
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/wire/sip"
@@ -19,7 +20,7 @@ func (s *Service) deviceFor(f *transport.Flow, user string) (*directory.Device, 
 	st := s.site.Load()
 	candidates := st.meant(user)
 	if len(candidates) == 0 {
-		return nil, &refusal{status: 404, why: fmt.Sprintf("no device or number %q is configured%s", user, s.whose(f))}
+		return nil, &refusal{status: 404, why: fmt.Sprintf("no device or number %q is configured%s", user, element.Whose(f))}
 	}
 	var first *refusal
 	for _, d := range candidates {
@@ -32,14 +33,6 @@ func (s *Service) deviceFor(f *transport.Flow, user string) (*directory.Device, 
 		}
 	}
 	return nil, first
-}
-
-// whose says for whom the certificate on a flow was issued, as a part of a sentence.
-func (s *Service) whose(f *transport.Flow) string {
-	if p := f.Peer(); p.Verified() {
-		return "; the certificate shown is for " + p.Subject
-	}
-	return ""
 }
 
 // admits checks one device against the way it came: its protocol, transport and port of its profile, and a certificate that
@@ -67,7 +60,7 @@ func admits(d *directory.Device, f *transport.Flow) *refusal {
 	if f.Network() != transport.TLS {
 		return nil
 	}
-	report := reportOf(f)
+	report := element.ReportOf(f)
 	if report == nil {
 		return forbidden("device " + d.Name + " showed no certificate")
 	}
@@ -100,60 +93,6 @@ func transportFits(t config.Transport, n transport.Network) bool {
 	return n == transport.TLS
 }
 
-// trunkFor finds the trunk whose peer is at the other end of the flow: over TLS by the accepted subjects, and of several trunks
-// with the same security profile the one with the peer's address; without TLS by the address; always on the profile's port.
-func (s *Service) trunkFor(f *transport.Flow) (*directory.Trunk, *refusal) {
-	report := reportOf(f)
-	var first *refusal
-	var named *directory.Trunk
-	for _, t := range s.site.Load().Trunks() {
-		if !reaches(t, f) {
-			continue
-		}
-		if f.Network() == transport.TLS {
-			finding, ok := proves(t, report)
-			if !ok {
-				if first == nil && finding != nil {
-					first = forbidden(finding.Sentence("trunk " + t.Name))
-				}
-				continue
-			}
-			if named == nil {
-				named = t
-			}
-		}
-		if s.trunks.from(t.Name, f.Remote().Addr()) {
-			return t, nil
-		}
-	}
-	if named != nil {
-		return named, nil
-	}
-	if first == nil {
-		first = forbidden(fmt.Sprintf("no device or trunk is configured for %s over %s%s", f.Remote(), f.Network(), s.whose(f)))
-	}
-	return nil, first
-}
-
-// reaches says whether the flow came the way the trunk's profile wants: its transport and, inbound, its port.
-func reaches(t *directory.Trunk, f *transport.Flow) bool {
-	if !transportFits(t.Security.IncomingTransport, f.Network()) {
-		return false
-	}
-	l := f.Listener()
-	return l == nil || !f.Inbound() || int(l.Addr().Port()) == t.Security.IncomingPort
-}
-
-// proves says whether the certificate carries one of the trunk's accepted subjects; without a list nobody does. The finding
-// is nil where no certificate was shown.
-func proves(t *directory.Trunk, report *pki.Report) (*pki.Finding, bool) {
-	if report == nil {
-		return nil, false
-	}
-	finding, ok := pki.AuthorizeNames(report, pki.Names{Subjects: t.Security.AcceptedSubjects})
-	return &finding, ok && len(t.Security.AcceptedSubjects) > 0
-}
-
 // Arrival implements sipleg.Directory: who opens a call, by certificate, and by digest credentials where the profile wants them.
 func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *sipleg.Refusal) {
 	if o, tie := s.tieOrigin(f, m); tie {
@@ -174,7 +113,7 @@ func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *si
 	if refused != nil {
 		return sipleg.Origin{}, refused.leg()
 	}
-	s.owners.set(f, who.name())
+	s.el.SetOwner(f, who.name())
 	return s.origin(who, m), nil
 }
 
@@ -210,7 +149,7 @@ func (s *Service) sender(f *transport.Flow, m *sip.Message) (sender, *refusal) {
 	if d != nil {
 		return sender{device: d, user: user}, nil
 	}
-	if r := reportOf(f); r != nil && r.Kinds.Has(pki.KindDevice) && !r.Kinds.Has(pki.KindPeer) && !r.Kinds.Has(pki.KindService) {
+	if r := element.ReportOf(f); r != nil && r.Kinds.Has(pki.KindDevice) && !r.Kinds.Has(pki.KindPeer) && !r.Kinds.Has(pki.KindService) {
 		return sender{}, refused
 	}
 	t, refused := s.trunkFor(f)
@@ -254,7 +193,7 @@ func (s *Service) caller(f *transport.Flow, m *sip.Message) (*directory.Device, 
 		}
 		return d, user, nil
 	}
-	if owner := s.site.Load().device(s.owners.get(f)); owner != nil && admits(owner, f) == nil && refused.status == 404 {
+	if owner := s.site.Load().device(s.el.Owner(f)); owner != nil && admits(owner, f) == nil && refused.status == 404 {
 		return owner, "", nil
 	}
 	return nil, user, refused
@@ -267,7 +206,7 @@ func (s *Service) Ways(t call.Target) ([]sipleg.Way, *sipleg.Refusal) {
 		return s.tieWays(st, t)
 	}
 	if t.Trunk != "" {
-		return s.trunkWays(st, t)
+		return s.el.Ways(t)
 	}
 	d := st.device(t.Device)
 	if d == nil {
@@ -280,43 +219,6 @@ func (s *Service) Ways(t call.Target) ([]sipleg.Way, *sipleg.Refusal) {
 	way := sipleg.Way{URI: b.contact.URI, Domain: st.Cluster().Domain, Profile: st.legs[d.Name]}
 	way.To.Flow = b.flow
 	return []sipleg.Way{way}, nil
-}
-
-func (s *Service) trunkWays(st *site, t call.Target) ([]sipleg.Way, *sipleg.Refusal) {
-	tr := st.trunk(t.Trunk)
-	if tr == nil {
-		return nil, &sipleg.Refusal{Status: 404, Cause: call.NoRouteToDestination, Warning: "trunk " + t.Trunk + " is not configured any more"}
-	}
-	var ways []sipleg.Way
-	first, last := s.trunks.hops(tr.Name)
-	for _, d := range append(first, last...) {
-		uri := d.uri
-		uri.User = sip.EscapeUser(t.Called)
-		ways = append(ways, sipleg.Way{URI: uri, To: d.target(s.identity.Name()), Contact: s.trunkContact(tr), Domain: tr.LocalDomain, Profile: st.trunks[tr.Name]})
-	}
-	if len(ways) == 0 {
-		return nil, &sipleg.Refusal{Status: 503, Cause: call.DestinationOutOfOrder, Warning: "trunk " + tr.Name + " has no destination"}
-	}
-	return ways, nil
-}
-
-// trunkContact is where a trunk's peer reaches us: the port and transport of its security profile.
-func (s *Service) trunkContact(t *directory.Trunk) sip.URI {
-	network := transport.TLS
-	switch t.Security.IncomingTransport {
-	case config.TransportTCP, config.TransportTCPUDP:
-		network = transport.TCP
-	case config.TransportUDP:
-		network = transport.UDP
-	}
-	if t.Security.IncomingTransport == config.TransportTCPUDP && t.Security.OutgoingTransport == config.TransportUDP {
-		network = transport.UDP
-	}
-	u := sip.URI{Scheme: "sip", Host: s.cfg.Addresses[0].String(), Port: t.Security.IncomingPort}
-	if network != transport.UDP {
-		u.Params = sip.Params{{Name: "transport", Value: network.String()}}
-	}
-	return u
 }
 
 // leg turns a refusal into the driver's words.

@@ -6,11 +6,11 @@ import (
 
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/leg/sipleg"
 )
 
 // TestTrunkContact: an INVITE to a trunk says where we are reached, by port and transport of the trunk's profile.
 func TestTrunkContact(t *testing.T) {
-	s := &Service{cfg: Config{Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.5")}}}
 	for _, c := range []struct {
 		profile config.SIPTrunkSecurityProfile
 		want    string
@@ -21,7 +21,8 @@ func TestTrunkContact(t *testing.T) {
 		{config.SIPTrunkSecurityProfile{DeviceSecurityMode: config.NonSecure, OutgoingTransport: config.TransportUDP}, "sip:10.0.0.5:5060"},
 		{config.SIPTrunkSecurityProfile{DeviceSecurityMode: config.NonSecure, IncomingTransport: config.TransportUDP}, "sip:10.0.0.5:5060"},
 	} {
-		u := s.trunkContact(&directory.Trunk{Security: c.profile.WithDefaults()})
+		p := peerOf(&directory.Trunk{Security: c.profile.WithDefaults()}, &sipleg.Profile{})
+		u := p.Contact(netip.MustParseAddr("10.0.0.5"))
 		if u.String() != c.want {
 			t.Errorf("%+v: %s, want %s", c.profile, u, c.want)
 		}

@@ -207,11 +207,7 @@ func (s *Service) handOver(b binding) {
 		s.tell(b, bus.ActionRestart)
 		return
 	}
-	for _, id := range s.owners.flowsOf(b.device) {
-		if f := s.ep.Transport().Get(id); f != nil {
-			f.Close(errDrained)
-		}
-	}
+	s.el.CloseConnections(b.device, errDrained)
 }
 
 // turnedAway refuses a registration at a node that drains. Who has a call here, or cannot go anywhere else, keeps the one it has.

@@ -88,7 +88,7 @@ func (s *Service) runs(st *site, t *directory.Trunk) bool {
 // publishTrunks says which trunks are in service here, and tells the engine which do not run here at all.
 func (s *Service) publishTrunks(st *site) {
 	for _, t := range st.Trunks() {
-		s.publishTrunk(t.Name, s.runs(st, t) && s.trunks.inService(t.Name))
+		s.publishTrunk(t.Name, s.runs(st, t) && s.el.InService(t.Name))
 	}
 	for _, f := range s.cfg.Bus.Board().All(factTrunk) {
 		if f.Owner == s.cfg.Node && st.trunk(f.Key) == nil {

@@ -286,7 +286,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 
 func (s *Service) figures() *figures {
 	st := s.site.Load()
-	f := &figures{devices: len(st.Devices()), registrations: map[string]int{}, trunks: s.trunks.states()}
+	f := &figures{devices: len(st.Devices()), registrations: map[string]int{}, trunks: map[string]int{}}
 	for _, mode := range []string{"encrypted", "authenticated", "non-secure"} {
 		f.registrations[mode] = 0
 	}
@@ -301,6 +301,9 @@ func (s *Service) figures() *figures {
 		}
 	}
 	f.backups = len(away)
+	for state, n := range s.el.States() {
+		f.trunks[state.String()] = n
+	}
 	f.ties, f.peers = s.sip.Ties(), map[string]bool{}
 	for _, node := range callManagers(st.config) {
 		if p, _ := s.peers.get(node); node != s.cfg.Node {
@@ -321,19 +324,6 @@ func (s *Service) figures() *figures {
 		f.refusedConnections += info.Refused
 	}
 	return f
-}
-
-// states counts destinations by state.
-func (t *trunks) states() map[string]int {
-	out := map[string]int{stateUnknown.String(): 0, stateInService.String(): 0, stateOutOfService.String(): 0}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, list := range t.all {
-		for _, d := range list {
-			out[d.state.String()]++
-		}
-	}
-	return out
 }
 
 // Kinds of records, as labels.

@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/wire/sip/transport"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // value is the sum of a metric's series; of a histogram, the number of its observations.

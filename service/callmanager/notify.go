@@ -2,6 +2,7 @@ package callmanager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -183,5 +184,5 @@ func (s *Service) Rehandshake(device, why string) (closed int) {
 			}
 		}
 	}
-	return s.closeFlows(device, why)
+	return s.el.CloseConnections(device, errors.New(why))
 }

@@ -2,6 +2,7 @@ package callmanager
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,22 +70,24 @@ sipTrunks:
 	if engine["a"] != 30*time.Second || engine["b"] != 180*time.Second {
 		t.Errorf("inviteExpires: %v", engine)
 	}
-	for name, want := range map[string]string{"a": "sip:192.0.2.1:5061;transport=tls", "b": "sip:b.example:5090;transport=udp", "c": "sip:c.example;transport=tls"} {
+	for name, want := range map[string]string{"a": "192.0.2.1 5061 tls", "b": "b.example 5090 udp", "c": "c.example 0 tls"} {
 		tr, _ := st.Trunk(name)
-		d := destinationsOf(tr)[0]
-		if got := d.uri.String(); got != want {
+		p := peerOf(tr, st.trunks[name])
+		if got := fmt.Sprintf("%s %d %s", p.Destinations[0].Address, p.Destinations[0].Port, p.Network); got != want {
 			t.Errorf("trunk %s is reached at %s, want %s", name, got, want)
 		}
-		if name == "a" != d.hop.Addr.IsValid() { // the others are left to the resolver (RFC 3263)
-			t.Errorf("trunk %s: hop %v", name, d.hop)
-		}
-		if name == "a" && d.target("id").Timers != nil != true {
-			t.Error("pings have no timers of the profile")
+		if name == "a" != (p.Leg.Timers != nil) {
+			t.Errorf("trunk %s: timers %v", name, p.Leg.Timers)
 		}
 	}
 	ports := map[transport.Network][]int{}
 	for _, s := range st.sockets() {
-		ports[s.network] = append(ports[s.network], int(s.addr.Port()))
+		ports[s.Network] = append(ports[s.Network], s.Port)
+	}
+	for _, tr := range st.Trunks() {
+		for p := peerOf(tr, st.trunks[tr.Name]); len(p.From) > 0; p.From = p.From[1:] {
+			ports[p.From[0]] = append(ports[p.From[0]], p.Port)
+		}
 	}
 	if len(ports[transport.TCP]) != 1 || ports[transport.TCP][0] != 5070 || len(ports[transport.UDP]) != 0 || ports[transport.TLS][0] != 5061 {
 		t.Errorf("listening on %v", ports)

@@ -39,7 +39,7 @@ func (s *Service) register(tx *endpoint.ServerTx, m *sip.Message) {
 		s.refusedRegister(tx, m, aor, refused)
 		return
 	}
-	s.owners.set(tx.Flow(), d.Name)
+	s.el.SetOwner(tx.Flow(), d.Name)
 	for _, f := range done.left {
 		f.Close(errReplaced) // what waits on it goes on by the new one
 	}

@@ -2,20 +2,15 @@ package callmanager
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/tls"
-	"encoding/hex"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/locktone/locktone/bus"
-	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/call/live"
-	"github.com/locktone/locktone/leg/appleg"
+	"github.com/locktone/locktone/element"
 	"github.com/locktone/locktone/leg/ctileg"
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/media"
@@ -24,7 +19,6 @@ import (
 	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/sip"
 	"github.com/locktone/locktone/wire/sip/endpoint"
-	"github.com/locktone/locktone/wire/sip/resolve"
 	"github.com/locktone/locktone/wire/sip/transaction"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
@@ -50,17 +44,11 @@ type Config struct {
 	Timers   transaction.Timers
 	Limits   endpoint.Limits
 	Conns    transport.Limits
-	Network  Network
+	Network  element.Network
 	Now      func() time.Time // nil: time.Now
 	// KeyLog receives the session secrets of every TLS connection, so that a capture can be read: for laboratories only,
 	// listed by `show exceptions`. No site file can set it.
 	KeyLog pki.KeyLogWriter
-}
-
-// Network replaces how TCP connections are dialled and listeners opened, in laboratories whose network fails; zero is the system's.
-type Network struct {
-	Dial   func(context.Context, transport.Dest) (net.Conn, error)
-	Listen func(netip.AddrPort) (net.Listener, error)
 }
 
 // Store is what the call manager needs of the system of record; *store.Store is one.
@@ -91,37 +79,31 @@ type Service struct {
 	workers  sync.WaitGroup
 	started  time.Time
 
-	site    atomic.Pointer[site]
-	ep      *endpoint.Endpoint
-	host    *live.Host
-	driver  *live.Driver
-	carrier carrier
-	sip     *sipleg.Driver
-	apps    *appleg.Driver
-	cti     *ctileg.Driver
-	plane   *media.Plane
-	screen  sip.Capabilities
+	site atomic.Pointer[site]
+	el   *element.Element
+	// The parts of the element.
+	ep     *endpoint.Endpoint
+	host   *live.Host
+	driver *live.Driver
+	sip    *sipleg.Driver
+	plane  *media.Plane
+
+	cti *ctileg.Driver
 
 	bindings  bindings
 	terminals terminals
-	trunks    trunks
-	owners    owners
 	rejected  rejections
-	failures  failures
 	ends      legEnds
 	meters    *meters
-	clients   dialConfigs
 	nonces    nonces
 	sweeper   chan struct{} // capacity 1: the earliest expiry may have changed
 
-	listening  listeners
 	responders bus.Responders
 	remote     *live.BusPort // by which other services and nodes reach the engine
 	watches    legWatches    // of those below
 	keys       keySessions   // of those who are given SRTP keys
 	ears       mediaSessions // of those who are told where media goes
-	pingSeq    atomic.Uint32
-	troubles   troubles // what the status shows
+	troubles   troubles      // what the status shows
 	news       news
 	drain      drainage
 
@@ -144,7 +126,6 @@ func Start(ctx context.Context, cfg Config) (*Service, error) {
 	s.started = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.life = s.token()
-	s.screen = sip.Capabilities{Methods: allowed, Extensions: extensions, Bodies: bodies}
 	if err := s.start(ctx); err != nil {
 		s.Close(ctx)
 		return nil, fmt.Errorf("call manager: %w", err)
@@ -185,35 +166,16 @@ func (s *Service) start(ctx context.Context) error {
 	return nil
 }
 
-// assemble puts engine, drivers, media and endpoint together.
+// assemble makes the element and what hangs on its engine.
 func (s *Service) assemble() (err error) {
-	s.host = live.Start(live.Options{Recorder: engineTrace{s}, Now: s.cfg.Now, RefuseAfter: refuseAfter, AcceptUnder: acceptUnder})
-	s.cfg.Media.Music, s.cfg.Media.Watch, s.cfg.Media.Digits, s.cfg.Media.Agreed = s.music, s.heard, s.digit, s.watches.agreed
-	s.plane = media.NewPlane(s.cfg.Media)
-	if s.driver, err = s.host.AttachCarrier(driverSIP, &s.carrier); err != nil {
-		return err
-	}
-	s.sip, err = sipleg.New(sipleg.Config{Directory: s, Engine: carried{s.driver}, Plane: s.plane, Outside: outside{s},
-		Domain: s.site.Load().Cluster().Domain, Agent: s.agent(), Observer: legTrace{s}, T1: s.cfg.Timers.T1})
+	s.cfg.Media.Music, s.cfg.Media.Agreed = s.music, s.watches.agreed
+	s.el, err = element.Start(s.ctx, element.Config{Service: Name, Node: s.cfg.Node, Version: s.cfg.Version, Domain: s.site.Load().Cluster().Domain,
+		Addresses: s.cfg.Addresses, Optional: s.cfg.Optional, Identity: s.identity, Trace: s.cfg.Trace, Media: s.cfg.Media, Timers: s.cfg.Timers,
+		Limits: s.cfg.Limits, Conns: s.cfg.Conns, Network: s.cfg.Network, Now: s.cfg.Now, KeyLog: s.cfg.KeyLog, Hooks: s.hooks()})
 	if err != nil {
 		return err
 	}
-	dns, err := resolve.OpenClient("", "")
-	if err != nil {
-		return err
-	}
-	s.ep, err = endpoint.New(endpoint.Config{User: front{s}, Relay: front{s}, Resolver: endpoint.DNS(resolve.New(resolve.Config{DNS: dns})), Timers: s.cfg.Timers, Limits: s.cfg.Limits,
-		Server: s.agent(), Identity: s.identity.Name(),
-		Transport: transport.Config{Verify: s.verifyPeer, DialTLS: s.dialTLS, Observer: wireTrace{s}, Limits: s.cfg.Conns,
-			Dial: s.cfg.Network.Dial, Listen: s.cfg.Network.Listen}})
-	if err != nil {
-		return err
-	}
-	s.sip.Use(s.ep)
-	s.carrier.to.Store(s.sip)
-	if err := s.startApplets(); err != nil {
-		return err
-	}
+	s.ep, s.host, s.driver, s.sip, s.plane = s.el.Endpoint(), s.el.Host(), s.el.Driver(), s.el.SIP(), s.el.Plane()
 	return s.startTerminals()
 }
 
@@ -258,10 +220,9 @@ func (s *Service) use(snapshot store.Snapshot) error {
 	s.mailboxes.forget(next)
 	s.relampLines(before, next)
 	s.reviewSubscriptions()
-	if err := s.listen(next); err != nil {
+	if err := s.el.Use(s.peersOf(next), next.sockets()...); err != nil {
 		return err
 	}
-	s.startPings(next)
 	s.publishTrunks(next)
 	if next.clustered() {
 		s.publishing.Do(func() { s.run(s.publishCalls) })
@@ -296,8 +257,6 @@ func (s *Service) follow(changes <-chan store.Snapshot) {
 		case <-again.C:
 			if failed != nil {
 				failed = s.take(*failed)
-			} else if err := s.leave(); err != nil {
-				s.warn(err.Error())
 			}
 		}
 	}
@@ -320,8 +279,8 @@ func (s *Service) take(snapshot store.Snapshot) (failed *store.Snapshot) {
 // Close ends every call and releases everything. ctx bounds how long it waits for transactions to end.
 func (s *Service) Close(ctx context.Context) error {
 	s.responders.Close()
-	if s.ep != nil {
-		s.dropCalls(ctx)
+	if s.el != nil {
+		s.el.DropCalls(ctx)
 		s.deactivate(ctx)
 	}
 	return s.Abandon(ctx)
@@ -340,31 +299,15 @@ func (s *Service) Abandon(ctx context.Context) error {
 		s.remote.Close() // behind the engine: who follows it has heard of the last call's end
 	}
 	var err error
-	if s.ep != nil {
-		err = s.ep.Close(ctx)
+	if s.el != nil {
+		err = s.el.Abandon(ctx)
 	}
 	s.workers.Wait()
-	if s.plane != nil {
-		s.plane.Close()
-	}
 	return err
 }
 
-// dropCalls tells both ends of every call that it is over: a phone would not notice before its session timer.
-func (s *Service) dropCalls(ctx context.Context) {
-	views, err := s.host.Calls(ctx)
-	if err != nil {
-		return // the engine has stopped; there is nobody to ask
-	}
-	for _, v := range views {
-		if _, err := s.host.Request(ctx, "shutdown", call.Drop{Call: v.ID, Cause: call.TemporaryFailure}); err != nil {
-			return
-		}
-	}
-}
-
 // agent is the Server and User-Agent header field.
-func (s *Service) agent() string { return "Locktone/" + s.cfg.Version }
+func (s *Service) agent() string { return s.el.Agent() }
 
 // warner is the agent part of a Warning: the host that gives it.
 func (s *Service) warner() string { return s.site.Load().Cluster().Domain }
@@ -375,44 +318,8 @@ func (s *Service) contact(f *transport.Flow) sip.URI {
 	return sip.URI{Scheme: "sip", Host: local.Addr().String(), Port: int(local.Port()), Params: sip.Params{{Name: "transport", Value: f.Network().String()}}}
 }
 
+// Recheck verifies the peers of all TLS connections again, and closes those of peers that would not be let in any more; see element.Element.
+func (s *Service) Recheck() (closed int) { return s.el.Recheck() }
+
 // token is a random word for tags and Call-IDs.
-func (s *Service) token() string {
-	var b [8]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
-}
-
-// dialConfigs keeps one TLS configuration for each peer that is dialled, so that sessions can be resumed.
-type dialConfigs struct {
-	mu     sync.Mutex
-	byPeer map[dialKey]*tls.Config
-}
-
-type dialKey struct {
-	policy, serverName string
-	revision           int64
-}
-
-// maxDialConfigs bounds the table: a configuration in force has one entry a trunk destination.
-const maxDialConfigs = 4096
-
-func (c *dialConfigs) get(k dialKey, make_ func() *tls.Config) *tls.Config {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if cfg := c.byPeer[k]; cfg != nil {
-		return cfg
-	}
-	if c.byPeer == nil || len(c.byPeer) >= maxDialConfigs {
-		c.byPeer = map[dialKey]*tls.Config{}
-	}
-	cfg := make_()
-	c.byPeer[k] = cfg
-	return cfg
-}
-
-// Marks of the engine's overload control. A busy machine lets a goroutine wait for 20 ms now and then; a queue that is a
-// tenth of a second old is overload.
-const (
-	refuseAfter = 100 * time.Millisecond
-	acceptUnder = 40 * time.Millisecond
-)
+func (s *Service) token() string { return element.Token() }

@@ -3,18 +3,18 @@ package callmanager
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/call/live"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/directory"
+	"github.com/locktone/locktone/element"
 	"github.com/locktone/locktone/pki"
-	"github.com/locktone/locktone/wire/sip/transport"
 )
 
 // serve answers what operators ask over the bus.
@@ -42,7 +42,7 @@ func (s *Service) serve() (err error) {
 
 // Status is how the service is, and where it listens.
 func (s *Service) Status(context.Context) bus.ServiceStatus {
-	open, taken := s.listening.addresses()
+	open, taken := s.el.Listening()
 	st := bus.ServiceStatus{Node: s.cfg.Node, Service: Name, State: "ready", Addresses: open, Since: s.started.UTC(), PID: os.Getpid(),
 		Version: s.cfg.Version, Revision: s.site.Load().Revision()}
 	if len(taken) > 0 {
@@ -97,9 +97,9 @@ func (s *Service) showRegistrations(context.Context) ([]bus.Registration, error)
 func (s *Service) registrationRow(d *directory.Device, b *binding) bus.Registration {
 	row := bus.Registration{Node: s.cfg.Node, Device: d.Name, Model: d.Model, Lines: numbers(d), Contact: b.contact.URI.String(), Remote: b.remote.String(),
 		Local: b.flow.Local().String(), Protocol: "SIP", Mode: d.Security.DeviceSecurityMode.String(), State: "registered",
-		Since: b.since.UTC(), Expires: b.expires.UTC(), Agent: b.agent, Flow: flowName(b.flow.ID()),
+		Since: b.since.UTC(), Expires: b.expires.UTC(), Agent: b.agent, Flow: element.FlowName(b.flow.ID()),
 		Group: d.Pool.CallManagerGroup, Rank: s.rank(d)}
-	if r := reportOf(b.flow); r != nil {
+	if r := element.ReportOf(b.flow); r != nil {
 		leaf := r.Leaf()
 		row.Subject, row.Issuer, row.Serial, row.CertificateEnds = leaf.Subject.String(), leaf.Issuer.String(), pki.RefOf(leaf).Serial, leaf.NotAfter.UTC()
 		if row.Certificate = "LSC"; r.Entry == nil {
@@ -109,61 +109,19 @@ func (s *Service) registrationRow(d *directory.Device, b *binding) bus.Registrat
 	return row
 }
 
-func flowName(id transport.FlowID) string { return "f" + strconv.FormatUint(uint64(id), 10) }
-
 func (s *Service) showTrunks(ctx context.Context) ([]bus.TrunkState, error) {
-	calls := map[string]int{}
-	if views, err := s.host.Calls(ctx); err == nil {
-		for _, v := range views {
-			for _, p := range v.Parties {
-				if p.Trunk != "" {
-					calls[p.Trunk]++
-				}
-			}
+	rows := s.el.Peers(ctx)
+	for i := range rows {
+		if t := s.site.Load().trunk(rows[i].Trunk); t != nil {
+			rows[i].Mode, rows[i].SRTP = t.Security.DeviceSecurityMode.String(), t.SRTPAllowed
 		}
 	}
-	rows := s.trunks.rows(s.cfg.Node, calls)
 	slices.SortStableFunc(rows, func(a, b bus.TrunkState) int { return strings.Compare(a.Trunk, b.Trunk) })
 	return rows, nil
 }
 
 func (s *Service) showConnections(context.Context) ([]bus.Connection, error) {
-	rows := []bus.Connection{}
-	failed := s.failures.byRemote()
-	for _, f := range s.ep.Flows() {
-		row := s.connectionRow(f)
-		if x, bad := failed[f.Remote.Addr().String()]; bad {
-			row.Failures, row.LastFailure, row.LastFailureAt = x.count, x.last, x.at.UTC()
-			x.shown = true
-			failed[f.Remote.Addr().String()] = x
-		}
-		rows = append(rows, row)
-	}
-	for remote, x := range failed {
-		if !x.shown {
-			rows = append(rows, bus.Connection{Node: s.cfg.Node, Service: Name, Peer: x.peer, Remote: remote, Local: x.local, Transport: "tls", Direction: x.direction,
-				State: "failed", Since: x.at.UTC(), Failures: x.count, LastFailure: x.last, LastFailureAt: x.at.UTC(), Subject: x.subject})
-		}
-	}
-	slices.SortStableFunc(rows, func(a, b bus.Connection) int { return strings.Compare(a.Peer+a.Remote, b.Peer+b.Remote) })
-	return rows, nil
-}
-
-func (s *Service) connectionRow(f transport.FlowInfo) bus.Connection {
-	row := bus.Connection{Node: s.cfg.Node, Service: Name, ID: flowName(f.ID), Peer: s.owners.byID(f.ID), Remote: f.Remote.String(), Local: f.Local.String(),
-		Transport: f.Network.String(), Direction: "outbound", State: f.State, Since: f.Since.UTC(), TLSVersion: f.TLSVersion, Cipher: f.Cipher,
-		ServerName: f.ServerName, Subject: f.Peer.Subject, SANs: f.Peer.Names, Issuer: f.Peer.Issuer, Serial: f.Peer.Serial, Verified: f.Peer.Verified(),
-		BytesIn: int64(f.BytesIn), BytesOut: int64(f.BytesOut), MessagesIn: int64(f.MessagesIn), MessagesOut: int64(f.MessagesOut)}
-	if f.Inbound {
-		row.Direction = "inbound"
-	}
-	if row.Peer == "" {
-		row.Peer = f.Policy
-	}
-	if r, ok := f.Peer.Detail.(*pki.Report); ok {
-		row.NotAfter = r.Leaf().NotAfter.UTC()
-	}
-	return row
+	return s.el.Connections(), nil
 }
 
 func (s *Service) showExceptions(context.Context) ([]bus.Exception, error) {
@@ -171,7 +129,7 @@ func (s *Service) showExceptions(context.Context) ([]bus.Exception, error) {
 	for _, text := range s.cfg.Trace.Status().Exceptions() {
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "trace", Risk: text})
 	}
-	for _, weakness := range s.tlsPolicy().Weaknesses() {
+	for _, weakness := range s.el.TLSPolicy().Weaknesses() {
 		rows = append(rows, bus.Exception{Node: s.cfg.Node, Kind: "node", Name: s.cfg.Node, Setting: "tls", Value: weakness, Risk: "whoever has the log can read everything that was recorded of these connections"})
 	}
 	return rows, nil
@@ -196,14 +154,14 @@ func (s *Service) reset(_ context.Context, r bus.ResetRequest) (bus.ResetResult,
 			}
 		}
 		if r.Object == bus.ObjectTrunk {
-			s.startPings(st)
+			s.el.PingAgain()
 		}
 		return out, nil
 	}
 	if r.Object == bus.ObjectTrunk {
-		s.startPings(st)
+		s.el.PingAgain()
 		if r.Action == bus.ActionReset {
-			out.Connections = s.closeFlows(r.Name, "trunk "+r.Name+" was reset by "+r.Actor)
+			out.Connections = s.el.CloseConnections(r.Name, errors.New("trunk "+r.Name+" was reset by "+r.Actor))
 		}
 		return out, nil
 	}
@@ -215,21 +173,10 @@ func (s *Service) reset(_ context.Context, r bus.ResetRequest) (bus.ResetResult,
 	}
 	s.unreachable(s.bindings.drop(s.now(), func(b *binding) bool { return b.device == r.Name }))
 	if r.Action == bus.ActionReset {
-		out.Connections = s.closeFlows(r.Name, "device "+r.Name+" was reset by "+r.Actor)
+		out.Connections = s.el.CloseConnections(r.Name, errors.New("device "+r.Name+" was reset by "+r.Actor))
 	}
 	out.Note = "the device was told; it registers again when it has heard, or notices"
 	return out, nil
-}
-
-// closeFlows closes the connections of a device or trunk and says how many there were.
-func (s *Service) closeFlows(name, why string) (n int) {
-	for _, id := range s.owners.flowsOf(name) {
-		if f := s.ep.Transport().Get(id); f != nil && f.Network() != transport.UDP {
-			f.Close(fmt.Errorf("%s", why))
-			n++
-		}
-	}
-	return n
 }
 
 // exceptions lists everything in a configuration that is weaker than the defaults, with the profile it comes from.

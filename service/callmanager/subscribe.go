@@ -90,7 +90,7 @@ func (s *Service) subscriber(tx *endpoint.ServerTx, m *sip.Message) (*directory.
 	if _, there := s.bindings.reach(s.now(), d.Name, user); !there {
 		return nil, "", forbidden("device " + d.Name + " is not registered: who subscribes is told over the connection of its registration")
 	}
-	s.owners.set(tx.Flow(), d.Name)
+	s.el.SetOwner(tx.Flow(), d.Name)
 	return d, user, nil
 }
 

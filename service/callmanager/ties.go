@@ -11,6 +11,7 @@ import (
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/element"
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/leg/tieleg"
 	"github.com/locktone/locktone/pki"
@@ -85,7 +86,7 @@ func tiedTo(policy string) (node string, ok bool) { return strings.CutPrefix(pol
 
 // nodeOf is the node whose call manager is at the other end of a flow: one of this site's others, proved by the certificate it was issued.
 func (s *Service) nodeOf(f *transport.Flow) (node string, ok bool) {
-	r := reportOf(f)
+	r := element.ReportOf(f)
 	if r == nil || f.Network() != transport.TLS {
 		return "", false
 	}
@@ -144,6 +145,15 @@ func isNode(r *pki.Report, node string) error {
 		name, cmp.Or(at, "(none)"), node)
 }
 
+// tieDialled is who must be at the end of a tie: which service of which node it is, its certificate says.
+func (s *Service) tieDialled(policy string) (p pki.PeerPolicy, check func(*pki.Report) error, ok bool) {
+	node, ok := tiedTo(policy)
+	if !ok {
+		return p, nil, false
+	}
+	return pki.PeerPolicy{Peer: "node " + node, Kinds: pki.KindsOf(pki.KindService)}, func(r *pki.Report) error { return isNode(r, node) }, true
+}
+
 // tieTarget is where requests to a node's call manager go.
 func (s *Service) tieTarget(node string) (t endpoint.Target, ok bool) {
 	addresses := s.addressesOf(node)
@@ -198,7 +208,7 @@ func (s *Service) tieOrigin(f *transport.Flow, m *sip.Message) (o sipleg.Origin,
 	if !ok || m.Method() == sip.INVITE && m.ToTag() == "" && !m.Has(tieleg.Name) {
 		return o, false
 	}
-	s.owners.set(f, tieOwner(node))
+	s.el.SetOwner(f, tieOwner(node))
 	p, known := s.peers.get(node)
 	o = sipleg.Origin{Node: node, Domain: s.site.Load().Cluster().Domain, Profile: p.profile}
 	if !known { // it calls before we have heard of it

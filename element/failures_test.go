@@ -1,4 +1,4 @@
-package callmanager
+package element
 
 import (
 	"net/netip"
