@@ -50,6 +50,7 @@ func (c *checker) check() {
 	c.applets()
 	c.borders()
 	c.callServers()
+	c.voiceBrowsers()
 }
 
 // eachOf walks a list and checks what every entity needs: a name in shape, and unique.

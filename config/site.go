@@ -86,6 +86,8 @@ type Site struct {
 	CallRoutes []CallRoute `yaml:"callRoutes" kind:"call-route"`
 	// How call servers deal with callers.
 	CallServers []CallServer `yaml:"callServers" kind:"call-server"`
+	// How the voice browsers run VoiceXML.
+	VoiceBrowsers []VoiceBrowser `yaml:"voiceBrowsers" kind:"voice-browser"`
 }
 
 // Kind names a sort of entity, in the singular: "device", "sip-trunk".
@@ -134,6 +136,7 @@ const (
 	KindSIPServerGroup          Kind = "sip-server-group"
 	KindCallRoute               Kind = "call-route"
 	KindCallServer              Kind = "call-server"
+	KindVoiceBrowser            Kind = "voice-browser"
 )
 
 // Entity is one item of a Site. Its key is unique among its kind.
