@@ -132,9 +132,9 @@ func (e *ecma) expression(s *scope, src string) (goja.Value, error) {
 	return e.run("expression", s, src, nil)
 }
 
-// script runs src within s: its variables and functions become those of the scope s.
-func (e *ecma) script(s *scope, src string) error {
-	_, err := e.run("script", s, src, nil)
+// script runs src within s: its variables and functions become those of the scope s. It came from the line of a file, which its errors name.
+func (e *ecma) script(s *scope, src, file string, line int) error {
+	_, err := e.run("script "+file+"|"+strconv.Itoa(line), s, src, nil)
 	return err
 }
 
@@ -241,13 +241,17 @@ func (e *ecma) function(kind string, depth int, src string) (function, error) {
 		return function{}, err
 	}
 	body, names := "", []string(nil)
+	file := strings.TrimPrefix(kind, "script ")
 	switch kind {
 	case "expression":
-		body = "return (\n" + src + "\n);"
+		file, body = "", "return (\n"+src+"\n);"
+		if _, err := parser.ParseFile(nil, "", "("+src+"\n)", 0, parser.WithDisableSourceMaps); err != nil {
+			return function{}, err // with a position in the expression itself
+		}
 	case "assign":
-		body = src + "=__value;"
+		file, body = "", src+"=__value;"
 	default:
-		program, err := parser.ParseFile(nil, "", src, 0, parser.WithDisableSourceMaps)
+		program, err := parser.ParseFile(nil, file, src, 0, parser.WithDisableSourceMaps)
 		if err != nil {
 			return function{}, err
 		}
@@ -273,7 +277,7 @@ func (e *ecma) function(kind string, depth int, src string) (function, error) {
 		fmt.Fprintf(&head, "with(__s%d){", i)
 		tail.WriteByte('}')
 	}
-	program, err := goja.Compile("", head.String()+body+tail.String()+"})", false)
+	program, err := goja.Compile(file, head.String()+body+tail.String()+"})", false)
 	if err != nil {
 		return function{}, err
 	}
@@ -394,19 +398,23 @@ func (e *ecma) truth(s *scope, src string) (out bool, err error) {
 // defined reports whether a value is neither missing nor undefined.
 func defined(v goja.Value) bool { return v != nil && !goja.IsUndefined(v) }
 
-// lineOf tells in which line of its source (from 1) an error of a script is; 0: not known.
-func lineOf(err error) int {
+// lineOf tells in which line an error of a script is: of a file, when it came from a script, as FILE:LINE; else of its source, from 1. 0: not
+// known.
+func lineOf(err error) (file string, line int) {
+	name := ""
 	var list parser.ErrorList
-	if errors.As(err, &list) && len(list) > 0 {
-		return list[0].Position.Line
-	}
 	var thrown *goja.Exception
-	if errors.As(err, &thrown) {
-		if stack := thrown.Stack(); len(stack) > 0 {
-			return stack[0].Position().Line
-		}
+	if errors.As(err, &list) && len(list) > 0 {
+		name, line = list[0].Position.Filename, list[0].Position.Line
+	} else if errors.As(err, &thrown) && len(thrown.Stack()) > 0 {
+		at := thrown.Stack()[0].Position()
+		name, line = at.Filename, at.Line
 	}
-	return 0
+	origin, first, _ := strings.Cut(name, "|")
+	if n, err := strconv.Atoi(first); err == nil && n > 0 && line > 0 {
+		return origin + ":" + strconv.Itoa(n+line-1), 0
+	}
+	return "", line
 }
 
 // brief gives the message of a script's error without goja's stack.

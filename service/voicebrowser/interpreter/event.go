@@ -15,7 +15,7 @@ import (
 // function hands on what it does not know.
 type (
 	// thrown is an event (VoiceXML 2.0, section 5.2).
-	thrown struct{ name, message string }
+	thrown struct{ name, message, at string } // at: where it was thrown, for people, unless the message says it
 	// toItem is <goto nextitem>.
 	toItem struct{ name string }
 	// toDialog is a transition to a dialog, of the same or another document.
@@ -30,10 +30,14 @@ type (
 )
 
 func (t *thrown) Error() string {
-	if t.message == "" {
-		return t.name
+	out := t.name
+	if t.at != "" {
+		out = t.at + ": " + out
 	}
-	return t.name + ": " + t.message
+	if t.message != "" {
+		out += ": " + t.message
+	}
+	return out
 }
 func (t *toItem) Error() string   { return "goto item " + t.name }
 func (t *toDialog) Error() string { return "goto " + t.to.page.url }
@@ -67,7 +71,11 @@ func (s *session) semantic(p *page, at vxml.Position, line int, err error) error
 	if s.ctx.Err() != nil {
 		return &toEnd{Result{End: Failed, Event: "cancelled", Error: context.Cause(s.ctx).Error()}}
 	}
-	if in := lineOf(err); line > 0 && in > 0 {
+	file, in := lineOf(err)
+	switch {
+	case file != "": // in a script, perhaps of elsewhere, that what stands here has called
+		return &thrown{name: eventSemantic, message: file + ": " + brief(err)}
+	case line > 0 && in > 0:
 		at = vxml.Position{Line: line + in - 1, Column: 1}
 	}
 	return p.throw(at, eventSemantic, "%s", brief(err))
@@ -121,7 +129,7 @@ func matches(name, event string) bool {
 func (f *frame) handle(elem *vxml.Element, counts counters, ev *thrown) error {
 	for depth := 0; ; depth++ {
 		if depth >= f.x.s.limits.Catches {
-			return f.x.s.runaway(fmt.Sprintf("%s was thrown by its own handler %d times: %s", ev.name, depth, ev.message))
+			return f.x.s.runaway(fmt.Sprintf("%s: handlers threw %d events one after the other, the last %s", f.x.leaf.place(elem.At), depth, ev.name))
 		}
 		counts.count(ev.name)
 		err := f.handleOnce(elem, counts, ev)

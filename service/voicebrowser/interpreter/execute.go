@@ -279,7 +279,7 @@ func (f *frame) loop(e *vxml.Element, body func() error) error {
 }
 
 func (f *frame) script(e *vxml.Element) error {
-	content, line := e.Content(), e.At.Line
+	content, origin, line := e.Content(), f.x.leaf.url, e.At.Line
 	if len(e.Children) > 0 {
 		line = e.Children[0].At.Line
 	}
@@ -302,15 +302,10 @@ func (f *frame) script(e *vxml.Element) error {
 		if err != nil {
 			return err
 		}
-		content, line = string(got.Body), 0
+		content, origin, line = string(got.Body), got.URL, 1
 	}
-	if err := f.x.s.js.script(f.scope, content); err != nil {
-		if external {
-			if at := lineOf(err); at > 0 {
-				err = errors.New(address + ":" + itoa(at) + ": " + brief(err))
-			}
-		}
-		return f.x.s.semantic(f.x.leaf, e.At, line, err)
+	if err := f.x.s.js.script(f.scope, content, origin, line); err != nil {
+		return f.x.s.semantic(f.x.leaf, e.At, 0, err)
 	}
 	return nil
 }
@@ -345,7 +340,7 @@ func (f *frame) event(e *vxml.Element) (*thrown, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &thrown{name: name, message: message}, nil
+	return &thrown{name: name, message: message, at: f.x.leaf.place(e.At)}, nil
 }
 
 // jump runs <goto>: exactly one of next, expr, nextitem, expritem.

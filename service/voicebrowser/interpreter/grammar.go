@@ -219,7 +219,7 @@ func (x *execution) semantics(p *vxml.Parsed, depth int) (goja.Value, error) {
 	js.setHidden(in.object, "meta", meta)
 	strict := p.Grammar.TagFormat != ""
 	for _, tag := range p.Grammar.Tags {
-		if err := js.script(in, tag); err != nil && strict {
+		if err := js.script(in, tag, "", 0); err != nil && strict {
 			return nil, err
 		}
 	}
@@ -235,7 +235,7 @@ func (x *execution) semantics(p *vxml.Parsed, depth int) (goja.Value, error) {
 				return nil, err
 			}
 		case part.IsTag && strict:
-			if err := js.script(in, part.Tag); err != nil {
+			if err := js.script(in, part.Tag, "", 0); err != nil {
 				return nil, err
 			}
 		case part.IsTag:
@@ -273,7 +273,7 @@ func (x *execution) loosely(in *scope, tag string) (goja.Value, error) {
 	} else if errors.Is(err, errRunaway) {
 		return nil, err
 	}
-	if err := js.script(in, tag); err == nil || errors.Is(err, errRunaway) {
+	if err := js.script(in, tag, "", 0); err == nil || errors.Is(err, errRunaway) {
 		return goja.Undefined(), err
 	}
 	return js.vm.ToValue(strings.TrimSpace(tag)), nil

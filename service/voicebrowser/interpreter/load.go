@@ -1,6 +1,7 @@
 package interpreter
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -150,8 +151,8 @@ func newPage(address string, tree *vxml.Element) *page {
 
 // throwAt is page.throw where there may be no page yet.
 func (x *execution) throwAt(p *page, at vxml.Position, name, format string, args ...any) error {
-	if p == nil {
-		p = &page{url: x.s.start.URL}
+	if p == nil { // before there is a document
+		return &thrown{name: name, message: fmt.Sprintf(format, args...)}
 	}
 	return p.throw(at, name, format, args...)
 }

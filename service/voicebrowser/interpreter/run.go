@@ -189,7 +189,9 @@ func (s *session) openScope() error {
 		function freeze(v) { if (v && typeof v === 'object') { Object.keys(v).forEach(function(k) { freeze(v[k]) }); Object.freeze(v) } return v }
 		values = JSON.parse(values) || {};
 		Object.keys(values).forEach(function(k) { o[k] = values[k] });
-		o.connection = freeze(JSON.parse(connection));
+		var c = JSON.parse(connection);
+		c.originator = c[c.originator];
+		o.connection = freeze(c);
 		Object.freeze(o) }`
 	f, err := s.js.vm.RunString("(" + fill + ")")
 	if err != nil {
@@ -217,9 +219,9 @@ func (c Connection) object() map[string]any {
 		}
 	}
 	local, remote := map[string]any{"uri": c.Local}, map[string]any{"uri": c.Remote}
-	originator := remote
+	originator := "remote" // a name here: documents see the object itself
 	if c.Originator == "local" {
-		originator = local
+		originator = "local"
 	}
 	protocol := map[string]any{"name": c.ProtocolName, "version": c.ProtocolVersion, "sip": map[string]any{"headers": headers, "requesturi": c.RequestURI}}
 	return map[string]any{"local": local, "remote": remote, "originator": originator, "redirect": redirect, "aai": c.AAI, "protocol": protocol}
