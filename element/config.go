@@ -107,8 +107,8 @@ type Hooks struct {
 	Device func(name string) bool
 	// Program finds an applet by name, for a service without a Policy.
 	Program func(name string) applet.Program
-	// PeerChanged is told that a peer as a whole became usable or is not any more, and is to tell the engine (call.TrunkState), also of
-	// those it has configured; nil: the element does.
+	// PeerChanged is told that a peer as a whole became usable or is not any more. The engine knows already (call.TrunkState); what else it
+	// should be told comes after that.
 	PeerChanged func(peer string, up bool)
 }
 

@@ -177,10 +177,8 @@ func (e *Element) Use(configured []Peer, also ...Socket) error {
 		return err
 	}
 	e.startPings(next)
-	if e.cfg.Hooks.PeerChanged == nil {
-		for _, p := range next.list {
-			e.tell(p.Name, e.destinations.inService(p.Name))
-		}
+	for _, p := range next.list {
+		e.tell(p.Name, e.destinations.inService(p.Name))
 	}
 	return nil
 }

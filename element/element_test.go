@@ -11,11 +11,14 @@ import (
 	"github.com/locktone/locktone/applet"
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/dialplan"
 	"github.com/locktone/locktone/element"
 	"github.com/locktone/locktone/element/elementtest"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/leg/sipleg"
+	"github.com/locktone/locktone/media"
+	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/wire/sip/endpoint"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
@@ -132,6 +135,18 @@ func TestCallThroughTwoElements(t *testing.T) {
 	if out.State != "established" || !strings.HasPrefix(out.Subject, "CN=back.test") || out.Cipher == "" || out.Remote != netip.AddrPortFrom(p.backAddr, 5061).String() && out.Direction == "outbound" {
 		t.Errorf("row of the second element: %+v", out)
 	}
+	// RFC 7989: one id through both, by which a trace draws one ladder.
+	ids := map[string]bool{}
+	for _, e := range []*element.Element{p.front, p.back} {
+		views, err := e.Host().Calls(ctx)
+		must(t, err)
+		for _, v := range views {
+			ids[v.GlobalID] = true
+		}
+	}
+	if len(ids) != 1 || ids[""] {
+		t.Errorf("one call has the ids %v", ids)
+	}
 	must(t, c.Hangup(ctx))
 	for _, e := range []*element.Element{p.front, p.back} {
 		must(t, e.Drain(ctx))
@@ -207,6 +222,48 @@ func await(t testing.TB, ctx context.Context, what string, done func() bool) {
 			t.Fatal("does not happen: ", what)
 		}
 	}
+}
+
+// TestPlainPeer: a peer without TLS is known by its address, its plain media is made SRTP towards the peer behind, and both are exceptions;
+// nobody else is let in over UDP.
+func TestPlainPeer(t *testing.T) {
+	p := newPair(t)
+	old := elementtest.Address(t)
+	must(t, p.front.Configure(call.Site{Plan: plan("XXXX", dialplan.ToTrunk, "back"), Policy: call.Policy{Mixed: call.MixedAnchor}}, []element.Peer{
+		{Name: "old", Network: transport.UDP, Destinations: []element.Destination{{Address: old.String(), Port: 5070}}, Ping: config.OptionsPing{Disabled: true},
+			Leg: sipleg.Profile{Media: media.Profile{Security: desc.Forbidden, Anchor: true}}, Trunk: call.Trunk{SearchSpace: "all"}},
+		{Name: "back", Subjects: []string{"back.test"}, Destinations: []element.Destination{{Address: p.backAddr.String()}}},
+	}))
+	ctx := within(t)
+	plain := func(local netip.Addr) *phone.Phone {
+		c, err := phone.Start(ctx, phone.Config{Number: "4711", Server: netip.AddrPortFrom(p.frontAddr, 5060).String(), Network: transport.UDP, Local: local,
+			NoRegister: true, Security: desc.Forbidden})
+		must(t, err)
+		t.Cleanup(func() { _ = c.Close(ctx) })
+		return c
+	}
+	c, err := plain(old).Dial(ctx, "2000")
+	must(t, err)
+	must(t, c.WaitAnswered(ctx))
+	if got, err := c.WaitTone(ctx, 1000); err != nil {
+		t.Fatalf("wanted 1000 Hz, heard %v Hz: %v; %+v", got, err, c.Evidence())
+	}
+	if ev := c.Evidence(); ev.Suite != "" {
+		t.Errorf("the old peer was given SRTP: %+v", ev)
+	}
+	if r := row(p.front.Connections(), "back"); r.TLSVersion == "" {
+		t.Errorf("the peer behind was not reached over TLS: %+v", r)
+	}
+	if x := p.front.Exceptions(); len(x) != 2 || x[0].Setting != "transport" || x[1].Setting != "srtp" {
+		t.Errorf("exceptions: %+v", x)
+	}
+	stranger, err := plain(elementtest.Address(t)).Dial(ctx, "2000")
+	must(t, err)
+	if status, _, err := stranger.WaitEnded(ctx); err != nil || status != 403 {
+		t.Errorf("a stranger over UDP ended with %d (%v)", status, err)
+	}
+	must(t, c.Hangup(ctx))
+	must(t, p.back.Drain(ctx))
 }
 
 // TestListenersFollowPeers: UDP and TCP are open while a peer needs them, which is an exception, and closed afterwards.

@@ -74,10 +74,9 @@ func (e *Element) pinged(p *ping, status int, err error) {
 	}
 	next, changed, up := e.destinations.heard(e.now(), p, status, err)
 	if changed {
+		e.tell(p.at.peer, up)
 		if e.cfg.Hooks.PeerChanged != nil {
 			e.cfg.Hooks.PeerChanged(p.at.peer, up)
-		} else {
-			e.tell(p.at.peer, up)
 		}
 		word := "out of service"
 		if up {
