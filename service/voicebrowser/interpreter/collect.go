@@ -2,6 +2,7 @@ package interpreter
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,17 @@ func (d *dialog) collect(item *formItem) (*heard, error) {
 		t.timeout = d.x.s.timeout
 	}
 	s := d.x.s
-	out, err := s.wait(Action{Play: &Play{Prompts: s.take(), Collect: &Collect{Timeout: t.timeout}}})
+	prompts := s.take()
+	deaf := !d.hears(item)
+	for i := range prompts {
+		prompts[i].Barge = prompts[i].Barge && !deaf
+	}
+	if len(grammars) == 0 && !deaf && item.prompts <= 2 {
+		if err := s.warn(d.x.leaf, item.elem.At, "no grammar for keys is active here: whatever the caller types is no match"); err != nil {
+			return nil, err
+		}
+	}
+	out, err := s.wait(Action{Play: &Play{Prompts: prompts, Collect: &Collect{Timeout: t.timeout}}})
 	for {
 		if err != nil {
 			return nil, err
@@ -50,6 +61,10 @@ func (d *dialog) collect(item *formItem) (*heard, error) {
 		}
 		if out.Input == nil || out.Input.Digit == "" {
 			return nil, &thrown{name: eventNoInput, message: d.x.leaf.place(item.elem.At) + ": the caller typed nothing"}
+		}
+		if deaf {
+			out, err = s.wait(Action{Listen: &Listen{Wait: t.timeout, Rest: true}})
+			continue
 		}
 		hotword := out.Input.Playing
 		input, err2 := d.listen(grammars, out, t)
@@ -202,9 +217,15 @@ func (x *execution) set(h *heard, fill func(*goja.Object) error) error {
 	return nil
 }
 
+// hears reports whether keys are listened to at an item: property inputmodes.
+func (d *dialog) hears(item *formItem) bool {
+	modes, _ := d.frame.property(item.elem, "inputmodes")
+	return slices.Contains(strings.Fields(modes), "dtmf")
+}
+
 // grammars lists what is active at an item (3.1.4), in order of precedence: the item's own, the form's, the document's, the application's.
 func (d *dialog) grammars(item *formItem) ([]active, error) {
-	if modes, _ := d.frame.property(item.elem, "inputmodes"); !strings.Contains(" "+modes+" ", " dtmf ") {
+	if !d.hears(item) {
 		return nil, nil
 	}
 	c := collector{d: d}

@@ -15,14 +15,12 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // execution is one execution context (VoiceXML 2.0, section 2.3.4): the documents in force with their scopes. A subdialog has one of its own.
 type execution struct {
-	s             *session
-	leaf, root    *page
-	leafIn        *scope // document scope
-	rootIn        *scope // application scope; of a document that is its own root, the document scope
-	isSubdialog   bool
-	params        map[string]goja.Value // of the subdialog that waits for its first form
-	paramsAt      *vxml.Element
-	lastTransited *vxml.Element
+	s           *session
+	leaf, root  *page
+	leafIn      *scope // document scope
+	rootIn      *scope // application scope; of a document that is its own root, the document scope
+	isSubdialog bool
+	params      map[string]goja.Value // of the subdialog that waits for its first form
 }
 
 // run visits dialog after dialog until something else than a transition is wanted.

@@ -133,7 +133,7 @@ func (f *frame) handle(elem *vxml.Element, counts counters, ev *thrown) error {
 		}
 		counts.count(ev.name)
 		err := f.handleOnce(elem, counts, ev)
-		again, ok := err.(*thrown) //nolint:errorlint // never wrapped
+		again, ok := err.(*thrown)
 		if !ok {
 			return err
 		}
@@ -160,7 +160,6 @@ func (f *frame) handleOnce(elem *vxml.Element, counts counters, ev *thrown) erro
 	if chosen == nil {
 		return f.handleByDefault(ev)
 	}
-	inner.handler = true
 	return inner.contents(chosen.elem.Children)
 }
 

@@ -16,11 +16,10 @@ import (
 // frame is the place executable content runs at: a scope, in a dialog (nil while a document is initialized), at an item (nil at the dialog's
 // own level).
 type frame struct {
-	x       *execution
-	d       *dialog
-	item    *formItem
-	scope   *scope
-	handler bool // content of a catch
+	x     *execution
+	d     *dialog
+	item  *formItem
+	scope *scope
 }
 
 // within gives the same place with another scope.

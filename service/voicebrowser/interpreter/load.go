@@ -103,7 +103,9 @@ func (x *execution) find(r request, from *page, at vxml.Position) (destination, 
 			if to.root, err = x.load(x.rootRequest(p.rootURL), from, at); err != nil {
 				return to, err
 			}
-			to.root.rootURL = "" // the application attribute of a root means nothing
+			if to.root.rootURL != "" {
+				return to, x.throwAt(from, at, eventSemantic, "%s is the root of an application and names an application itself", to.root.url)
+			}
 		}
 	}
 	dialog, found := to.page.dialog(fragment)
@@ -131,7 +133,15 @@ func (x *execution) load(r request, from *page, at vxml.Position) (*page, error)
 	if err != nil {
 		return nil, x.throwAt(from, at, eventBadFetch, "%s:%v", got.URL, err)
 	}
-	return newPage(got.URL, tree), nil
+	p := newPage(got.URL, tree)
+	seen := map[string]bool{}
+	for _, e := range p.dialogs() {
+		if id := e.Attr("id"); id != "" && seen[id] {
+			return nil, x.throwAt(from, at, eventBadFetch, "%s: two dialogs are called %q", p.place(e.At), id)
+		}
+		seen[e.Attr("id")] = true
+	}
+	return p, nil
 }
 
 func newPage(address string, tree *vxml.Element) *page {
