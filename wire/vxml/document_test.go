@@ -2,6 +2,7 @@ package vxml
 
 import (
 	"bytes"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -132,4 +133,34 @@ func FuzzDocument(f *testing.F) {
 			t.Fatalf("not stable:\n%s\n%s\n%v", out, twice, err)
 		}
 	})
+}
+
+// TestVocabularyIsDocumented: docs/voicexml.md has one row for each element, which names each of its attributes, and no others.
+func TestVocabularyIsDocumented(t *testing.T) {
+	src, err := os.ReadFile("../../docs/voicexml.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(src)) {
+		cells := strings.Split(line, "|")
+		if len(cells) == 5 && strings.HasPrefix(cells[1], " `") {
+			rows[strings.Trim(cells[1], " `")] = cells[2] + cells[3]
+		}
+	}
+	for _, d := range Vocabulary() {
+		row, ok := rows[d.Name]
+		if !ok {
+			t.Errorf("docs/voicexml.md has no row for <%s>", d.Name)
+		}
+		delete(rows, d.Name)
+		for _, a := range d.Attributes {
+			if !strings.Contains(row, "`"+a+"`") {
+				t.Errorf("docs/voicexml.md does not speak of the attribute %s of <%s>", a, d.Name)
+			}
+		}
+	}
+	for name := range rows {
+		t.Errorf("docs/voicexml.md speaks of <%s>, which is not read", name)
+	}
 }
