@@ -141,3 +141,59 @@ func TestFull(t *testing.T) {
 		t.Error("a file that could not be written is no error")
 	}
 }
+
+// TestRead: what was written is read; what was not is refused, and so is half a file.
+func TestRead(t *testing.T) {
+	var file bytes.Buffer
+	w, err := NewWriter(&file, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := netip.MustParseAddrPort("127.0.0.1:4000"), netip.MustParseAddrPort("127.0.0.2:5061")
+	s := w.open(a, b)
+	s.data(0, []byte{22, 3, 1, 0, 1, 1})
+	s.data(1, []byte("SIP/2.0"))
+	s6 := w.open(netip.MustParseAddrPort("[::1]:1"), netip.MustParseAddrPort("[::2]:2"))
+	s6.end(0)
+	var with, tls int
+	for x, err := range Segments(bytes.NewReader(file.Bytes())) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(x.Data) > 0 {
+			with++
+		}
+		if x.TLS() {
+			tls++
+			if x.From != a || x.To != b {
+				t.Errorf("from %s to %s", x.From, x.To)
+			}
+		}
+	}
+	if with != 2 || tls != 1 {
+		t.Errorf("%d segments with data, %d with TLS", with, tls)
+	}
+	for _, bad := range [][]byte{nil, []byte("not a capture, not at all"), file.Bytes()[:file.Len()-3], append([]byte{1, 0, 0, 0}, file.Bytes()[4:]...)} {
+		var last error
+		for _, err := range Segments(bytes.NewReader(bad)) {
+			last = err
+		}
+		if last == nil {
+			t.Errorf("%d octets are read as a capture", len(bad))
+		}
+	}
+}
+
+func FuzzSegments(f *testing.F) {
+	var file bytes.Buffer
+	w, err := NewWriter(&file, "test")
+	if err != nil {
+		f.Fatal(err)
+	}
+	w.open(netip.MustParseAddrPort("127.0.0.1:4000"), netip.MustParseAddrPort("127.0.0.2:5061")).data(0, []byte("x"))
+	f.Add(file.Bytes())
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		for range Segments(bytes.NewReader(b)) {
+		}
+	})
+}
