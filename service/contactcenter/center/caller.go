@@ -414,7 +414,7 @@ func (c *Center) endLost(w *caller) {
 		c.put(Repaired{"call " + string(w.id) + ": its call server does not say that it has ended"})
 	}
 	c.say(w, contact.Label{Kind: contact.End, Cause: w.label.Cause})
-	c.later(w, timerEnd, endTime)
+	c.later(w, timerEnd, endTime<<min(w.treats, 6)) // up to half an hour
 }
 
 func (c *Center) tell(w *caller) { c.put(ContactChanged{w.view()}) }
