@@ -92,7 +92,7 @@ var rings = []rule{
 			"github.com/pin/tftp/v3"}},
 	{path: "service/border/dialpeer", own: []string{"call", "dialplan"}, std: with(pure, "regexp")}, // translations are expressions; matching is pure
 	{path: "service/voicebrowser/interpreter", own: []string{"wire"}, third: []string{"github.com/dop251/goja"}},
-	{path: "service/contactcenter", own: []string{"call", "contact", "cti", "directory", "enroll", "pki", "store", "bus", "trace", "config", "wire"}, // agents' phones are reached as any application reaches them
+	{path: "service/contactcenter", own: []string{"call", "contact", "dialplan", "cti", "directory", "enroll", "pki", "store", "bus", "trace", "config", "wire"}, // agents' phones are reached as any application reaches them
 		third: []string{"github.com/coder/websocket", "github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/crypto"}},
 	{path: "service/contactcenter/center", own: []string{"call", "contact", "dialplan"}, std: pure}, // dialplan: business hours
 	{path: "service/ctimanager/projection", own: []string{"call", "wire/ctiqbe", "dialplan"}, std: pure},

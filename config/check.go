@@ -51,6 +51,7 @@ func (c *checker) check() {
 	c.borders()
 	c.callServers()
 	c.voiceBrowsers()
+	c.contactCenter()
 }
 
 // eachOf walks a list and checks what every entity needs: a name in shape, and unique.

@@ -88,6 +88,24 @@ type Site struct {
 	CallServers []CallServer `yaml:"callServers" kind:"call-server"`
 	// How the voice browsers run VoiceXML.
 	VoiceBrowsers []VoiceBrowser `yaml:"voiceBrowsers" kind:"voice-browser"`
+	// How the contact centre works.
+	ContactCenters []ContactCenter `yaml:"contactCenters" kind:"contact-center"`
+	// What agents can do, on levels.
+	Skills []Skill `yaml:"skills" kind:"skill"`
+	// What agents are or have: languages, sites, licences.
+	AgentAttributes []AgentAttribute `yaml:"agentAttributes" kind:"agent-attribute"`
+	// Why agents are not ready.
+	ReasonCodes []ReasonCode `yaml:"reasonCodes" kind:"reason-code"`
+	// Agents with their supervisors.
+	Teams []Team `yaml:"teams" kind:"team"`
+	// Users who take contacts.
+	Agents []Agent `yaml:"agents" kind:"agent"`
+	// Where contacts wait for agents.
+	Queues []Queue `yaml:"queues" kind:"queue"`
+	// How callers are treated.
+	RoutingScripts []RoutingScript `yaml:"routingScripts" kind:"routing-script"`
+	// Numbers that callers call, with their scripts.
+	ContactNumbers []ContactNumber `yaml:"contactNumbers" kind:"contact-number"`
 }
 
 // Kind names a sort of entity, in the singular: "device", "sip-trunk".
@@ -137,6 +155,15 @@ const (
 	KindCallRoute               Kind = "call-route"
 	KindCallServer              Kind = "call-server"
 	KindVoiceBrowser            Kind = "voice-browser"
+	KindContactCenter           Kind = "contact-center"
+	KindSkill                   Kind = "skill"
+	KindAgentAttribute          Kind = "agent-attribute"
+	KindReasonCode              Kind = "reason-code"
+	KindTeam                    Kind = "team"
+	KindAgent                   Kind = "agent"
+	KindQueue                   Kind = "queue"
+	KindRoutingScript           Kind = "routing-script"
+	KindContactNumber           Kind = "contact-number"
 )
 
 // Entity is one item of a Site. Its key is unique among its kind.

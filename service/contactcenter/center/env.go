@@ -21,17 +21,6 @@ func (a *agent) Variable(name string) expression.Value {
 // Function implements expression.Env: conditions on agents have none.
 func (a *agent) Function(expression.Call) expression.Value { return expression.Value{} }
 
-// Names that expressions of scripts and announcements know besides the call's variables.
-func Names() []string {
-	return []string{"called", "calling", "display", "queue", "position", "waited", "estimate", "minutes"}
-}
-
-// Functions of expressions in scripts. The argument is a queue: how many wait in it, how many of its agents are ready, how many are at work
-// or ready, how many are logged in, how many seconds the one who is longest in it has waited, how many seconds one who came now would.
-func Functions() []string {
-	return []string{"waiting", "ready", "serving", "agents", "oldest", "estimate"}
-}
-
 // env are the values of names in a contact's script.
 type env struct {
 	c *Center

@@ -25,14 +25,14 @@ var start = time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
 // office is the site of the scripts: two agents for sales and one for both languages of help.
 func office(t testing.TB) *Site {
 	x := func(s string) *expression.Expression {
-		e, err := expression.Parse(s, expression.Known{Names: append([]string{"sales", "help", "language", "choice", "account", "tier", "vip"}, Names()...), Functions: Functions()})
+		e, err := expression.Parse(s, expression.Known{Names: append([]string{"sales", "help", "language", "choice", "account", "tier", "vip"}, expression.CallNames()...), Functions: expression.QueueFunctions()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return e
 	}
 	text := func(s string) []Prompt {
-		m, err := expression.ParseTemplate(s, expression.Known{Names: append([]string{"account", "tier"}, Names()...), Functions: Functions()})
+		m, err := expression.ParseTemplate(s, expression.Known{Names: append([]string{"account", "tier"}, expression.CallNames()...), Functions: expression.QueueFunctions()})
 		if err != nil {
 			t.Fatal(err)
 		}
