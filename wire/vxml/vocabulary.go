@@ -144,6 +144,11 @@ func judge(e *Element) error {
 	if err := judgeAttributes(e, d); err != nil {
 		return err
 	}
+	if e.Name == "grammar" || e.Name == "script" {
+		if err := judgeSources(e); err != nil {
+			return err
+		}
+	}
 	if d.Any {
 		return nil
 	}
@@ -160,6 +165,26 @@ func judge(e *Element) error {
 		if err := judge(n.Element); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// judgeSources: a grammar and a script come from one place: src, srcexpr or their content. A script may be empty.
+func judgeSources(e *Element) error {
+	var have []string
+	for _, name := range []string{"src", "srcexpr"} {
+		if _, ok := e.Lookup(name); ok {
+			have = append(have, name)
+		}
+	}
+	if len(e.Elements()) > 0 || strings.TrimSpace(e.Content()) != "" {
+		have = append(have, "content")
+	}
+	switch {
+	case len(have) > 1:
+		return errorAt(e.At, "<%s> has %s: only one of them may be", e.Name, strings.Join(have, " and "))
+	case len(have) == 0 && e.Name == "grammar":
+		return errorAt(e.At, "<grammar> is empty: it needs src, srcexpr or content")
 	}
 	return nil
 }

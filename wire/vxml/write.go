@@ -48,11 +48,16 @@ func (e *Element) Encode() ([]byte, error) {
 	if err := judge(e); err != nil {
 		return nil, err
 	}
+	return e.XML(), nil
+}
+
+// XML gives the element as a document of its own, unjudged.
+func (e *Element) XML() []byte {
 	var b bytes.Buffer
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
 	e.encode(&b, e.Name == "vxml")
 	b.WriteByte('\n')
-	return b.Bytes(), nil
+	return b.Bytes()
 }
 
 func (e *Element) encode(b *bytes.Buffer, root bool) {

@@ -286,11 +286,8 @@ func (f *frame) script(e *vxml.Element) error {
 	if err != nil {
 		return err
 	}
-	if external == (strings.TrimSpace(content) != "") {
-		if !external {
-			return nil // nothing at all
-		}
-		return f.x.leaf.throw(e.At, eventBadFetch, "<script> has both src and content")
+	if !external && strings.TrimSpace(content) == "" {
+		return nil
 	}
 	if external {
 		r, err := f.request(e, f.x.leaf.resolve(address, ""), "script")

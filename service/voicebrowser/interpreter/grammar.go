@@ -59,8 +59,6 @@ func (f *frame) inline(e *vxml.Element) (*vxml.Program, error) {
 		g, err = vxml.ReadGrammar(e)
 	case strings.HasPrefix(text, "#ABNF"):
 		g, err = vxml.ParseABNF(text)
-	case text == "":
-		return nil, f.x.leaf.throw(e.At, eventBadFetch, "<grammar> is empty")
 	case kind != "" && kind != "application/srgs":
 		return nil, f.x.leaf.throw(e.At, "error.unsupported.format", "a grammar of type %q cannot be read", kind)
 	default:

@@ -135,10 +135,8 @@ func (w *world) fetch(f *Fetch) Outcome {
 	if f.Encoding != "" {
 		fmt.Fprintf(&w.trace, " (%s)", f.Encoding)
 	}
-	for name, d := range map[string]time.Duration{"timeout": f.Timeout, "delay": f.Delay} {
-		if d > 0 {
-			fmt.Fprintf(&w.trace, " %s=%s", name, d)
-		}
+	if f.Timeout > 0 {
+		fmt.Fprintf(&w.trace, " timeout=%s", f.Timeout)
 	}
 	if f.MaxAge >= 0 {
 		fmt.Fprintf(&w.trace, " maxage=%s", f.MaxAge)
@@ -164,10 +162,11 @@ func (w *world) fetch(f *Fetch) Outcome {
 func (w *world) prompts(prompts []Prompt) {
 	for _, p := range prompts {
 		w.trace.WriteString("say")
-		for name, on := range map[string]bool{"!barge": !p.Barge, "hotword": p.Hotword} {
-			if on {
-				w.trace.WriteString(" " + name)
-			}
+		if !p.Barge {
+			w.trace.WriteString(" !barge")
+		}
+		if p.Hotword {
+			w.trace.WriteString(" hotword")
 		}
 		if p.Language != "" {
 			w.trace.WriteString(" " + p.Language)
@@ -238,9 +237,12 @@ func (w *world) transfer(a *Transfer) Outcome {
 	w.prompts(a.Prompts)
 	word := w.next()
 	fmt.Fprintf(&w.trace, "transfer %s %s connect=%s max=%s", a.Kind, a.Dest, a.ConnectTimeout, a.MaxTime)
-	for name, on := range map[string]bool{"digits": a.Digits && !a.Resume && !a.End, "resume": a.Resume, "end": a.End, "aai=" + a.AAI: a.AAI != "", "audio=" + a.Audio: a.Audio != ""} {
-		if on {
-			w.trace.WriteString(" " + name)
+	for _, flag := range []struct {
+		name string
+		on   bool
+	}{{"digits", a.Digits && !a.Resume && !a.End}, {"resume", a.Resume}, {"end", a.End}, {"aai=" + a.AAI, a.AAI != ""}, {"audio=" + a.Audio, a.Audio != ""}} {
+		if flag.on {
+			w.trace.WriteString(" " + flag.name)
 		}
 	}
 	fmt.Fprintf(&w.trace, ": %s\n", word)
