@@ -368,6 +368,8 @@ func (e *Engine) ringAs(p *Party, l *Leg, to Target, calling Identity) {
 	}
 	p.changed()
 	switch {
+	case l.trunk != "" && l.tie == nil && e.config.site.Incarnation != "":
+		e.makeGlobal(p.call) // the next element has the call by the same id
 	case l.tie != nil:
 		e.makeGlobal(p.call)
 		l.shown = behind(o.caller.wire())

@@ -14,7 +14,8 @@ type Site struct {
 	// says who owns which park number and meet-me conference. Both are empty where there is one node.
 	Node  string   `json:"node,omitempty"`
 	Nodes []string `json:"nodes,omitempty"`
-	// Incarnation is another text for every life of the node: global ids are made of it.
+	// Incarnation is another text for every life of the node: global ids are made of it. Without one only calls with ties get any that their
+	// caller did not bring.
 	Incarnation string         `json:"incarnation,omitempty"`
 	Plan        dialplan.Rules `json:"plan,omitzero"`
 	Lines       []Line         `json:"lines,omitempty"`

@@ -33,6 +33,7 @@ const (
 // in the engine.
 type Element struct {
 	cfg     Config
+	life    string // what global ids are made of
 	now     func() time.Time
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -90,7 +91,7 @@ func Start(_ context.Context, cfg Config) (*Element, error) {
 		return nil, errors.New("element: Config needs Service, Node, Addresses and Identity")
 	}
 	cfg.Domain = cmp.Or(cfg.Domain, cfg.Addresses[0].String())
-	e := &Element{cfg: cfg, now: cfg.Now, screen: Capabilities()}
+	e := &Element{cfg: cfg, now: cfg.Now, screen: Capabilities(), life: token()}
 	if e.now == nil {
 		e.now = time.Now
 	}
@@ -158,6 +159,9 @@ func (e *Element) Configure(site call.Site, configured []Peer) error {
 		if !have[p.Name] {
 			site.Trunks = append(site.Trunks, p.trunk())
 		}
+	}
+	if site.Incarnation == "" {
+		site.Incarnation = e.life
 	}
 	compiled, err := site.Compile()
 	if err != nil {

@@ -75,6 +75,7 @@ type Profile struct {
 	Replaces     bool // INVITE with Replaces is obeyed
 	TrustAsserts bool // P-Asserted-Identity of the peer counts, and it is told restricted identities (RFC 3325)
 	SendAsserts  bool // P-Asserted-Identity is sent
+	OwnSession   bool // calls of the peer get a Session-ID of ours: a stranger's could be that of another call (RFC 7989, 12)
 	NoInfoDigits bool // digits are not sent by INFO: the peer does not know it
 	Redirections Redirections
 	// Authorize answers a 401 or 407 of the peer; see dialog.Config. It is asked only where the peer has proven its name over TLS, or where

@@ -120,15 +120,21 @@ const noSession = "00000000000000000000000000000000"
 // noteSession takes the peer's UUID of RFC 7989, and makes the call's when the peer has none.
 func (l *leg) noteSession(m *sip.Message) {
 	id, _, _ := strings.Cut(m.Header("Session-ID"), ";")
-	if id = strings.TrimSpace(id); len(id) == 32 && id != noSession && id != l.session {
+	if id = strings.TrimSpace(id); isSession(id) && id != noSession && id != l.session {
 		l.session = cloneString(id)
 	}
 	if l.globalID != "" {
 		return
 	}
-	if l.globalID = l.session; l.globalID == "" {
+	if l.globalID = l.session; l.globalID == "" || l.profile != nil && l.profile.OwnSession {
 		l.globalID = l.drv.newSession()
 	}
+}
+
+// isSession says whether a text is a UUID as RFC 7989, 5 writes them: 32 hexadecimal digits in lower case. What a peer sends is what records of
+// a call are found by, so nothing else is taken.
+func isSession(id string) bool {
+	return len(id) == 32 && strings.Trim(id, "0123456789abcdef") == ""
 }
 
 func (d *Driver) newSession() string {

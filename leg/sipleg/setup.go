@@ -56,6 +56,14 @@ func (l *leg) setup(o dialog.Output) {
 		s.Hops, s.NoHops = hops, hops == 0
 	}
 	s.Trust = trust(l.to.Flow)
+	if l.target.Trunk != "" {
+		var ok bool
+		if s.Parameters, ok = parameters(m.RequestURI()); !ok {
+			l.turnAway(call.InvalidNumberFormat, 414, l.warn(399, "the parameters of the Request-URI are more than "+itoa(call.MaxParameters)+" octets"))
+			return
+		}
+		s.Parameters = cloneString(s.Parameters)
+	}
 	if l.profile.Dialect != nil {
 		if refusal := l.profile.Dialect.Setup(m, &s); refusal != nil {
 			l.turnAway(call.CallRejected, cmp.Or(refusal.Status, 403), l.warn(399, refusal.Warning))
@@ -173,8 +181,12 @@ func (l *leg) tryWay() bool {
 	}
 	contact := l.drv.contact(w.Contact, w.To.Flow, w.URI.IsSecure(), l.ring.Calling.Number)
 	l.focused = l.ring.Media.Focus
+	uri, err := addressed(w.URI, l.ring.Parameters)
+	if err != nil {
+		return false
+	}
 	c := dialog.Call{
-		URI: w.URI, CallID: l.callID, Body: body,
+		URI: uri, CallID: l.callID, Body: body,
 		From: l.from(w), To: l.toAddress(w),
 		Contact: dialog.WithFocus(contact, l.focused),
 		Headers: headers, Hops: cmp.Or(l.ring.Hops, dialog.NoHops),

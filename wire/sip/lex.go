@@ -305,6 +305,9 @@ func Unescape(s string) (string, error) {
 // EscapeUser escapes a string for the user part of a SIP URI.
 func EscapeUser(s string) string { return escape(s, cuser) }
 
+// EscapeParam escapes a string for the value of a parameter of a SIP URI. RFC 3261, 25.1: paramchar.
+func EscapeParam(s string) string { return escape(s, cuparam) }
+
 // EscapeHeader escapes a string for a header value in a SIP URI (`?Replaces=...`).
 func EscapeHeader(s string) string { return escape(s, cuheader) }
 

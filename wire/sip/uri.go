@@ -63,6 +63,24 @@ func (p Params) Without(name string) Params {
 	return out
 }
 
+// String is the list as a SIP URI has it, each parameter behind a semicolon.
+func (p Params) String() string { return string(p.append(nil, ';')) }
+
+// ParseURIParams reads the parameters of a SIP URI as String writes them.
+func ParseURIParams(s string) (Params, error) {
+	if s == "" {
+		return nil, nil
+	}
+	u, err := ParseURI("sip:h" + s)
+	if err != nil {
+		return nil, err
+	}
+	if s[0] != ';' || len(u.Headers) > 0 {
+		return nil, &ParseError{What: "parameters of a URI stand behind semicolons, and no header fields behind them", Status: 400}
+	}
+	return u.Params, nil
+}
+
 func (p Params) append(b []byte, separator byte) []byte {
 	for i := range p {
 		b = append(b, separator)
