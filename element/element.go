@@ -91,7 +91,7 @@ func Start(_ context.Context, cfg Config) (*Element, error) {
 		return nil, errors.New("element: Config needs Service, Node, Addresses and Identity")
 	}
 	cfg.Domain = cmp.Or(cfg.Domain, cfg.Addresses[0].String())
-	e := &Element{cfg: cfg, now: cfg.Now, screen: Capabilities(), life: token()}
+	e := &Element{cfg: cfg, now: cfg.Now, screen: Capabilities(), life: Token()}
 	if e.now == nil {
 		e.now = time.Now
 	}
