@@ -18,6 +18,7 @@ import (
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/cmd/locktone/site"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/lab/address"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/lab/postgres"
 	"github.com/locktone/locktone/pki"
@@ -69,8 +70,9 @@ type Node struct {
 	Name    string
 	Address netip.Addr
 	Home    string
-	records []*relay // to each server of the record
-	away    bool     // Record said so
+	place   address.Taken // Address, also while the node is down
+	records []*relay      // to each server of the record
+	away    bool          // Record said so
 	bus     *relay
 }
 
@@ -122,9 +124,10 @@ func (c *Cluster) open(ctx context.Context) (err error) {
 		if n.bus, err = newRelay("tcp", "127.0.0.1:0", "tcp", c.nats.Addr().String()); err != nil {
 			return err
 		}
-		if n.Address, err = c.freeAddress(); err != nil {
+		if n.place, err = address.Take(); err != nil {
 			return err
 		}
+		n.Address = n.place.Addr
 		c.network.owner[n.Address] = n.Name
 	}
 	return nil
@@ -152,16 +155,6 @@ func (n *Node) door(i int) string { return filepath.Join(n.Home, fmt.Sprint("pg"
 func (n *Node) reach(reachable bool) {
 	for _, r := range n.records {
 		r.broke(!reachable)
-	}
-}
-
-// freeAddress is one that nobody has, no other node of ours either.
-func (c *Cluster) freeAddress() (netip.Addr, error) {
-	for {
-		a, err := site.FreeAddress(2 + (os.Getpid()+int(lastTried.Add(1)))%248)
-		if err != nil || !slices.ContainsFunc(c.nodes, func(n *Node) bool { return n.Address == a }) {
-			return a, err
-		}
 	}
 }
 
@@ -319,6 +312,9 @@ func (c *Cluster) close() {
 			if r != nil {
 				r.close()
 			}
+		}
+		if err := n.place.Release(); err != nil {
+			c.t.Error(err)
 		}
 	}
 	if c.nats != nil {

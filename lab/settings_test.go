@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/locktone/locktone/cmd/locktone/site"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab"
+	"github.com/locktone/locktone/lab/address"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/media/tone"
@@ -451,7 +451,13 @@ func trunkOut(t *testing.T, s *lab.Site, l net.Listener, alice *phone.Phone) {
 // its profile says encrypted; with TLS it is refused.
 func TestNonSecureCluster(t *testing.T) {
 	t.Parallel()
-	here, also := must(site.FreeAddress(100+os.Getpid()%60))(t), must(site.FreeAddress(170+os.Getpid()%60))(t)
+	var places [2]netip.Addr
+	for i := range places {
+		a := must(address.Take())(t)
+		t.Cleanup(func() { _ = a.Release() })
+		places[i] = a.Addr
+	}
+	here, also := places[0], places[1]
 	s := startSite(t, lab.Options{}, fmt.Sprintf(`
 cluster: {name: plainlab, securityMode: non-secure}
 nodes: [{name: only, address: %s, services: [{service: callmanager, alsoAddresses: [%s]}, {service: admin}]}]

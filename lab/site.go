@@ -7,12 +7,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/locktone/locktone/cmd/locktone/site"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/lab/address"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/service/callmanager"
@@ -35,6 +35,7 @@ type Options struct {
 // Site is a throw-away site.
 type Site struct {
 	*site.Site
+	address   address.Taken
 	temporary string
 }
 
@@ -52,14 +53,14 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 		Patience: o.Patience, Keys: (&keys{used: map[pki.Algorithm]int{}}).make}
 	opt.Node.Admin.Address = "127.0.0.1:0"
 	for {
-		addr, err := site.FreeAddress(2 + (os.Getpid()+int(lastTried.Add(1)))%248) // 127.0.1.10 is left to `locktone up`
-		if err != nil {
+		var err error
+		if s.address, err = address.Take(); err != nil {
 			return nil, errors.Join(err, s.remove())
 		}
-		opt.CallManager = addr
+		opt.CallManager = s.address.Addr
 		s.Site, err = site.Start(ctx, opt)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue // somebody took the address since we looked
+		if errors.Is(err, syscall.EADDRINUSE) && s.address.Release() == nil {
+			continue // somebody who does not ask took the address since we looked
 		}
 		if err != nil {
 			return nil, errors.Join(err, s.remove())
@@ -68,19 +69,17 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 	}
 }
 
-// lastTried spreads the sites of one process over the addresses.
-var lastTried atomic.Uint32
-
 // Close stops the site and removes its folder when it was temporary.
 func (s *Site) Close(ctx context.Context) error {
 	return errors.Join(s.Site.Close(ctx), s.remove())
 }
 
 func (s *Site) remove() error {
+	err := s.address.Release()
 	if s.temporary == "" {
-		return nil
+		return err
 	}
-	return os.RemoveAll(s.temporary)
+	return errors.Join(err, os.RemoveAll(s.temporary))
 }
 
 // Roots are the site's own authorities, as its phones know them.

@@ -177,12 +177,18 @@ func (p *Phone) WaitRegistrations(ctx context.Context, n int) error {
 // WaitRegistered waits until the registrar has accepted the phone. A refusal (4xx) is final and comes as an error with
 // the registrar's Warning.
 func (p *Phone) WaitRegistered(ctx context.Context) error {
-	return p.wait(ctx, "waiting to be registered", func() (bool, error) {
+	err := p.wait(ctx, "waiting to be registered", func() (bool, error) {
 		if s := p.reg.status; !p.reg.up && s >= 400 && s < 500 && s != 423 {
 			return false, &Refused{Status: s, Warning: p.reg.warning}
 		}
 		return p.reg.up, nil
 	})
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return fmt.Errorf("%w, after %d tries without an answer (the last: %v), last answered %d %s", err, p.reg.failures, p.reg.err, p.reg.status, p.reg.warning)
 }
 
 // WaitUnregistered waits until the phone is not registered: its server has gone, or has refused it.

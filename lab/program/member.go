@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,8 +13,8 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/bus"
-	"github.com/locktone/locktone/cmd/locktone/site"
 	"github.com/locktone/locktone/config"
+	"github.com/locktone/locktone/lab/address"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/service/admin"
 )
@@ -45,14 +44,15 @@ func Found(t testing.TB, p *Program, dsn string) *Member {
 	return m
 }
 
-// freeAddress is one of 127.0.0.0/8 on which nobody has port 5061.
+// freeAddress is one of 127.0.0.0/8 that nobody else has until the test ends.
 func freeAddress(t testing.TB) netip.Addr {
 	t.Helper()
-	a, err := site.FreeAddress(2 + rand.IntN(248))
+	a, err := address.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a
+	t.Cleanup(func() { _ = a.Release() })
+	return a.Addr
 }
 
 // Join starts a further node with a token of this one.
