@@ -8,6 +8,7 @@ import (
 	"github.com/locktone/locktone/leg/sipleg"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/wire/sip"
+	"github.com/locktone/locktone/wire/sip/endpoint"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
@@ -83,7 +84,23 @@ func (d directory) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *s
 		return sipleg.Origin{}, refused
 	}
 	d.e.owners.set(f, a.Peer)
-	return d.e.origin(a)
+	o, refused := d.e.origin(a)
+	o.Back = d.e.Back(f, a.Peer)
+	return o, refused
+}
+
+// Back is where the peer of a call that came in is reached when its connection is gone: the destination of the peer with the connection's
+// address, else the first that would be tried; nowhere for a peer without destinations.
+func (e *Element) Back(f *transport.Flow, peer string) (t endpoint.Target) {
+	for i, d := range e.destinations.hops(peer) {
+		if here := d.hop.Addr.Addr() == f.Remote().Addr(); here || i == 0 {
+			t = d.target(e.cfg.Identity.Name())
+			if here {
+				break
+			}
+		}
+	}
+	return t
 }
 
 func (e *Element) origin(a Arrival) (sipleg.Origin, *sipleg.Refusal) {

@@ -21,7 +21,7 @@ func (e *Element) Connections() []bus.Connection {
 	for _, f := range e.ep.Flows() {
 		row := e.connectionRow(f)
 		if x, bad := failed[f.Remote.Addr().String()]; bad {
-			row.Failures, row.LastFailure, row.LastFailureAt = x.count, x.last, x.at.UTC()
+			row.Failures, row.LastFailure, row.LastFailureAt = x.count, x.last.Why, x.last.At
 			x.shown = true
 			failed[f.Remote.Addr().String()] = x
 		}
@@ -29,8 +29,8 @@ func (e *Element) Connections() []bus.Connection {
 	}
 	for remote, x := range failed {
 		if !x.shown {
-			rows = append(rows, bus.Connection{Node: e.cfg.Node, Service: e.cfg.Service, Peer: x.peer, Remote: remote, Local: x.local, Transport: "tls", Direction: x.direction,
-				State: "failed", Since: x.at.UTC(), Failures: x.count, LastFailure: x.last, LastFailureAt: x.at.UTC(), Subject: x.subject})
+			rows = append(rows, bus.Connection{Node: e.cfg.Node, Service: e.cfg.Service, Peer: x.last.Peer, Remote: remote, Local: x.last.Local, Transport: "tls", Direction: x.last.Direction,
+				State: "failed", Since: x.last.At, Failures: x.count, LastFailure: x.last.Why, LastFailureAt: x.last.At, Subject: x.last.subject()})
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b bus.Connection) int { return strings.Compare(a.Peer+a.Remote, b.Peer+b.Remote) })

@@ -3,6 +3,7 @@ package element_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -264,6 +265,25 @@ func TestPlainPeer(t *testing.T) {
 	}
 	must(t, c.Hangup(ctx))
 	must(t, p.back.Drain(ctx))
+}
+
+// TestCallOutlivesItsConnection: a call that came in over a connection that is lost afterwards is ended over a new one, to the peer's destination.
+func TestCallOutlivesItsConnection(t *testing.T) {
+	p := newPair(t)
+	ctx := within(t)
+	c, err := p.caller(t, "caller.test").Dial(ctx, "2000")
+	must(t, err)
+	must(t, c.WaitAnswered(ctx))
+	views, err := p.back.Host().Calls(ctx)
+	must(t, err)
+	if n := p.back.CloseConnections("front", errors.New("cut by the test")); n == 0 || len(views) != 1 {
+		t.Fatalf("%d connections were closed, with calls %+v", n, views)
+	}
+	_, err = p.back.Host().Request(ctx, "test", call.Drop{Call: views[0].ID, Cause: call.NormalClearing})
+	must(t, err)
+	if status, byPeer, err := c.WaitEnded(ctx); err != nil || !byPeer {
+		t.Errorf("ended with %d, by the peer: %v (%v)", status, byPeer, err)
+	}
 }
 
 // TestListenersFollowPeers: UDP and TCP are open while a peer needs them, which is an exception, and closed afterwards.

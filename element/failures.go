@@ -2,6 +2,7 @@ package element
 
 import (
 	"crypto/x509"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,43 +10,86 @@ import (
 	"github.com/locktone/locktone/wire/sip/transport"
 )
 
-// failures counts refused handshakes by the peer's address, guarded by a lock and bounded.
+// A HandshakeFailure is a connection that never became one, as an operator reads it.
+type HandshakeFailure struct {
+	At        time.Time `json:"at"`
+	Peer      string    `json:"peer,omitempty"` // that was dialled
+	Remote    string    `json:"remote"`
+	Local     string    `json:"local,omitempty"` // the listener
+	Direction string    `json:"direction"`       // inbound, outbound
+	Phase     string    `json:"phase"`           // see transport.HandshakeFailure
+	Chain     []string  `json:"chain,omitempty"` // subjects of what the peer had shown, leaf first
+	Why       string    `json:"why"`             // the finding that decided, and what to do, in one sentence
+	Findings  []string  `json:"findings,omitempty"`
+}
+
+// failures counts refused handshakes by the peer's address and keeps the newest, guarded by a lock and bounded.
 type failures struct {
-	mu  sync.Mutex
-	all map[string]failure
+	mu     sync.Mutex
+	all    map[string]failure
+	newest []HandshakeFailure // oldest first
+	total  uint64
 }
 
 type failure struct {
-	count                           int64
-	at                              time.Time
-	last, subject, local, direction string
-	peer                            string
-	shown                           bool
+	count int64
+	last  HandshakeFailure
+	shown bool
 }
 
-const maxFailures = 4096
+// Most addresses with failures that are counted, and most failures that are kept.
+const (
+	maxFailures = 4096
+	maxNewest   = 256
+)
 
-func (t *failures) add(h transport.HandshakeFailure) failure {
+func (t *failures) add(h transport.HandshakeFailure) HandshakeFailure {
+	x := readable(h)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.all == nil || len(t.all) >= maxFailures {
 		t.all = map[string]failure{}
 	}
 	key := h.Remote.Addr().String()
-	x := t.all[key]
-	x.count++
-	x.at, x.last, x.peer, x.local, x.direction = h.At, whyRefused(h), h.Policy, h.Listener, "outbound"
-	if h.Inbound {
-		x.direction = "inbound"
+	t.all[key] = failure{count: t.all[key].count + 1, last: x}
+	if t.total++; len(t.newest) >= maxNewest {
+		t.newest = slices.Delete(t.newest, 0, 1)
 	}
-	x.subject = ""
-	if len(h.Chain) > 0 {
-		if c, err := x509.ParseCertificate(h.Chain[0]); err == nil {
-			x.subject = c.Subject.String()
+	t.newest = append(t.newest, x)
+	return x
+}
+
+// HandshakeFailures are the newest handshakes that failed, oldest first, with what was found: at most 256.
+func (e *Element) HandshakeFailures() []HandshakeFailure {
+	e.failures.mu.Lock()
+	defer e.failures.mu.Unlock()
+	return slices.Clone(e.failures.newest)
+}
+
+// readable puts a failure into words.
+func readable(h transport.HandshakeFailure) HandshakeFailure {
+	x := HandshakeFailure{At: h.At.UTC(), Peer: h.Policy, Remote: h.Remote.String(), Local: h.Listener, Direction: "outbound", Phase: h.Phase, Why: whyRefused(h)}
+	side := pki.PeerIsServer
+	if h.Inbound {
+		side, x.Direction = pki.PeerIsClient, "inbound"
+	}
+	for _, f := range pki.Explain(h.Err, side) {
+		x.Findings = append(x.Findings, f.String())
+	}
+	for _, der := range h.Chain {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			x.Chain = append(x.Chain, c.Subject.String())
 		}
 	}
-	t.all[key] = x
 	return x
+}
+
+// subject is whom the leaf was issued to.
+func (x *HandshakeFailure) subject() string {
+	if len(x.Chain) == 0 {
+		return ""
+	}
+	return x.Chain[0]
 }
 
 func (t *failures) byRemote() map[string]failure {

@@ -97,7 +97,7 @@ func (w wireTrace) Refused(h transport.HandshakeFailure) {
 		w.e.cfg.Hooks.Refused(&h)
 	}
 	w.e.cfg.Trace.Record(trace.Record{Time: h.At, Service: w.e.cfg.Service, Kind: trace.KindTLSFailed, Level: trace.Error, Peer: h.Policy, Net: "tls", Remote: h.Remote,
-		Summary: x.last, Fields: []trace.Field{{Name: "phase", Value: h.Phase}, {Name: "subject", Value: x.subject}}})
+		Summary: x.Why, Fields: []trace.Field{{Name: "phase", Value: h.Phase}, {Name: "subject", Value: x.subject()}}})
 }
 
 // legTrace ties dialogs to calls.

@@ -114,7 +114,11 @@ func (s *Service) Arrival(f *transport.Flow, m *sip.Message) (sipleg.Origin, *si
 		return sipleg.Origin{}, refused.leg()
 	}
 	s.el.SetOwner(f, who.name())
-	return s.origin(who, m), nil
+	o := s.origin(who, m)
+	if who.trunk != nil {
+		o.Back = s.el.Back(f, who.trunk.Name)
+	}
+	return o, nil
 }
 
 // Sender implements sipleg.Directory: who sends a request inside a call, by certificate. Credentials were shown when the call

@@ -16,6 +16,9 @@ import (
 
 // The call manager is an element whose peers are the trunks, with devices and the call managers of other nodes beside them.
 
+// Element is what of the call manager every SIP service has.
+func (s *Service) Element() *element.Element { return s.el }
+
 // hooks are what it adds to one.
 func (s *Service) hooks() element.Hooks {
 	return element.Hooks{

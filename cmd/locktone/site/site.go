@@ -259,7 +259,7 @@ func (s *Site) startCalls(ctx context.Context) error {
 	if s.Calls, err = callmanager.Start(ctx, cm); err != nil {
 		return err
 	}
-	s.metrics.MustRegister(s.Calls.Metrics(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.metrics.MustRegister(s.Calls.Metrics(), s.Calls.Element().Metrics(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return nil
 }
 
