@@ -24,6 +24,7 @@ func TestRunaway(t *testing.T) {
 		"caught loop":      {`<catch><goto next="#a"/></catch><form id="a"><block><script>try { while (true) {} } catch (e) {}</script></block></form>`, "runaway", "scripts ran longer"},
 		"loop in toString": {`<form><block><value expr="({toString: function() { for (;;); }})"/></block></form>`, "runaway", "scripts ran longer"},
 		"loop in a getter": {`<form><block><var name="o" expr="({get x() { for (;;); }})"/><exit namelist="o"/></block></form>`, "runaway", "scripts ran longer"},
+		"promises":         {`<form><block><script>(function f() { Promise.resolve().then(f) })()</script></block></form>`, "runaway", "scripts ran longer"},
 		"deep recursion":   {`<form><block><script>function f() { return f() } f()</script></block></form>`, eventSemantic, ""},
 		"deep source":      {`<form><block><log expr="` + strings.Repeat("(", 5000) + `"/></block></form>`, eventSemantic, "nested deeper"},
 		"deep negation":    {`<form><block><log expr="` + strings.Repeat("!", 50000) + `1"/></block></form>`, eventSemantic, "nested deeper"},

@@ -39,7 +39,7 @@ func (l Limits) orDefaults() Limits {
 		}
 	}
 	if l.Script <= 0 {
-		l.Script = 2 * time.Second
+		l.Script = 5 * time.Second
 	}
 	return l
 }

@@ -60,7 +60,7 @@ type Limits struct {
 	Document  int           `json:"document,omitempty"`   // bytes of a document, script, grammar or data (1 MiB)
 	Steps     int           `json:"steps,omitempty"`      // elements interpreted without waiting for the caller (20,000)
 	Session   int           `json:"session,omitempty"`    // elements interpreted in the whole session (5,000,000)
-	Script    time.Duration `json:"script,omitempty"`     // time of ECMAScript without waiting for the caller (2 s)
+	Script    time.Duration `json:"script,omitempty"`     // time of ECMAScript without waiting for the caller (5 s)
 	CallStack int           `json:"call_stack,omitempty"` // depth of calls in ECMAScript (512)
 	Variables int           `json:"variables,omitempty"`  // in one scope (4,096)
 	Value     int           `json:"value,omitempty"`      // bytes of one value on its way out: prompt text, log line, submitted value (256 KiB)
