@@ -75,7 +75,7 @@ func (c *cloner) call(o *Call) *Call {
 	n.parties = each(o.parties, c.party)
 	n.left = slices.Clone(o.left)
 	n.flight.from, n.flight.to = c.leg(o.flight.from), c.leg(o.flight.to)
-	n.retry = c.ownTimer(o.retry)
+	n.retry, n.silent = c.ownTimer(o.retry), c.ownTimer(o.silent)
 	c.timer(&n.duration)
 	n.room = o.room.clone()
 	if o.delivery != nil {

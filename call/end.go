@@ -111,6 +111,7 @@ func (e *Engine) hangUp(c *Call, cause Cause) {
 	}
 	e.stop(c.retry)
 	e.stop(&c.duration)
+	e.stop(c.silent)
 	delete(e.calls, c.id)
 	if c.room != nil {
 		delete(e.rooms, c.room.key)

@@ -69,6 +69,7 @@ func (e *Engine) settle(c *Call) {
 
 // settled tells observers, and phones, what the settling has changed.
 func (e *Engine) settled(c *Call) {
+	e.noteSilence(c)
 	mix := c.quiet() && e.noteMix(c)
 	lock := e.noteProtection(c)
 	if mix {

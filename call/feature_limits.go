@@ -67,12 +67,46 @@ func (e *Engine) hopsLeft(d *dialling) Cause {
 	return CauseNone
 }
 
-// durationLimit ends calls that have lasted as long as the policy allows.
+// noteSilence watches for calls whose peers are gone without a word: nothing comes from any of their legs, though all their media goes by here.
+func (e *Engine) noteSilence(c *Call) {
+	longest := e.config.site.Policy.MediaInactivity
+	switch silent := longest > 0 && c.unheard(); {
+	case !silent:
+		e.stop(c.silent)
+	case c.silent == nil:
+		c.silent = &timer{kind: timerSilent, call: c}
+		e.start(c.silent, longest)
+	case !c.silent.running():
+		e.start(c.silent, longest)
+	}
+}
+
+// unheard says whether every leg of the call that talks should be heard, and none is.
+func (c *Call) unheard() bool {
+	talk := 0
+	for _, p := range c.parties {
+		if l := p.activeLeg(); l != nil {
+			if talk++; l.proof != ProofSilent {
+				return false
+			}
+		}
+	}
+	return talk > 1
+}
+
+// durationLimit ends calls that have lasted as long as the policy allows, and those of which nothing has been heard as long.
 type durationLimit struct{ abstain }
 
 func (durationLimit) expired(e *Engine, t *timer) bool {
-	if t.kind != timerDuration {
+	if t.kind != timerDuration && t.kind != timerSilent {
 		return false
+	}
+	if t.kind == timerSilent {
+		for _, p := range t.call.parties {
+			if l := p.activeLeg(); l != nil {
+				l.why = "no media was heard of either side for " + e.config.site.Policy.MediaInactivity.String()
+			}
+		}
 	}
 	e.hangUp(t.call, RecoveryOnTimerExpiry)
 	return true

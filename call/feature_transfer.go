@@ -89,6 +89,9 @@ func (transfer) blind(e *Engine, l, other *Leg, to string) Cause {
 	d := dialling{caller: other.party, spaces: e.config.SearchSpaces(l.device, l.party.line, l.trunk), called: to,
 		calling: other.party.identity, redirecting: []Redirection{l.party.diverts(RedirectTransferred)},
 		hops: e.config.site.Policy.maxHops(), transferor: l}
+	if l.applet != "" { // a program may reach nothing by itself, and is nobody a call was for
+		d.spaces, d.redirecting = e.config.SearchSpaces(other.device, other.party.line, other.trunk), nil
+	}
 	if other.party.outside() && e.config.site.Policy.BlockOffnetToOffnet && e.leadsOut(d) {
 		return e.refused(l, CallRejected, offnet)
 	}

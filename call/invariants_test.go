@@ -215,7 +215,7 @@ func (k *checker) books() {
 		if c.id != id || c.ended || c.alone() {
 			k.fault("9: call %s is in the books though it is over or nobody is left", id)
 		}
-		for _, t := range []*timer{c.retry, &c.duration} {
+		for _, t := range []*timer{c.retry, &c.duration, c.silent} {
 			if t.running() {
 				timers++
 			}

@@ -20,6 +20,7 @@ type Call struct {
 	tries    int    // failed attempts at an offer of our own in a row
 	retry    *timer // until an offer of ours that failed is made again; nil until one was
 	duration timer
+	silent   *timer // runs while nothing is heard of any of its legs; nil until that was
 	mix      []Edge
 	view     *View // nil when the call has changed since it was made
 	ended    bool

@@ -144,6 +144,12 @@ func variants() map[string]Site {
 	vary("limited", func(s *Site) { s.Policy.MaxDuration = time.Hour; s.Trunks[0].MaxCalls = 1 })
 	vary("forwards", forwards)
 	out["center"] = center()
+	border := center()
+	border.Policy.MediaInactivity = 20 * time.Second
+	for i := range border.Trunks {
+		border.Trunks[i].Media.Anchor = true
+	}
+	out["border"] = border
 	vary("terminals", terminals)
 	vary("forwards_lost", func(s *Site) { s.Lines[2].Forwards = Forwards{ForwardAll: {To: "2999"}} })
 	vary("forwards_emergency", func(s *Site) {

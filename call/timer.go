@@ -14,6 +14,7 @@ const (
 	timerStay               // a party has stayed alone long enough
 	timerSilence            // an answered leg should have been heard by now
 	timerGuard              // a guarded party that is alone is sent on again
+	timerSilent             // nothing is heard of a call any more
 )
 
 // A timer is part of the party or call it belongs to; it is in the engine's heap while it runs. Expiry order is by time,

@@ -88,6 +88,7 @@ func walkSite(seed int64) Site {
 		list.Members[0].Turns, list.Members[1].Turns, list.Causes = "turns", "turns", []Cause{TemporaryFailure, NoCircuit, RecoveryOnTimerExpiry}
 	}
 	site.Policy.MaxDuration = 10 * time.Minute
+	site.Policy.MediaInactivity = time.Duration(seed%3) * 10 * time.Second
 	return site
 }
 
