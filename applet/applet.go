@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/locktone/locktone/call"
@@ -35,6 +36,20 @@ var ErrHungUp = errors.New("applet: the far end has hung up")
 type Refused struct{ Cause call.Cause }
 
 func (r *Refused) Error() string { return "applet: the call is refused: " + r.Cause.String() }
+
+// A NotTransferred error says why whoever a session talks to could not be sent elsewhere; they talk on.
+type NotTransferred struct {
+	Status int    // of SIP: 486 busy, 480 no answer ...
+	Why    string // a sentence, where there is one
+}
+
+func (n *NotTransferred) Error() string {
+	text := "applet: the call is not transferred: " + strconv.Itoa(n.Status)
+	if n.Why != "" {
+		text += ", " + n.Why
+	}
+	return text
+}
 
 // Info says what the call is about.
 type Info struct {
@@ -60,6 +75,8 @@ type Port interface {
 	Stream() Stream
 	// Signalled delivers digits that came by signalling.
 	Signalled() <-chan string
+	// Transfer has whoever the leg talks to sent to a number, and returns what became of it.
+	Transfer(ctx context.Context, number string) error
 }
 
 // A Stream is the part of *media.Stream a session needs.
@@ -98,6 +115,13 @@ func (s *Session) Answer(ctx context.Context) error {
 	}
 	s.answered = true
 	return nil
+}
+
+// Transfer sends whoever the session talks to elsewhere: to a number that they may reach themselves. It returns nil when somebody has answered
+// there, and the session's leg is being released: its context ends with ErrHungUp. A *NotTransferred error says that nobody has, and that the
+// call is as it was. Until then the session goes on: it may play music.
+func (s *Session) Transfer(ctx context.Context, number string) error {
+	return s.port.Transfer(ctx, number)
 }
 
 // Evidence are the counters of the leg's media.

@@ -55,12 +55,13 @@ func (d *deck) SendDigits(string) (<-chan struct{}, error) {
 	close(c)
 	return c, nil
 }
-func (d *deck) Digits() <-chan media.Digit   { return d.keys }
-func (d *deck) Evidence() media.Evidence     { return media.Evidence{} }
-func (d *deck) Alert(context.Context) error  { return nil }
-func (d *deck) Answer(context.Context) error { d.answers++; return nil }
-func (d *deck) Stream() Stream               { return d }
-func (d *deck) Signalled() <-chan string     { return d.signalled }
+func (d *deck) Digits() <-chan media.Digit             { return d.keys }
+func (d *deck) Evidence() media.Evidence               { return media.Evidence{} }
+func (d *deck) Alert(context.Context) error            { return nil }
+func (d *deck) Answer(context.Context) error           { d.answers++; return nil }
+func (d *deck) Stream() Stream                         { return d }
+func (d *deck) Transfer(context.Context, string) error { return &NotTransferred{Status: 486} }
+func (d *deck) Signalled() <-chan string               { return d.signalled }
 
 type silence struct{}
 

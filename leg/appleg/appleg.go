@@ -86,6 +86,7 @@ const (
 	askNone askKind = iota
 	askAlert
 	askAnswer
+	askTransfer
 	askEnd
 )
 
@@ -94,7 +95,8 @@ type ask struct {
 	kind  askKind
 	s     *session
 	reply chan error
-	err   error // askEnd: what the program returned
+	err   error  // askEnd: what the program returned
+	to    string // askTransfer: the number
 }
 
 // session is one leg. The driver's goroutine owns it, but for the program's own part in port.
@@ -106,6 +108,7 @@ type session struct {
 	offer    []byte // the offer of Ring, to be answered
 	answered bool
 	answer   chan error // the program waits here for Confirm
+	transfer chan error // and here for the outcome of a transfer
 	over     bool       // released, on either side
 }
 
@@ -162,6 +165,8 @@ func (d *Driver) command(c call.Command) {
 		case s.digits <- c.Digit:
 		default: // nobody has read the last 64
 		}
+	case call.TransferResult:
+		s.transferred(c)
 	case call.Release:
 		d.end(s)
 		s.cancel(applet.ErrHungUp)
@@ -176,6 +181,36 @@ func (d *Driver) end(s *session) {
 	if s.answer != nil {
 		s.answer <- applet.ErrHungUp
 		s.answer = nil
+	}
+	if s.transfer != nil {
+		s.transfer <- applet.ErrHungUp
+		s.transfer = nil
+	}
+}
+
+// transferred is how a transfer goes that the program has asked for.
+func (s *session) transferred(c call.TransferResult) {
+	if s.transfer == nil || !c.Final {
+		return
+	}
+	var err error
+	if c.Status < 200 || c.Status > 299 {
+		err = &applet.NotTransferred{Status: c.Status, Why: c.Why}
+	}
+	s.transfer <- err
+	s.transfer = nil
+}
+
+// sendOn begins a transfer.
+func (d *Driver) sendOn(a ask) {
+	switch {
+	case a.s.over:
+		a.reply <- applet.ErrHungUp
+	case !a.s.answered || a.s.answer != nil || a.s.transfer != nil:
+		a.reply <- &applet.NotTransferred{Status: call.WrongCallState.SIP(), Why: "the call is not answered yet, or another transfer is under way"}
+	default:
+		a.s.transfer = a.reply
+		d.signal(call.TransferAsked{Leg: a.s.info.Leg, To: a.to})
 	}
 }
 
@@ -234,6 +269,8 @@ func (d *Driver) ask(a ask) {
 		a.reply <- nil
 	case askAnswer:
 		d.answer(a)
+	case askTransfer:
+		d.sendOn(a)
 	case askEnd:
 		d.ended(a.s, a.err)
 	}

@@ -26,17 +26,21 @@ type port struct {
 	s *session
 }
 
-func (p port) Alert(ctx context.Context) error  { return p.ask(ctx, askAlert) }
-func (p port) Answer(ctx context.Context) error { return p.ask(ctx, askAnswer) }
+func (p port) Alert(ctx context.Context) error  { return p.ask(ctx, ask{kind: askAlert}) }
+func (p port) Answer(ctx context.Context) error { return p.ask(ctx, ask{kind: askAnswer}) }
 func (p port) Stream() applet.Stream            { return p.s.stream }
 func (p port) Signalled() <-chan string         { return p.s.digits }
 
+func (p port) Transfer(ctx context.Context, number string) error {
+	return p.ask(ctx, ask{kind: askTransfer, to: number})
+}
+
 // ask hands a wish to the driver and waits until it is fulfilled. The driver takes asks until the program has ended.
-func (p port) ask(ctx context.Context, k askKind) error {
+func (p port) ask(ctx context.Context, a ask) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	a := ask{kind: k, s: p.s, reply: make(chan error, 1)}
+	a.s, a.reply = p.s, make(chan error, 1)
 	p.d.asks <- a
 	select {
 	case err := <-a.reply:
