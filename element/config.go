@@ -105,6 +105,9 @@ type Hooks struct {
 	Ended func(leg call.LegID, m media.LegMedia, on *transport.Flow)
 	// Device says whether a name is a device, for traces.
 	Device func(name string) bool
+	// Received and Sending may change the header of messages from and to a peer: Received before anything else looks at them, but for the
+	// INVITE that begins a call, which Policy.Arrival sees first. They are called by many goroutines at once.
+	Received, Sending func(peer string, m *sip.Message)
 	// Program finds an applet by name, for a service without a Policy.
 	Program func(name string) applet.Program
 	// PeerChanged is told that a peer as a whole became usable or is not any more. The engine knows already (call.TrunkState); what else it

@@ -128,7 +128,7 @@ func (e *Element) assemble() (err error) {
 		return err
 	}
 	e.ep, err = endpoint.New(endpoint.Config{User: front{e}, Relay: front{e}, Resolver: endpoint.DNS(resolve.New(resolve.Config{DNS: dns})), Timers: e.cfg.Timers, Limits: e.cfg.Limits,
-		Server: e.Agent(), Identity: e.cfg.Identity.Name(),
+		Server: e.Agent(), Identity: e.cfg.Identity.Name(), Outgoing: e.sending(),
 		Transport: transport.Config{Verify: e.verifyPeer, DialTLS: e.dialTLS, Observer: wireTrace{e}, Limits: e.cfg.Conns,
 			Dial: e.cfg.Network.Dial, Listen: e.cfg.Network.Listen}})
 	if err != nil {

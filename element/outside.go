@@ -58,6 +58,9 @@ func (c carried) Signal(s call.Signal) error { return c.Leave(s) }
 
 // Request implements endpoint.User.
 func (f front) Request(tx *endpoint.ServerTx, m *sip.Message) {
+	if m.ToTag() != "" || m.Method() != sip.INVITE {
+		f.e.received(tx.Flow(), m)
+	}
 	if m.Method() != sip.ACK {
 		if reject := sip.Screen(m, f.e.screen); reject != nil {
 			f.e.Respond(tx, reject.Response(m))
@@ -71,7 +74,37 @@ func (f front) Request(tx *endpoint.ServerTx, m *sip.Message) {
 func (f front) Cancelled(tx *endpoint.ServerTx) { f.e.sip.Cancelled(tx) }
 
 // Response implements endpoint.User.
-func (f front) Response(tx *endpoint.ClientTx, m *sip.Message) { f.e.sip.Response(tx, m) }
+func (f front) Response(tx *endpoint.ClientTx, m *sip.Message) {
+	if f.e.cfg.Hooks.Received != nil && tx.Flow() != nil {
+		f.e.received(tx.Flow(), m)
+	}
+	f.e.sip.Response(tx, m)
+}
+
+// received lets the service change what a peer has sent.
+func (e *Element) received(f *transport.Flow, m *sip.Message) {
+	if change := e.cfg.Hooks.Received; change != nil {
+		if peer := e.owners.get(f); peer != "" {
+			change(peer, m)
+		}
+	}
+}
+
+// sending lets the service change what a peer is sent; nil where it does not want to.
+func (e *Element) sending() func(m *sip.Message, policy string, f *transport.Flow) {
+	change := e.cfg.Hooks.Sending
+	if change == nil {
+		return nil
+	}
+	return func(m *sip.Message, policy string, f *transport.Flow) {
+		if policy == "" && f != nil {
+			policy = e.owners.get(f)
+		}
+		if policy != "" {
+			change(policy, m)
+		}
+	}
+}
 
 // Failed implements endpoint.User.
 func (f front) Failed(tx *endpoint.ClientTx, err error) { f.e.sip.Failed(tx, err) }

@@ -98,6 +98,10 @@ type Config struct {
 	Server string
 	// Identity is the default LocalIdentity for Targets without one.
 	Identity string
+	// Outgoing may change the header of a message of the User before it is sent: of a request with its Target's Policy and Flow, of a response
+	// with the flow the request came on. What transaction, dialog and body need it must leave alone. It is called by many goroutines at
+	// once. Nil changes nothing.
+	Outgoing func(m *sip.Message, policy string, flow *transport.Flow)
 }
 
 // Limits decide when a request gets a stateless 503 with Retry-After. Zero fields take the default in the comment; a

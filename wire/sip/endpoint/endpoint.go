@@ -101,6 +101,9 @@ func (e *Endpoint) launch(req *sip.Message, to Target, tag any) (*ClientTx, erro
 	if err := complete(req); err != nil {
 		return nil, err
 	}
+	if e.cfg.Outgoing != nil {
+		e.cfg.Outgoing(req, to.Policy, to.Flow)
+	}
 	s := e.shard(req.CallID())
 	tx := &ClientTx{
 		Tag: tag, s: s, req: req, to: to, invite: req.Method() == sip.INVITE, ack: req.Method() == sip.ACK,

@@ -88,6 +88,9 @@ func (tx *ServerTx) Respond(res *sip.Message) error {
 	if tx.stateless {
 		return ErrStateless
 	}
+	if change := tx.s.e.cfg.Outgoing; change != nil {
+		change(res, "", tx.flow)
+	}
 	tx.s.ask(item{kind: askRespond, msg: res, obj: tx})
 	return nil
 }
