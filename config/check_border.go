@@ -176,27 +176,36 @@ func (c *checker) peerPatterns(path string, all []string) {
 	}
 }
 
-// patternSets refuses sets that hold nothing: a range that goes backwards, or has an end missing.
+// patternSets refuses sets that hold nothing: a range that goes backwards, or has an end missing, or the contrary of every digit.
 func (c *checker) patternSets(path, v string) {
 	for _, m := range setShape.FindAllStringSubmatch(v, -1) {
-		body := strings.ReplaceAll(m[1], ",", "")
+		body, held := strings.ReplaceAll(m[1], ",", ""), map[int]bool{}
 		for i := 0; i < len(body); i++ {
-			if i+2 < len(body) && body[i+1] == '-' && rank(body[i]) <= rank(body[i+2]) && body[i] != '-' {
+			low, high := rank(body[i]), rank(body[i])
+			if i+2 < len(body) && body[i+1] == '-' {
+				high = rank(body[i+2])
 				i += 2
-			} else if body[i] == '-' || i+1 < len(body) && body[i+1] == '-' {
+			}
+			if low < 0 || high < low {
 				c.at(path, fmt.Sprintf("the set [%s] has no good range", m[1]), "expected for instance [2-9] or [13-5]")
 				return
 			}
+			for ; low <= high; low++ {
+				held[low] = true
+			}
 		}
-		if body == "" {
+		if len(held) == 0 || len(held) == len(allDigits) && strings.HasPrefix(m[0], "[^") {
 			c.at(path, "a set is empty", "expected for instance [2-9]")
 			return
 		}
 	}
 }
 
+// allDigits are the digits of patterns, in the order of ranges.
+const allDigits = "0123456789ABCD*#"
+
 // rank is a digit's place in the order 0-9, A-D, *, #.
-func rank(b byte) int { return strings.IndexByte("0123456789ABCD*#", b) }
+func rank(b byte) int { return strings.IndexByte(allDigits, b) }
 
 func (c *checker) uriMatches(path string, all []URIMatch) {
 	for i, m := range all {

@@ -25,7 +25,7 @@ type ping struct {
 
 // pingCallID is the Call-ID under which everything about one destination happens.
 func (e *Element) pingCallID(d *destination) string {
-	return "options-" + d.peer + "-" + d.address + "@" + e.cfg.Node
+	return "options-" + d.peer + "-" + d.address + "@" + d.domain // the peer reads it: no name of ours that it is not told anyway
 }
 
 // startPings takes the destinations of a configuration into force and starts an OPTIONS cycle for each.

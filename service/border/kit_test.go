@@ -17,6 +17,7 @@ import (
 	"github.com/locktone/locktone/element/elementtest"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/leg/sipleg"
+	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/media/desc"
 	"github.com/locktone/locktone/store"
 	"github.com/locktone/locktone/wire/sip"
@@ -109,7 +110,7 @@ func (w *world) neighbour(name string, network transport.Network, hz int) *neigh
 	n := &neighbour{addr: elementtest.Address(w.t), hz: hz}
 	var err error
 	n.Element, err = element.Start(w.t.Context(), element.Config{Service: name, Node: "n1", Version: name + "-product", Domain: name + ".test", Addresses: []netip.Addr{n.addr},
-		Identity: w.ca.Identity(name, name+".test", []netip.Addr{n.addr}), Policy: n, Hooks: element.Hooks{Received: n.remember}})
+		Identity: w.ca.Identity(name, name+".test", []netip.Addr{n.addr}), Policy: n, Media: media.PlaneConfig{Bind: n.addr}, Hooks: element.Hooks{Received: n.remember}})
 	must(w.t, err)
 	w.t.Cleanup(func() { closing(n.Element.Close) })
 	p := element.Peer{Name: "border", Network: network, Subjects: []string{"border.test"}, Destinations: []element.Destination{{Address: w.addr.String()}}, Trunk: call.Trunk{SearchSpace: "all"}}
@@ -136,7 +137,8 @@ func newWorld(t testing.TB, edit func(w *world, s *config.Site, c *Config)) *wor
 	b, err := bus.Open(t.Context(), bus.Config{Node: "n1"})
 	must(t, err)
 	t.Cleanup(func() { b.Close() })
-	cfg := Config{Node: "n1", Version: "test", Addresses: []netip.Addr{w.addr}, Store: w.store, Bus: b, Identity: w.ca.Identity("border", "border.test", []netip.Addr{w.addr})}
+	cfg := Config{Node: "n1", Version: "test", Addresses: []netip.Addr{w.addr}, Store: w.store, Bus: b, Identity: w.ca.Identity("border", "border.test", []netip.Addr{w.addr}),
+		Media: media.PlaneConfig{Bind: w.addr}}
 	s := w.site()
 	if edit != nil {
 		edit(w, s, &cfg)
@@ -177,7 +179,7 @@ func (w *watcher) Received(_ *transport.Flow, _ time.Time, raw []byte, m *sip.Me
 func (*watcher) Sent(*transport.Flow, time.Time, []byte, *sip.Message) {}
 func (*watcher) Opened(*transport.Flow, time.Time)                     {}
 func (*watcher) Closed(*transport.Flow, time.Time, error)              {}
-func (*watcher) Handshake(transport.HandshakeFailure)                  {}
+func (*watcher) Refused(transport.HandshakeFailure)                    {}
 
 func (w *watcher) heard() string {
 	w.mu.Lock()

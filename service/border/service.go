@@ -173,6 +173,8 @@ func (s *Service) follow(changes <-chan store.Snapshot) {
 			if failed != nil {
 				failed = s.take(*failed)
 			}
+		case <-s.ctx.Done():
+			return
 		}
 	}
 }
