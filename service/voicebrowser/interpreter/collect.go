@@ -109,7 +109,7 @@ func (d *dialog) listen(grammars []active, out Outcome, t timings) (*heard, erro
 		playing = playing || out.Input.Playing
 		alive, winner := push(matchers, key)
 		if !alive && winner < 0 {
-			if before := match(d, grammars, keys); key == t.termchar && before != nil { // the terminator is no part of the input
+			if before := match(grammars, keys); key == t.termchar && before != nil { // the terminator is no part of the input
 				return d.accept(before, marked, playing)
 			}
 			return nil, d.noMatch(keys + key)
@@ -118,7 +118,7 @@ func (d *dialog) listen(grammars []active, out Outcome, t timings) (*heard, erro
 		wait := t.interdigit
 		if !alive {
 			if wait = t.term; wait == 0 || t.termchar == "" {
-				return d.accept(match(d, grammars, keys), marked, playing)
+				return d.accept(match(grammars, keys), marked, playing)
 			}
 		}
 		var err error
@@ -132,9 +132,9 @@ func (d *dialog) listen(grammars []active, out Outcome, t timings) (*heard, erro
 			if winner < 0 {
 				return nil, d.noMatch(keys)
 			}
-			return d.accept(match(d, grammars, keys), marked, playing)
+			return d.accept(match(grammars, keys), marked, playing)
 		case !alive && out.Input.Digit == t.termchar:
-			return d.accept(match(d, grammars, keys), marked, playing)
+			return d.accept(match(grammars, keys), marked, playing)
 		}
 	}
 }
@@ -153,7 +153,7 @@ func push(matchers []*vxml.Matcher, key string) (alive bool, winner int) {
 }
 
 // match finds the first grammar that understands the whole input.
-func match(_ *dialog, grammars []active, keys string) *heard {
+func match(grammars []active, keys string) *heard {
 	for _, g := range grammars {
 		if keys == "" {
 			break

@@ -101,11 +101,10 @@ func (c counters) count(event string) {
 // catcher is one <catch> that may handle an event.
 type catcher struct {
 	elem  *vxml.Element
-	page  *page
 	count int
 }
 
-// events gives the names a handler handles; "" is every event.
+// handles gives the names a handler handles; "" is every event.
 func handles(e *vxml.Element) []string {
 	switch e.Name {
 	case "catch":
@@ -167,12 +166,12 @@ func (f *frame) handleOnce(elem *vxml.Element, counts counters, ev *thrown) erro
 // highest count; of these the first in the order of scopes, then of the document.
 func (f *frame) choose(elem *vxml.Element, counts counters, ev *thrown) (*catcher, error) {
 	var best *catcher
-	consider := func(p *page, e *vxml.Element) error {
+	consider := func(e *vxml.Element) error {
 		for _, name := range handles(e) {
 			if !matches(name, ev.name) {
 				continue
 			}
-			c := catcher{elem: e, page: p, count: count(e)}
+			c := catcher{elem: e, count: count(e)}
 			if c.count > counts[strings.TrimSuffix(name, ".")] || best != nil && c.count <= best.count {
 				continue
 			}
@@ -186,21 +185,21 @@ func (f *frame) choose(elem *vxml.Element, counts counters, ev *thrown) (*catche
 		}
 		return nil
 	}
-	walk := func(p *page, from *vxml.Element) error {
+	walk := func(from *vxml.Element) error {
 		for e := from; e != nil; e = e.Parent {
 			for _, child := range e.Elements() {
-				if err := consider(p, child); err != nil {
+				if err := consider(child); err != nil {
 					return err
 				}
 			}
 		}
 		return nil
 	}
-	if err := walk(f.x.leaf, elem); err != nil {
+	if err := walk(elem); err != nil {
 		return nil, err
 	}
 	if f.x.root != f.x.leaf {
-		if err := walk(f.x.root, f.x.root.tree); err != nil {
+		if err := walk(f.x.root.tree); err != nil {
 			return nil, err
 		}
 	}
