@@ -41,8 +41,9 @@ type Config struct {
 	// KeyLog receives the session secrets of every TLS connection, so that a capture can be read: for laboratories only,
 	// listed by Exceptions. No site file can set it.
 	KeyLog pki.KeyLogWriter
-	// TLSMax is the newest version of TLS spoken, zero is all: for services that an operator can hold to TLS 1.2.
-	TLSMax uint16
+	// TLSMin and TLSMax are the oldest and the newest version of TLS spoken, for services that an operator can hold to one (`transport tcp tls
+	// v1.2`); zero: TLS 1.2 and TLS 1.3.
+	TLSMin, TLSMax uint16
 	// Policy is the service; nil: calls belong to the peer that sends them, and go where the dial plan says.
 	Policy Policy
 	// Sessions bounds the applets that run at the same time; zero: 256.
@@ -86,8 +87,8 @@ type Arrival struct {
 type Hooks struct {
 	// Directory answers the SIP driver instead of the element, and asks the element (Ways, PeerOf) where peers are meant.
 	Directory sipleg.Directory
-	// Outside gets what is no call instead of the element, which answers OPTIONS and refuses the rest. Ask the element first (Outside)
-	// where responses to its own OPTIONS may come.
+	// Outside gets what is no call instead of the element, which answers OPTIONS (Element.Options does it for who wants to) and refuses the
+	// rest. What belongs to the element's own OPTIONS does not come there.
 	Outside endpoint.User
 	// AllowEvents is the header field of that name in answers to OPTIONS.
 	AllowEvents string

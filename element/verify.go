@@ -110,7 +110,7 @@ func (e *Element) dialTLS(d transport.Dest) (*tls.Config, error) {
 
 // TLSPolicy is what both directions have in common; its Weaknesses are exceptions.
 func (e *Element) TLSPolicy() pki.TLSPolicy {
-	return pki.TLSPolicy{KeyLog: e.cfg.KeyLog, MaxVersion: e.cfg.TLSMax}
+	return pki.TLSPolicy{KeyLog: e.cfg.KeyLog, MinVersion: e.cfg.TLSMin, MaxVersion: e.cfg.TLSMax}
 }
 
 // dialConfigs keeps one TLS configuration for each peer that is dialled, so that sessions can be resumed.
