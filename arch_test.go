@@ -90,6 +90,7 @@ var rings = []rule{
 	{path: "service", own: []string{"leg", "call", "applet", "contact", "dialplan", "directory", "element", "media", "pki", "store", "bus", "trace", "config", "wire"},
 		third: []string{"github.com/danielgtaylor/huma/v2", "github.com/prometheus/client_golang", "golang.org/x/sync", "golang.org/x/crypto", "github.com/goccy/go-yaml",
 			"github.com/pin/tftp/v3"}},
+	{path: "service/callserver/routing", own: []string{"call", "contact"}, std: pure},
 	{path: "service/border/dialpeer", own: []string{"call", "dialplan"}, std: with(pure, "regexp")}, // translations are expressions; matching is pure
 	{path: "service/voicebrowser/interpreter", own: []string{"wire"}, third: []string{"github.com/dop251/goja"}},
 	{path: "service/contactcenter", own: []string{"call", "contact", "dialplan", "cti", "directory", "enroll", "pki", "store", "bus", "trace", "config", "wire"}, // agents' phones are reached as any application reaches them

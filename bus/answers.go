@@ -21,6 +21,7 @@ type Answers struct {
 	Subscriptions func(context.Context) ([]WatchState, error)
 	Lines         func(context.Context) ([]LineState, error)
 	Providers     func(context.Context) ([]ProviderState, error)
+	ServerGroups  func(context.Context) ([]ServerGroupState, error)
 	SetForward    Handler[ForwardRequest, SettingResult]
 	SetDevice     Handler[DeviceSettingRequest, SettingResult]
 	SetMessages   Handler[MessagesRequest, MessagesResult]
@@ -52,6 +53,7 @@ func (b *Bus) Answer(service string, a Answers) (Responders, error) {
 			return Serve(b, b.Subject(service, VerbStatus), func(ctx context.Context, _ StatusRequest) (ServiceStatus, error) { return a.Status(ctx), nil })
 		},
 		serveRows(b, b.Subject(service, VerbRegistrations), a.Registrations, func(r Registration) string { return r.Device }),
+		serveRows(b, b.Subject(service, VerbServerGroups), a.ServerGroups, func(r ServerGroupState) string { return r.Group }),
 		serveRows(b, b.Subject(service, VerbTrunks), a.Trunks, func(r TrunkState) string { return r.Trunk }),
 		serveRows(b, b.Subject(service, VerbConnections), a.Connections, func(r Connection) string { return r.Peer }),
 		serveRows(b, b.Subject(service, VerbExceptions), a.Exceptions, func(r Exception) string { return r.Name }),

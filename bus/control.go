@@ -20,6 +20,7 @@ const (
 	VerbSubscriptions = "subscriptions"
 	VerbLines         = "lines"
 	VerbProviders     = "providers"
+	VerbServerGroups  = "server-groups"
 	VerbSetForward    = "forward-set"
 	VerbSetDevice     = "device-set"
 )

@@ -58,6 +58,14 @@ type TrunkState struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// ServerGroupState is one member of a SIP server group as a call server sees it: a row of `show server-groups`.
+type ServerGroupState struct {
+	Group    string `json:"group"`
+	Priority int    `json:"priority"`
+	Weight   int    `json:"weight"`
+	TrunkState
+}
+
 // Connection is one transport connection, or a peer whose handshakes failed: a
 // row of `show connections`, which tells what `show sip-ua connections tcp tls
 // detail` tells in the field.

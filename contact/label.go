@@ -124,7 +124,7 @@ const (
 type Prompt struct {
 	// Text is spoken.
 	Text string `json:"text,omitempty"`
-	// Audio is the name of an audio file that voice browsers have, or an http or https URI of one.
+	// Audio is the name of an audio file that the call servers have (folder callserver/audio), or an http or https URI of one.
 	Audio string `json:"audio,omitempty"`
 }
 

@@ -135,7 +135,7 @@ func (e *Element) Ways(t call.Target) ([]sipleg.Way, *sipleg.Refusal) {
 	var ways []sipleg.Way
 	for _, d := range e.destinations.hops(p.Name) {
 		uri := d.uri
-		uri.User = sip.EscapeUser(t.Called)
+		uri.User = sip.EscapeUser(cmp.Or(t.Called, p.User))
 		ways = append(ways, sipleg.Way{URI: uri, To: d.target(e.cfg.Identity.Name()), Contact: p.Contact(e.cfg.Addresses[0]), Domain: p.Domain, Profile: p.leg})
 	}
 	if len(ways) == 0 {

@@ -38,6 +38,8 @@ type Peer struct {
 	// Leg is how the SIP driver deals with it: security, codecs and anchoring of media, session timer, timers, reliability, what of REFER
 	// and Replaces is obeyed, whether its assertions are believed. Leg.Name is filled in.
 	Leg sipleg.Profile
+	// User is the user part of the Request-URI of calls to no number, which only URI parameters tell apart (RFC 5552, 2.1: dialog).
+	User string
 	// EarlyOffer sends an offer in every INVITE, also when the caller gave none.
 	EarlyOffer bool
 	// Trunk is what the engine must know besides: numbers, limits, search space. Name, Driver and Media are filled in where they are zero.

@@ -18,6 +18,7 @@ type showCmd struct {
 	Registrations registrationsCmd `cmd:"" help:"Devices that are registered."`
 	Nodes         nodesCmd         `cmd:"" help:"The nodes of the cluster: alive since when, what runs there, the revision in force."`
 	Trunks        trunksCmd        `cmd:"" help:"State of every trunk destination."`
+	ServerGroups  serverGroupsCmd  `cmd:"" help:"State of every member of the SIP server groups, as call servers see it."`
 	Connections   connectionsCmd   `cmd:"" help:"Connections with TLS version, cipher, subject, failures and bytes."`
 	Mwi           mwiCmd           `cmd:"" name:"mwi" help:"Messages that wait for lines, who said so, and which devices have heard."`
 	Subscriptions subscriptionsCmd `cmd:"" help:"What devices watch: busy lamps, presence, messages."`
@@ -33,6 +34,7 @@ type showCmd struct {
 type (
 	registrationsCmd struct{ byName }
 	trunksCmd        struct{ byName }
+	serverGroupsCmd  struct{ byName }
 	connectionsCmd   struct{ byName }
 	exceptionsCmd    struct{ byName }
 	certificatesCmd  struct{}
@@ -95,6 +97,18 @@ func (c *trunksCmd) Run(a *app) error {
 				ping, trip = strconv.Itoa(r.LastStatus), fmt.Sprintf("%.1f ms", r.RoundTripMS)
 			}
 			return []string{r.Trunk, r.Destination, r.State, r.Mode, yes(r.SRTP), strconv.Itoa(r.Calls), clock(r.Since), ping, trip, r.Reason}
+		})
+}
+
+// Run lists the members of SIP server groups.
+func (c *serverGroupsCmd) Run(a *app) error {
+	return rows(a, "/v1/server-groups", c.Name, []string{"GROUP", "MEMBER", "STATE", "PRIORITY", "WEIGHT", "MODE", "CALLS", "SINCE", "HEARTBEAT", "ROUND TRIP", "NODE", "NOTE"}, "no SIP server group is configured, or no call server runs",
+		func(r bus.ServerGroupState) []string {
+			ping, trip := "", ""
+			if r.LastStatus > 0 {
+				ping, trip = strconv.Itoa(r.LastStatus), fmt.Sprintf("%.1f ms", r.RoundTripMS)
+			}
+			return []string{r.Group, r.Destination, r.State, strconv.Itoa(r.Priority), strconv.Itoa(r.Weight), r.Mode, strconv.Itoa(r.Calls), clock(r.Since), ping, trip, r.Node, r.Reason}
 		})
 }
 
