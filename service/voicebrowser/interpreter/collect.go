@@ -353,10 +353,22 @@ func (d *dialog) process(item *formItem, h *heard) error {
 			value = v
 		}
 	}
-	if err := errors.Join(d.fill(item, value), d.shadow(item, h)); err != nil {
+	if err := errors.Join(d.fill(item, value), d.shadow(item, h), d.begun()); err != nil {
 		return err
 	}
 	return d.filled()
+}
+
+// begun sets all <initial> items: an input item was filled by an utterance (appendix C).
+func (d *dialog) begun() error {
+	for _, item := range d.items {
+		if item.elem.Name == "initial" {
+			if err := d.fill(item, d.x.s.js.vm.ToValue(true)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // property reads a property by a path of names; nil when there is none.
@@ -420,7 +432,7 @@ func (d *dialog) chosen(item *formItem, h *heard) error {
 		text = h.keys
 	}
 	h.value = d.x.s.js.vm.ToValue(text)
-	if err := errors.Join(d.fill(item, h.value), d.shadow(item, h)); err != nil {
+	if err := errors.Join(d.fill(item, h.value), d.shadow(item, h), d.begun()); err != nil {
 		return err
 	}
 	return d.filled()
@@ -461,12 +473,8 @@ func (d *dialog) mixed(h *heard) error {
 		}
 	}
 	if any {
-		for _, item := range d.items {
-			if item.elem.Name == "initial" {
-				if err := d.fill(item, d.x.s.js.vm.ToValue(true)); err != nil {
-					return err
-				}
-			}
+		if err := d.begun(); err != nil {
+			return err
 		}
 	}
 	return d.filled()
