@@ -139,6 +139,32 @@ func (s *Session) Play(ctx context.Context, src media.Source) error {
 	}
 }
 
+// Start plays src from now on in place of what was playing, and returns at once; done is closed when it has ended or was replaced. A nil
+// src is silence. It is for programs that listen for keys in their own way (Key) while something plays.
+func (s *Session) Start(src media.Source) (done <-chan struct{}) { return s.port.Stream().Start(src) }
+
+// Hear writes what is heard into sink from now on; nil ends that.
+func (s *Session) Hear(sink media.Sink) { s.port.Stream().Record(sink) }
+
+// Key is the next key pressed, 0 when done was closed first. Keys that were pressed before anybody asked are kept.
+func (s *Session) Key(ctx context.Context, done <-chan struct{}) (byte, error) {
+	return s.key(ctx, done)
+}
+
+// Typed is a key that has been pressed already; ok is false where none waits.
+func (s *Session) Typed() (key byte, ok bool) {
+	select {
+	case d, open := <-s.port.Stream().Digits():
+		return d.Key, open
+	case d := <-s.port.Signalled():
+		if d != "" {
+			return d[0], true
+		}
+	default:
+	}
+	return 0, false
+}
+
 // PlayUntil plays src until it ends or one of the keys is pressed, which it returns; 0 when src ended first.
 func (s *Session) PlayUntil(ctx context.Context, src media.Source, keys string) (byte, error) {
 	stream := s.port.Stream()
