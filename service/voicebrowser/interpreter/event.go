@@ -132,8 +132,8 @@ func (f *frame) handle(elem *vxml.Element, counts counters, ev *thrown) error {
 		}
 		counts.count(ev.name)
 		err := f.handleOnce(elem, counts, ev)
-		again, ok := err.(*thrown)
-		if !ok {
+		var again *thrown
+		if !errors.As(err, &again) {
 			return err
 		}
 		ev = again
