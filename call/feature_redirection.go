@@ -174,6 +174,9 @@ func (e *Engine) redirected(l *Leg, x Redirect) {
 // stranded: a device has sent its call to where nothing is.
 func (e *Engine) stranded(d *dialling, cause Cause) {
 	switch {
+	case d.delivers:
+		deliver{}.over(e, d.caller.call, nil, cause)
+		e.ifAlone(d.caller.call, cause)
 	case d.transferor != nil && d.transferor.onWire():
 		e.tell(d.transferor, TransferResult{Leg: d.transferor.id, Status: cause.SIP(), Final: true})
 	case d.caller.alive() && d.caller.stay == nil:
