@@ -77,7 +77,10 @@ func (e *Engine) dropParty(p *Party, cause Cause) {
 			if q.offering.exact {
 				why = cause // the other node knows: no answer, answered elsewhere
 			}
-			e.dropParty(q, why)
+			delivers := q.offering.delivers
+			if e.dropParty(q, why); delivers {
+				deliver{}.over(e, c, q.lastLeg(), why)
+			}
 			i = -1
 		}
 	}
