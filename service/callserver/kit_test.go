@@ -398,6 +398,9 @@ type stand struct {
 
 func newStand(t testing.TB, edit func(*config.Site)) *stand {
 	t.Helper()
+	if p, ok := t.(*testing.T); ok {
+		p.Parallel() // every stand has addresses of its own, and its tests wait most of the time
+	}
 	s := &stand{t: t, ca: elementtest.NewAuthority(t), addr: elementtest.Address(t), cucm: &cucm{agents: make(chan *agent, 64)}}
 	var err error
 	s.bus, err = bus.Open(t.Context(), bus.Config{Node: "n1", Cluster: "c"})

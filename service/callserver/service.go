@@ -236,7 +236,7 @@ func (s *Service) Abandon(ctx context.Context) error {
 	return err
 }
 
-// Element is the SIP element, for laboratories.
+// Element is the SIP element: its metrics, and what laboratories want of it.
 func (s *Service) Element() *element.Element { return s.el }
 
 // policy lets calls in.
