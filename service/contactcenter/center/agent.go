@@ -23,6 +23,7 @@ type agent struct {
 	members    []membership
 	offer      *offer
 	with       []*caller // contacts it is connected to
+	done       []*caller // contacts that it wraps up, or will: of talking, hold and work
 	last       *queue    // whose contact it had last, and for how long
 	talked     time.Duration
 	readySeq   uint64 // order in which agents have become ready
@@ -166,6 +167,9 @@ func (c *Center) enter(a *agent, to place) {
 		a.handled(held)
 	case LoggedOut:
 		held = 0
+	}
+	if from == Work || to.state != Talking && to.state != Hold && to.state != Work {
+		c.wrappedUp(a)
 	}
 	if to.state == Reserved || to.state == Talking && from != Reserved && from != Hold {
 		a.expect()

@@ -124,5 +124,5 @@ func (c *Center) callbackOver(b *caller, how Disposition) {
 	delete(c.callers, b.id)
 	b.record.Ended, b.record.Disposition, b.record.Variables = c.now, how, b.own()
 	c.put(CallbackChanged{Callback: *b.callback, Done: true})
-	c.put(ContactEnded{b.record})
+	c.recorded(b)
 }

@@ -78,6 +78,8 @@ type caller struct {
 	agent     *agent
 	connected time.Time
 	record    ContactRecord
+	wrapping  []*agent // for whom the record waits
+	over      bool     // it has ended
 	callback  *CallbackRecord
 
 	wait, widen, busy timer // busy: lookup, treat, retry, end, by phase
@@ -300,6 +302,9 @@ func (c *Center) link(w *caller, a *agent, s stimulus) {
 			w.queue.answered(w.record.Wait, w.callback != nil)
 		}
 	}
+	if slices.Contains(a.done, w) { // it is back
+		c.letGo(a, w)
+	}
 	a.with = append(a.with, w)
 	c.on(a, s, "")
 	c.tell(w)
@@ -314,6 +319,7 @@ func (c *Center) unlink(w *caller) {
 		w.queue.counts.Talk += talked
 		a.last, a.talked = w.queue, talked
 	}
+	c.keep(a, w)
 	if a.with = slices.DeleteFunc(a.with, func(x *caller) bool { return x == w }); len(a.with) == 0 {
 		c.on(a, onCallEnd, "")
 		if a.state != Work {
@@ -387,7 +393,7 @@ func (c *Center) ended(w *caller, how Disposition) {
 		}
 	}
 	w.close(how, wasQueued, c.now)
-	c.put(ContactEnded{w.record})
+	c.recorded(w)
 }
 
 // close fills in the record.

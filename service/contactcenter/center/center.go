@@ -94,6 +94,10 @@ func (c *Center) digest(in Input) {
 		c.put(Reply{in.ID, c.logIn(in)})
 	case SetState:
 		c.put(Reply{in.ID, c.setState(in)})
+	case SetVariables:
+		c.put(Reply{in.ID, c.setVariables(in)})
+	case WrapUp:
+		c.put(Reply{in.ID, c.wrapUp(in)})
 	case Session:
 		c.sessionMoved(in)
 	case Device:

@@ -99,7 +99,7 @@ func fail[P ~[]int16](t *testing.T, again func() *world, begin []string, p P) {
 func TestExplore(t *testing.T) {
 	everyday := []string{"ready", "not ready"}
 	everything := []string{"log in", "log out", "ready", "not ready", "forced ready", "forced not ready", "forced out", "device lost", "device found", "phone busy", "phone idle",
-		"desktop away", "desktop back", "holds", "retrieves", "gives away", "takes over"}
+		"desktop away", "desktop back", "holds", "retrieves", "gives away", "takes over", "wraps up"}
 	two := []string{"a log in", "b log in", "a ready", "b ready"}
 	for _, c := range []struct {
 		name   string
@@ -113,6 +113,7 @@ func TestExplore(t *testing.T) {
 		{"two agents, two calls, failures", 2, worldLimit{calls: 2, numbers: []string{"800"}, agents: []string{"ready"}, failures: true, late: true}, two, 2500},
 		{"two agents, one call, phones and desktops", 2, worldLimit{calls: 1, numbers: []string{"800"}, agents: []string{"ready", "device lost", "device found", "phone busy", "phone idle"}}, two, 2500},
 		{"one agent, two calls, new lives", 1, worldLimit{calls: 2, numbers: []string{"800"}, agents: everyday, rebirth: true}, two[:1], 2000},
+		{"two agents, one call, wrapping up in new lives", 2, worldLimit{calls: 1, numbers: []string{"800"}, agents: []string{"ready", "takes over", "wraps up", "notes variables"}, rebirth: true}, two, 1000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			most := c.most
@@ -163,7 +164,8 @@ func walk(t *testing.T, seed int64, steps int, audit func(State, stimulus)) bool
 	site := office(t)
 	w := newWorld(site, worldLimit{calls: 1 << 30, numbers: []string{"800", "801", "802", "809", "899"}, failures: seed%3 > 0, late: seed%2 > 0, callbacks: true, rebirth: seed%5 == 0,
 		agents: []string{"log in", "ready", "ready", "log in", "ready", "not ready", "log out", "forced ready", "forced not ready", "device lost", "device found", "device found", "phone busy", "phone idle",
-			"phone idle", "desktop away", "desktop back", "desktop back", "holds", "retrieves", "gives away", "takes over", "forced out"}})
+			"phone idle", "desktop away", "desktop back", "desktop back", "holds", "retrieves", "gives away", "takes over", "forced out",
+			"notes variables", "wraps up"}})
 	w.keep, w.k.c.audit = true, audit
 	rnd := rand.New(rand.NewSource(seed))
 	for i := 0; i < steps && len(w.k.faults) == 0; i++ {
@@ -198,7 +200,7 @@ func pick(rnd *rand.Rand, all []move) move {
 	weights := []struct {
 		name string
 		n    int
-	}{{"new", 6}, {"gets order", 40}, {" answered", 40}, {"holds", 8}, {"not ready", 1}, {"forced ready", 1}, {" ready", 6}, {"log in", 4}, {"desktop back", 4}, {"device found", 4},
+	}{{"new", 6}, {"gets order", 40}, {" answered", 40}, {"holds", 8}, {"forced not ready", 3}, {"not ready", 1}, {"forced ready", 1}, {" ready", 6}, {"log in", 4}, {"desktop back", 4}, {"device found", 4},
 		{"phone idle", 4}, {"time", 3}, {"rebirth", 1}, {"has heard it", 8}, {"connected", 40}, {"takes over", 6}}
 	weight := func(m move) int {
 		for _, w := range weights {

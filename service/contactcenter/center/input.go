@@ -55,6 +55,21 @@ type (
 		State      State
 		Reason, By string
 	}
+	// SetVariables adds variables to a contact that the agent talks to or wraps up; one with an empty value is forgotten.
+	SetVariables struct {
+		ID        uint64
+		Agent     string
+		Call      contact.CallID
+		Variables map[string]string
+	}
+	// WrapUp notes why such a contact was there.
+	WrapUp struct {
+		ID      uint64
+		Agent   string
+		Call    contact.CallID
+		Reasons []string
+		Note    string
+	}
 )
 
 // Inputs from desktops and phones.
@@ -118,22 +133,24 @@ const (
 	DialEnded                       // they have talked
 )
 
-func (Configure) input() {}
-func (Restore) input()   {}
-func (Asked) input()     {}
-func (Noted) input()     {}
-func (Ordered) input()   {}
-func (Gone) input()      {}
-func (LogIn) input()     {}
-func (SetState) input()  {}
-func (Session) input()   {}
-func (Device) input()    {}
-func (Phone) input()     {}
-func (Held) input()      {}
-func (Joined) input()    {}
-func (Dropped) input()   {}
-func (Found) input()     {}
-func (Dialled) input()   {}
+func (Configure) input()    {}
+func (Restore) input()      {}
+func (Asked) input()        {}
+func (Noted) input()        {}
+func (Ordered) input()      {}
+func (Gone) input()         {}
+func (LogIn) input()        {}
+func (SetState) input()     {}
+func (SetVariables) input() {}
+func (WrapUp) input()       {}
+func (Session) input()      {}
+func (Device) input()       {}
+func (Phone) input()        {}
+func (Held) input()         {}
+func (Joined) input()       {}
+func (Dropped) input()      {}
+func (Found) input()        {}
+func (Dialled) input()      {}
 
 // An Output is one thing for whoever owns the Center to carry. Each type below is one.
 type Output interface{ output() }
@@ -181,7 +198,7 @@ type (
 	}
 	// ContactChanged tells where a contact is now.
 	ContactChanged struct{ Contact ContactView }
-	// ContactEnded is the record of a contact, its last word.
+	// ContactEnded is the record of a contact, its last word. It comes when the agents who had it have wrapped up.
 	ContactEnded struct{ Record ContactRecord }
 	// CallbackChanged tells of a callback, for the next life; Done that it is over.
 	CallbackChanged struct {

@@ -19,6 +19,7 @@ import (
 //	7 each Query is answered once, and those that are open wait for a lookup with a timer
 //	8 the labels of a call have rising serials, can be done as they stand, and none follows the end of its call
 //	9 a phone has one agent and an agent one phone; nobody who is logged out has anything
+//	10 every contact that is over gives out its record exactly once, as soon as no agent wraps it up any more
 type checker struct {
 	c       *Center
 	now     time.Time
@@ -26,10 +27,11 @@ type checker struct {
 	open    map[uint64]contact.CallID
 	serials map[contact.CallID]uint64
 	repairs []string
+	owed    map[contact.CallID]bool // contacts whose records are to come
 }
 
 func newChecker(at time.Time) *checker {
-	return &checker{c: New(), now: at, open: map[uint64]contact.CallID{}, serials: map[contact.CallID]uint64{}}
+	return &checker{c: New(), now: at, open: map[uint64]contact.CallID{}, serials: map[contact.CallID]uint64{}, owed: map[contact.CallID]bool{}}
 }
 
 func (k *checker) fault(format string, args ...any) {
@@ -49,7 +51,51 @@ func (k *checker) step(in Input) []Output {
 		k.output(o)
 	}
 	k.check()
+	k.records(out)
 	return out
+}
+
+// owe has the records that an earlier life has left be given out.
+func (k *checker) owe(r Restore) {
+	for _, a := range r.Agents {
+		for _, x := range a.Wraps {
+			k.owed[x.Call] = true
+		}
+	}
+}
+
+func (k *checker) records(out []Output) {
+	owes := map[contact.CallID]bool{}
+	for id := range k.c.callers {
+		owes[id] = true
+	}
+	for _, a := range k.c.roster {
+		if len(a.done) > 0 && a.state != Talking && a.state != Hold && a.state != Work {
+			k.fault("10: %s is %s and wraps up %s", a.Name, a.state, a.done[0].id)
+		}
+		for _, w := range a.done {
+			if owes[w.id] = true; !slices.Contains(w.wrapping, a) || w.over == (k.c.callers[w.id] == w) {
+				k.fault("10: %s and the contact %s that it wraps up do not know each other", a.Name, w.id)
+			}
+		}
+	}
+	for _, o := range out {
+		if e, ok := o.(ContactEnded); ok {
+			if id := e.Record.Call; owes[id] && k.c.callers[id] == nil {
+				k.fault("10: the record of %s was given out and still waits", id)
+			} else if _, was := k.owed[id]; was && !k.owed[id] {
+				k.fault("10: the record of %s was given out twice", id)
+			} else {
+				k.owed[id] = false
+			}
+		}
+	}
+	for id, to := range k.owed {
+		if to && !owes[id] {
+			k.fault("10: %s has gone without its record", id)
+		}
+	}
+	k.owed = owes
 }
 
 // wait lets time pass, with a Step at every deadline.

@@ -24,6 +24,8 @@ type AgentRecord struct {
 	NextReason string `json:"next_reason,omitempty"`
 	// Calls are the contacts the agent has, or the one that is offered.
 	Calls []contact.CallID `json:"calls,omitempty"`
+	// Wraps are the records that wait for the agent to wrap up, of contacts that are over.
+	Wraps []ContactRecord `json:"wraps,omitempty"`
 	// DeviceDown and PhoneBusy say what keeps the agent from becoming ready.
 	DeviceDown bool `json:"device_down,omitempty"`
 	PhoneBusy  bool `json:"phone_busy,omitempty"`
@@ -37,6 +39,11 @@ func (a *agent) record() AgentRecord {
 	for _, w := range a.with {
 		r.Calls = append(r.Calls, w.id)
 	}
+	for _, w := range a.done {
+		if w.over {
+			r.Wraps = append(r.Wraps, w.record)
+		}
+	}
 	if a.offer != nil {
 		r.Calls = append(r.Calls, a.offer.caller.id)
 	}
@@ -45,9 +52,11 @@ func (a *agent) record() AgentRecord {
 
 // restore begins a life with what the last one knew.
 func (c *Center) restore(in Restore) {
+	wraps := map[contact.CallID]*caller{}
 	for _, r := range in.Agents {
-		c.restoreAgent(r)
+		c.restoreAgent(r, wraps)
 	}
+	c.restoreRecords(in, wraps)
 	c.start(&c.settle, c.site.Settle)
 	for _, r := range in.Callbacks {
 		if c.queues[r.Queue] == nil || c.callers[r.ID] != nil {
@@ -59,7 +68,7 @@ func (c *Center) restore(in Restore) {
 }
 
 // restoreAgent logs an agent in again where it was. Who was with a contact is not ready until the call is told again, or all have been.
-func (c *Center) restoreAgent(r AgentRecord) {
+func (c *Center) restoreAgent(r AgentRecord, wraps map[contact.CallID]*caller) {
 	a := c.agents[r.Agent]
 	if a == nil || a.state != LoggedOut || r.State == LoggedOut || r.Device == "" || c.byNumber[r.Number] != nil {
 		return
@@ -77,6 +86,7 @@ func (c *Center) restoreAgent(r AgentRecord) {
 	case NotReady:
 		c.enter(a, place{NotReady, r.Reason})
 	case Work:
+		c.restoreWraps(a, r.Wraps, wraps)
 		c.enter(a, place{state: Work})
 	default:
 		a.restored = r.State

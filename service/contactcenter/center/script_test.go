@@ -232,7 +232,7 @@ func (s *script) site(without []string) *Site {
 
 // parse reads "Kind key=value ...".
 func (s *script) parse(f []string) Input {
-	for _, in := range []Input{Restore{}, Ordered{}, Gone{}, LogIn{}, SetState{}, Session{}, Device{}, Phone{}, Held{}, Joined{}, Dropped{}, Found{}, Dialled{}} {
+	for _, in := range []Input{Restore{}, Ordered{}, Gone{}, LogIn{}, SetState{}, SetVariables{}, WrapUp{}, Session{}, Device{}, Phone{}, Held{}, Joined{}, Dropped{}, Found{}, Dialled{}} {
 		if t := reflect.TypeOf(in); t.Name() == f[0] {
 			v := reflect.New(t).Elem()
 			if id := v.FieldByName("ID"); id.IsValid() {
@@ -267,6 +267,8 @@ func (s *script) set(v reflect.Value, key, value string) {
 			s.must(r.State.UnmarshalText([]byte(p[1])))
 			*x = append(*x, r)
 		}
+	case *[]string:
+		*x = strings.Split(value, ",")
 	case *map[string]string:
 		*x = map[string]string{}
 		name, val, _ := strings.Cut(value, ":")

@@ -39,7 +39,8 @@ func Describe(x any) string {
 		return "contact " + strings.Join(fields(string(x.Contact.Call), x.Contact.Phase.String(), x.Contact.Queue, x.Contact.Agent), " ")
 	case ContactEnded:
 		r := x.Record
-		return "ended " + strings.Join(fields(string(r.Call), r.Disposition.String(), named("queue", r.Queue), named("agent", r.Agent), span("wait", r.Wait), span("talk", r.Talk)), " ")
+		return "ended " + strings.Join(fields(string(r.Call), r.Disposition.String(), named("queue", r.Queue), named("agent", r.Agent), span("wait", r.Wait), span("talk", r.Talk),
+			named("reasons", strings.Join(r.Reasons(), ",")), named("note", strings.ReplaceAll(r.Note(), "\n", " / "))), " ")
 	case CallbackChanged:
 		if x.Done {
 			return "callback " + string(x.Callback.ID) + " over"
@@ -61,6 +62,10 @@ func describeAgent(x AgentChanged) string {
 	for i, id := range a.Calls {
 		calls[i] = string(id)
 	}
+	wraps := make([]string, len(a.Wraps))
+	for i, r := range a.Wraps {
+		wraps[i] = string(r.Call)
+	}
 	down, busy := "", ""
 	if a.DeviceDown {
 		down = "device-down"
@@ -68,7 +73,7 @@ func describeAgent(x AgentChanged) string {
 	if a.PhoneBusy {
 		busy = "phone-busy"
 	}
-	return "agent " + strings.Join(fields(a.Agent, x.From.String()+"->"+a.State.String(), a.Reason, next, strings.Join(calls, ","), down, busy), " ")
+	return "agent " + strings.Join(fields(a.Agent, x.From.String()+"->"+a.State.String(), a.Reason, next, strings.Join(calls, ","), named("wraps", strings.Join(wraps, ",")), down, busy), " ")
 }
 
 func describeLabel(l contact.Label) string {

@@ -61,6 +61,7 @@ type ContactRecord struct {
 	By          contact.Side      `json:"by,omitempty"`
 	Cause       call.Cause        `json:"cause,omitempty"`
 	Variables   map[string]string `json:"variables,omitempty"`
+	WrapUps     []WrapUpRecord    `json:"wrap_ups,omitempty"`
 }
 
 // A ContactView is a contact now.

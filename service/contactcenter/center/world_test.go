@@ -348,6 +348,10 @@ func (w *world) agentDoes(name, what string) {
 		w.step(Held{Agent: name, Held: true})
 	case "retrieves":
 		w.step(Held{Agent: name})
+	case "notes variables":
+		w.step(SetVariables{ID: w.id(), Agent: name, Call: w.noted(a), Variables: map[string]string{"customer": "17"}})
+	case "wraps up":
+		w.step(WrapUp{ID: w.id(), Agent: name, Call: w.noted(a), Reasons: []string{"sale"}, Note: "by " + name})
 	case "gives away":
 		if len(a.with) > 0 {
 			w.step(Dropped{Agent: name, Call: a.with[0].id})
@@ -362,6 +366,19 @@ func (w *world) agentDoes(name, what string) {
 	}
 }
 
+// noted is a contact of which an agent notes something: one that it wraps up, or has, or any, which is refused.
+func (w *world) noted(a *agent) contact.CallID {
+	switch {
+	case len(a.done) > 0:
+		return a.done[0].id
+	case len(a.with) > 0:
+		return a.with[0].id
+	case len(w.calls) > 0:
+		return w.calls[0].id
+	}
+	return "c0"
+}
+
 // rebirth begins a new life of the contact centre: the agents' last states, callbacks, and all calls told again. Orders under way are those
 // of the old life; their answers go nowhere.
 func (w *world) rebirth() {
@@ -374,6 +391,7 @@ func (w *world) rebirth() {
 	}
 	audit := old.audit
 	w.k.c, w.k.open, w.k.serials = New(), map[uint64]contact.CallID{}, map[contact.CallID]uint64{}
+	w.k.owed = map[contact.CallID]bool{}
 	w.known, w.dials = map[uint64]Lookup{}, map[uint64]Dial{}
 	w.k.c.audit = audit
 	w.step(Configure{old.site})
@@ -381,6 +399,7 @@ func (w *world) rebirth() {
 		w.step(Device{Device: d.name, Up: !d.down})
 		w.step(Phone{Device: d.name, Busy: d.busy})
 	}
+	w.k.owe(r)
 	w.step(r)
 	for _, c := range w.calls {
 		if c.live {
@@ -418,6 +437,9 @@ func (w *world) print() string {
 	}
 	for _, a := range c.roster {
 		fmt.Fprintf(&b, "%s %d %s %d %s %v %d|", a.Name, a.state, a.reason, a.want, a.wantReason, a.session != "", len(a.with))
+		for _, x := range a.done {
+			fmt.Fprintf(&b, "%s %v %v|", x.id, x.over, x.record.WrapUps)
+		}
 		if a.device != nil {
 			fmt.Fprintf(&b, "%v %v|", a.device.down, a.device.busy)
 		}
