@@ -60,6 +60,7 @@ type commands struct {
 	TSP     tspCmd     `cmd:"" name:"tsp" help:"A telephony service provider on the command line: control telephones through any CTI manager."`
 	Trust   trustCmd   `cmd:"" help:"Whom devices trust: the security mode, rotation of certificates, and what will break when."`
 	LDAP    ldapCmd    `cmd:"" name:"ldap" help:"LDAP directories: what is wrong with one, and its users."`
+	CC      ccCmd      `cmd:"" name:"cc" help:"The contact centre: simulate a day of a site file."`
 	Verify  verifyCmd  `cmd:"" help:"Look at the TLS of any host and port as our verifier does."`
 	Utils   utilsCmd   `cmd:"" help:"Commands in the field's spelling."`
 	Hash    hashCmd    `cmd:"" help:"Hash a password for a site file: read from the terminal or standard input."`

@@ -34,7 +34,7 @@ func TestValue(t *testing.T) {
 		{`age == 42`, "true"}, {`age < 100`, "true"}, {`"b" > "a"`, "true"},
 		{`none == ""`, "true"}, {`none < 5`, "false"}, {`none >= 0`, "false"}, {`none - 1`, ""},
 		{`double("age") == 84`, "true"}, {`caller.tier begins "go"`, "true"}, {`caller.tier contains ld`, "true"}, {`caller.unknown == x`, "false"},
-		{`wrap-up - 1`, "2"}, {`age-2`, "40"}, {`wrap-up -1`, "2"},
+		{`5 + 3 * (age == 42)`, "8"}, {`vip == true`, "true"}, {`wrap-up - 1`, "2"}, {`age-2`, "40"}, {`wrap-up -1`, "2"},
 		{`true and (false or vip)`, "true"}, {`pin == 007`, "true"}, {`pin == "7"`, "true"}, {`pin + ""`, "007"},
 	} {
 		e, err := Parse(c.source, names())

@@ -70,10 +70,10 @@ func (v Value) True() bool {
 	return false
 }
 
-// Number reads the value as a number.
+// Number reads the value as a number; true is 1, false 0.
 func (v Value) Number() (f float64, ok bool) {
 	switch v.kind {
-	case number:
+	case number, truth:
 		return v.num, true
 	case text:
 		if strings.Trim(v.text, "0123456789.-") != "" || v.text == "" || len(v.text) > 15 { // no 0x, 1e9, Inf; more digits than a float holds are a name

@@ -76,7 +76,7 @@ func (c *Center) dialled(in Dialled) {
 	if b == nil || b.callback == nil {
 		return
 	}
-	offered := b.offered != nil && b.offered.id == in.Offer
+	offered := b.offered != nil && (in.Offer == 0 || b.offered.id == in.Offer)
 	switch {
 	case in.Result == DialEnded && b.phase == Connected:
 		c.callbackOver(b, Handled)

@@ -114,7 +114,7 @@ type (
 		Failed    bool
 		Variables map[string]string
 	}
-	// Dialled answers a Dial step by step.
+	// Dialled answers a Dial step by step. Offer zero is the one that lives.
 	Dialled struct {
 		Callback contact.CallID
 		Offer    uint64

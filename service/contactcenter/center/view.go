@@ -110,13 +110,16 @@ type QueueView struct {
 	// ServiceLevel of all Counts in percent, by the queue's rule; -1 where there is none yet. Target is what it should be.
 	ServiceLevel float64 `json:"service_level"`
 	Target       int     `json:"target"`
+	// Rule is the queue's for abandoned contacts, Within the time of its target.
+	Rule   AbandonRule   `json:"rule"`
+	Within time.Duration `json:"within"`
 }
 
 // Queues are all queues, by name.
 func (c *Center) Queues(now time.Time) []QueueView {
 	out := make([]QueueView, 0, len(c.line))
 	for _, q := range c.line {
-		v := QueueView{Queue: q.Name, LoggedIn: q.loggedIn(), Counts: q.counts, Target: q.ServicePercent, ServiceLevel: -1}
+		v := QueueView{Queue: q.Name, LoggedIn: q.loggedIn(), Counts: q.counts, Target: q.ServicePercent, Rule: q.Abandoned, Within: q.ServiceTarget, ServiceLevel: -1}
 		v.Waiting, v.Oldest = q.waiting(now)
 		v.Serving, v.Ready = q.serving()
 		v.Estimate = q.estimate(v.Waiting + 1)
