@@ -13,6 +13,7 @@ import (
 	"github.com/locktone/locktone/service/admin"
 	"github.com/locktone/locktone/service/callmanager"
 	"github.com/locktone/locktone/service/callserver"
+	"github.com/locktone/locktone/service/contactcenter"
 	"github.com/locktone/locktone/service/ctimanager"
 	"github.com/locktone/locktone/store"
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,7 +31,7 @@ var descText = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "((?:[^"\\]|\
 func registered(t *testing.T) map[string]metric {
 	t.Helper()
 	out := map[string]metric{}
-	for _, c := range []prometheus.Collector{callmanager.NoMetrics(), element.NoMetrics(), ctimanager.NoMetrics(), callserver.NoMetrics(), &admin.Server{}, &store.Store{}} {
+	for _, c := range []prometheus.Collector{callmanager.NoMetrics(), element.NoMetrics(), ctimanager.NoMetrics(), callserver.NoMetrics(), contactcenter.NoMetrics(), &admin.Server{}, &store.Store{}} {
 		ch := make(chan *prometheus.Desc)
 		go func() { c.Describe(ch); close(ch) }()
 		for d := range ch {

@@ -26,7 +26,17 @@ func NoMetrics() prometheus.Collector {
 type collector struct{ s *Service }
 
 // Describe implements prometheus.Collector.
-func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	all := make(chan *prometheus.Desc)
+	go func() { prometheus.DescribeByCollect(c, all); close(all) }()
+	seen := map[string]bool{}
+	for d := range all {
+		if !seen[d.String()] {
+			ch <- d
+		}
+		seen[d.String()] = true
+	}
+}
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {

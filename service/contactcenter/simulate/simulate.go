@@ -162,6 +162,7 @@ type simCall struct {
 	with   string
 	vars   map[string]string
 	hangs  bool // will hang up when nobody comes
+	got    bool // an agent
 }
 
 // event is something that happens later.
@@ -304,11 +305,9 @@ func (s *simulation) output(o center.Output) {
 		s.agent(o.Agent)
 	case center.ContactChanged:
 		s.waiting(o.Contact)
+		s.answered(o.Contact)
 	case center.ContactEnded:
 		delete(s.calls, o.Record.Call)
-		if r := o.Record; r.Agent != "" && r.Queue != "" {
-			s.waits[r.Queue] = append(s.waits[r.Queue], r.Wait)
-		}
 	case center.Repaired:
 		s.repairs = append(s.repairs, o.What)
 	}
@@ -342,6 +341,18 @@ func (s *simulation) waiting(v center.ContactView) {
 			s.ended(c, contact.ByCaller)
 		}
 	})
+}
+
+// answered notes what somebody has waited who has got an agent.
+func (s *simulation) answered(v center.ContactView) {
+	c := s.calls[v.Call]
+	if v.Phase != center.Connected || c != nil && c.got {
+		return
+	}
+	if c != nil { // one who is called back is told once
+		c.got = true
+	}
+	s.waits[v.Queue] = append(s.waits[v.Queue], s.now.Sub(v.Since))
 }
 
 func (s *simulation) ended(c *simCall, by contact.Side) {
