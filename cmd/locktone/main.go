@@ -48,6 +48,8 @@ type commands struct {
 	Device  deviceCmd  `cmd:"" help:"What users set for their devices at the phone: do not disturb, privacy, hunt login."`
 	Reset   controlCmd `cmd:"" help:"Reset, restart, or apply configuration to a device or trunk."`
 	Dial    dialCmd    `cmd:"" help:"What would happen, rule by rule, if somebody dialled a number, and why; media security included."`
+	Border  borderCmd  `cmd:"" help:"Border elements: read the field's configuration, explain the way of a call."`
+	Debug   debugCmd   `cmd:"" help:"What happens now, in the field's spelling: debug ssl openssl errors."`
 	Calls   callsCmd   `cmd:"" help:"Calls that live or ended lately, and records of those that are over."`
 	Trace   traceCmd   `cmd:"" help:"A call as a ladder, or the records of a service, device or user."`
 	Replay  replayCmd  `cmd:"" help:"Run the engine's recorded inputs again and compare what comes of them."`

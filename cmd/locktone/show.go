@@ -20,6 +20,7 @@ type showCmd struct {
 	Trunks        trunksCmd        `cmd:"" help:"State of every trunk destination."`
 	ServerGroups  serverGroupsCmd  `cmd:"" help:"State of every member of the SIP server groups, as call servers see it."`
 	Connections   connectionsCmd   `cmd:"" help:"Connections with TLS version, cipher, subject, failures and bytes."`
+	SIPUA         sipUACmd         `cmd:"" name:"sip-ua" help:"Connections of border elements, in the field's spelling."`
 	Mwi           mwiCmd           `cmd:"" name:"mwi" help:"Messages that wait for lines, who said so, and which devices have heard."`
 	Subscriptions subscriptionsCmd `cmd:"" help:"What devices watch: busy lamps, presence, messages."`
 	CTI           providersCmd     `cmd:"" name:"cti" help:"Applications that are logged in at the CTI managers, and what they have open."`

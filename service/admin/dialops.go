@@ -8,8 +8,11 @@ import (
 	"github.com/locktone/locktone/bus"
 )
 
-// callManager is the service that knows what a number leads to.
-const callManager = "callmanager"
+// The services that know what a number leads to.
+const (
+	callManager = "callmanager"
+	border      = "border"
+)
 
 // dialInput is what somebody would dial.
 type dialInput struct {
@@ -21,12 +24,21 @@ type dialInput struct {
 
 // dial asks the call manager of every node: what is registered there, and what its calls are, may differ.
 func (s *Server) dial(ctx context.Context, in *dialInput) (*body[Rows[bus.DialAnswer]], error) {
+	return s.askDial(ctx, callManager, in)
+}
+
+// borderExplain asks the border of every node: which peers are in service there may differ. From is a tag, an address or a subject.
+func (s *Server) borderExplain(ctx context.Context, in *dialInput) (*body[Rows[bus.DialAnswer]], error) {
+	return s.askDial(ctx, border, in)
+}
+
+func (s *Server) askDial(ctx context.Context, service string, in *dialInput) (*body[Rows[bus.DialAnswer]], error) {
 	ctx, cancel := context.WithTimeout(ctx, busWait)
 	defer cancel()
 	out := Rows[bus.DialAnswer]{Rows: []bus.DialAnswer{}}
 	ask := bus.DialRequest{From: in.From, Number: in.Number, Calling: in.Calling, At: in.At}
 	_, on := s.services()
-	answers, err := bus.AskAll[bus.DialRequest, bus.DialAnswer](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(callManager, bus.VerbDial), ask, on[callManager]...)
+	answers, err := bus.AskAll[bus.DialRequest, bus.DialAnswer](ctx, s.cfg.Bus, s.cfg.Bus.AllNodes(service, bus.VerbDial), ask, on[service]...)
 	if err != nil {
 		return nil, err
 	}

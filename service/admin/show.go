@@ -34,6 +34,7 @@ func (s *Server) showOperations(api huma.API) {
 	add(s, api, get("cti", "/v1/cti/providers", RoleViewer, "Applications that are logged in at the CTI managers, and what they have open; name is a user's"), rowsOf[bus.ProviderState](s, bus.VerbProviders))
 	add(s, api, get("exceptions", "/v1/exceptions", RoleViewer, "Everything that is weaker than the defaults"), s.exceptions)
 	add(s, api, get("dial", "/v1/dial", RoleViewer, "What would happen, and why, if somebody dialled a number now or at a time"), s.dial)
+	add(s, api, get("border-explain", "/v1/border/explain", RoleViewer, "By which dial-peers of the border elements a call would come in and go out, and why"), s.borderExplain)
 	add(s, api, get("audit", "/v1/audit", RoleAdministrator, "Who changed what, newest first"), s.auditLog)
 }
 

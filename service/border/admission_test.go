@@ -65,7 +65,7 @@ func TestCheckedPatternsCompile(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(34, 7))
 	pieces := []string{"5", "0", "*", "#", "A", ".", "[2-9]", "[^1-3]", "[2,5]", "[A-D]", "[9-#]", "[5-1]", "[]", "[^0-9A-D*#]", "[-5]", "(12)", "(1.)", "((1))", "()", "%", "?", "+", "T", "$", "^", ",", `\+`, `\5`, `\`}
 	accepted := 0
-	for range 200000 {
+	for range 20000 {
 		text := ""
 		for range 1 + rnd.IntN(6) {
 			text += pieces[rnd.IntN(len(pieces))]
@@ -79,7 +79,7 @@ func TestCheckedPatternsCompile(t *testing.T) {
 			t.Fatalf("%q is accepted in a site file: %v", text, err)
 		}
 	}
-	if accepted < 1000 {
+	if accepted < 200 {
 		t.Errorf("only %d patterns were accepted", accepted)
 	}
 }
