@@ -130,7 +130,7 @@ func (s *Service) show(p *Picture) {
 }
 
 // ErrNotLeading says that another node leads, or none yet; its text says what to do.
-var ErrNotLeading = errors.New("this node does not lead the contact centre: ask the one that `locktone show contact-center` names")
+var ErrNotLeading = errors.New("this node does not lead the contact centre: ask the one that does, where the metric locktone_contact_leads is 1")
 
 // A Refusal is why the centre does not do what was asked.
 type Refusal struct{ Why string }
