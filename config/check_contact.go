@@ -49,6 +49,10 @@ func (c *checker) contactSettings(path string, e ContactCenter) {
 	c.between(path+".settle", e.Settle, time.Second, time.Minute)
 	c.within(path+".callbackTries", e.CallbackTries, 1, 20)
 	c.between(path+".callbackRetry", e.CallbackRetry, time.Minute, 24*time.Hour)
+	c.between(path+".interval", e.Interval, time.Minute, 24*time.Hour)
+	if e.Interval > 0 && 24*time.Hour%e.Interval.D() != 0 {
+		c.at(path+".interval", fmt.Sprintf("a day is no whole number of intervals of %s", e.Interval), "expected for instance 15m, 30m or 1h")
+	}
 	if e.TimeZone != "" {
 		c.zone(path+".timeZone", e.TimeZone)
 	}

@@ -22,6 +22,8 @@ type ContactCenter struct {
 	CallbackTries int `yaml:"callbackTries" json:"callbackTries,omitempty"`
 	// How long after the last time, 1m to 24h. Default: 15m.
 	CallbackRetry Duration `yaml:"callbackRetry" json:"callbackRetry,omitempty"`
+	// How long the intervals of the reports on queues and agents are: 1m to 24h, a whole number of them a day. Default: 15m.
+	Interval Duration `yaml:"interval" json:"interval,omitempty"`
 	// Servers that lookups of routing scripts may ask: https://crm.example, http://127.0.0.1:8080. Left out: none. Http is for loopback.
 	LookupOrigins []string `yaml:"lookupOrigins" json:"lookupOrigins,omitempty"`
 	// Time zone of business hours, a name of the IANA list: Europe/Berlin. Default: UTC.
@@ -425,6 +427,7 @@ func (e ContactCenter) WithDefaults() ContactCenter {
 	e.RingTime, e.SessionGrace = cmp.Or(e.RingTime, Duration(12*time.Second)), cmp.Or(e.SessionGrace, Duration(30*time.Second))
 	e.Settle, e.CallbackTries = cmp.Or(e.Settle, Duration(5*time.Second)), cmp.Or(e.CallbackTries, 2)
 	e.CallbackRetry, e.TimeZone = cmp.Or(e.CallbackRetry, Duration(15*time.Minute)), cmp.Or(e.TimeZone, "UTC")
+	e.Interval = cmp.Or(e.Interval, Duration(15*time.Minute))
 	return e
 }
 

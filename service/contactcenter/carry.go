@@ -54,6 +54,7 @@ func (l *leader) carry(o center.Output) {
 	case center.ContactEnded:
 		l.changed = true
 		l.s.counts.ended.Add(1)
+		l.s.records.ended(o.Record)
 		if l.s.cfg.Ended != nil {
 			l.s.cfg.Ended(o.Record)
 		}

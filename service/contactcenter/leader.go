@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/contact"
 	"github.com/locktone/locktone/service/contactcenter/center"
 	"github.com/locktone/locktone/store"
@@ -45,6 +46,7 @@ type leader struct {
 	notes   map[string]numbered // the last Note of each call server
 	seats   map[string]string   // phones that are followed, by agent
 	write   *writer
+	tally   *intervals
 	orders  chan struct{} // a place for each order under way
 	work    sync.WaitGroup
 	changed bool // the Picture is old
@@ -58,7 +60,7 @@ type numbered struct{ life, seq uint64 }
 func (s *Service) lead(term context.Context) error {
 	l := &leader{s: s, term: term, center: center.New(), inbox: make(chan message, 4096), waiting: map[uint64]chan reply{}, life: uint64(s.cfg.Now().UnixNano()), notes: map[string]numbered{},
 		seats: map[string]string{}, orders: make(chan struct{}, 512)}
-	l.write = newWriter(s, term)
+	l.write, l.tally = newWriter(s, term), newIntervals(s.cfg.Node, s.cfg.Now(), s.records.interval)
 	defer l.work.Wait()
 	changes := s.cfg.Store.Watch(term)
 	now, err := s.cfg.Store.Site(term)
@@ -81,9 +83,7 @@ func (s *Service) lead(term context.Context) error {
 		return err
 	}
 	defer serve.Close()
-	if site := s.site(now.Site); site != nil {
-		l.step(center.Configure{Site: site})
-	}
+	l.configure(now.Site)
 	l.step(restore)
 	s.mu.Lock()
 	s.leader = l
@@ -95,6 +95,7 @@ func (s *Service) lead(term context.Context) error {
 		l.work.Go(l.followPhones)
 	}
 	l.work.Go(l.write.run)
+	l.work.Go(l.prune)
 	l.run(changes, notes, facts)
 	return nil
 }
@@ -103,6 +104,8 @@ func (s *Service) lead(term context.Context) error {
 func (l *leader) leave() {
 	s := l.s
 	s.cfg.Bus.Board().Drop(contact.FactRouter, contact.RouterKey)
+	l.tally.roll(s.cfg.Now(), l.center)
+	l.tally.end(s.cfg.Now(), l.center)
 	s.mu.Lock()
 	s.leader = nil
 	s.mu.Unlock()
@@ -164,6 +167,18 @@ func (l *leader) query(ctx context.Context, q contact.Query) (contact.Label, err
 	}
 }
 
+// configure takes a site into use.
+func (l *leader) configure(site *config.Site) {
+	c := l.s.site(site)
+	if c == nil {
+		return
+	}
+	l.tally.roll(l.s.cfg.Now(), l.center)
+	l.tally.count(l.center)
+	l.tally.configured(site.Contact().Interval.D())
+	l.step(center.Configure{Site: c})
+}
+
 // run owns the centre until the term is over.
 func (l *leader) run(changes <-chan store.Snapshot, notes *bus.Subscription[contact.Note], facts *bus.BoardWatch) {
 	timer := time.NewTimer(0)
@@ -182,9 +197,7 @@ func (l *leader) run(changes <-chan store.Snapshot, notes *bus.Subscription[cont
 			if !ok {
 				return
 			}
-			if site := l.s.site(now.Site); site != nil {
-				l.step(center.Configure{Site: site})
-			}
+			l.configure(now.Site)
 		case <-timer.C:
 			l.tick()
 		case <-l.term.Done():
@@ -195,7 +208,7 @@ func (l *leader) run(changes <-chan store.Snapshot, notes *bus.Subscription[cont
 // pause is how long nothing is due.
 func (l *leader) pause() time.Duration {
 	now := l.s.cfg.Now()
-	wait := time.Hour
+	wait := l.tally.next.Sub(now)
 	if at := l.center.Deadline(); !at.IsZero() {
 		wait = at.Sub(now)
 	}
@@ -208,6 +221,7 @@ func (l *leader) pause() time.Duration {
 // tick does what is due.
 func (l *leader) tick() {
 	now := l.s.cfg.Now()
+	l.tally.roll(now, l.center)
 	if at := l.center.Deadline(); !at.IsZero() && !at.After(now) {
 		l.step(nil)
 	}
@@ -263,11 +277,14 @@ func (l *leader) resyncFacts() {
 
 // step gives the centre an input and carries what it says.
 func (l *leader) step(in center.Input) {
-	outputs := l.center.Step(l.s.cfg.Now(), in)
+	now := l.s.cfg.Now()
+	l.tally.roll(now, l.center)
+	outputs := l.center.Step(now, in)
 	if in != nil && l.s.cfg.Trace != nil {
 		l.trace(in, outputs)
 	}
 	for _, o := range outputs {
+		l.tally.happened(now, o)
 		l.carry(o)
 	}
 }

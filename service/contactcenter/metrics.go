@@ -10,7 +10,7 @@ import (
 
 // counts are what has happened since the start.
 type counts struct {
-	orders, ended, repaired, resyncs, lookups, lookupFailures atomic.Int64
+	orders, ended, repaired, resyncs, lookups, lookupFailures, recordsWritten, recordsLost atomic.Int64
 }
 
 // Metrics is the service's collector for Prometheus.

@@ -36,7 +36,7 @@ type Config struct {
 	Trace   *trace.Recorder
 	// Phones are the agents' phones; nil: what agents do at them is not seen, and callbacks cannot be made.
 	Phones Phones
-	// Ended is told the record of every contact that has ended, from the goroutine that owns the centre: it must not wait. nil: nobody.
+	// Ended is also told the record of every contact that has ended, from the goroutine that owns the centre: it must not wait. nil: nobody.
 	Ended func(center.ContactRecord)
 	// HTTP makes the lookups of routing scripts; nil: a client of its own that follows no redirections.
 	HTTP *http.Client
@@ -62,6 +62,7 @@ type Service struct {
 	docs    *store.Documents
 	workers sync.WaitGroup
 	counts  counts
+	records *recorder
 	picture atomic.Pointer[Picture]
 
 	mu     sync.Mutex
@@ -93,6 +94,7 @@ func Start(_ context.Context, cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, docs: cfg.Store.Documents(Collection)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.picture.Store(&Picture{Changed: make(chan struct{})})
+	s.records = startRecorder(s)
 	terms := cfg.Store.Lead(s.ctx, Duty)
 	s.workers.Go(func() {
 		for term := range terms {
@@ -109,7 +111,7 @@ func Start(_ context.Context, cfg Config) (*Service, error) {
 func (s *Service) Close(ctx context.Context) error {
 	s.cancel()
 	done := make(chan struct{})
-	go func() { s.workers.Wait(); close(done) }()
+	go func() { s.workers.Wait(); s.records.finish(); close(done) }()
 	select {
 	case <-done:
 		return nil
@@ -148,6 +150,20 @@ func (s *Service) LogIn(ctx context.Context, agent, device, number, session stri
 func (s *Service) SetState(ctx context.Context, agent string, state center.State, reason, by string) error {
 	return s.request(ctx, func(id uint64) center.Input {
 		return center.SetState{ID: id, Agent: agent, State: state, Reason: reason, By: by}
+	})
+}
+
+// SetVariables adds variables to a contact that the agent talks to or wraps up; empty values are forgotten. What is refused is a *Refusal.
+func (s *Service) SetVariables(ctx context.Context, agent string, call contact.CallID, variables map[string]string) error {
+	return s.request(ctx, func(id uint64) center.Input {
+		return center.SetVariables{ID: id, Agent: agent, Call: call, Variables: variables}
+	})
+}
+
+// WrapUp notes why such a contact was there. What is refused is a *Refusal.
+func (s *Service) WrapUp(ctx context.Context, agent string, call contact.CallID, reasons []string, note string) error {
+	return s.request(ctx, func(id uint64) center.Input {
+		return center.WrapUp{ID: id, Agent: agent, Call: call, Reasons: reasons, Note: note}
 	})
 }
 

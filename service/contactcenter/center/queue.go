@@ -9,9 +9,11 @@ import (
 // queue is a queue of the site with who waits and who could take them.
 type queue struct {
 	Queue
-	steps  []*queueStep
-	staff  []*agent // who is in one of its steps, by name
-	counts Counts
+	steps   []*queueStep
+	staff   []*agent // who is in one of its steps, by name
+	counts  Counts
+	taken   Counts // counts at the last Take, and the longest wait since
+	longest time.Duration
 	// handled is the moving average of what a contact takes its agent, see estimate.
 	handled time.Duration
 	removed bool

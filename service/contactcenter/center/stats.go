@@ -31,6 +31,34 @@ func (n Counts) Minus(o Counts) Counts {
 	return n
 }
 
+// Plus is what happened in both; LongestWait is the longer one.
+func (n Counts) Plus(o Counts) Counts {
+	longest := max(n.LongestWait, o.LongestWait)
+	n = n.Minus(Counts{}.Minus(o))
+	n.LongestWait = longest
+	return n
+}
+
+// QueueCounts are what has happened in a queue.
+type QueueCounts struct {
+	Queue  string
+	Counts Counts
+	Rule   AbandonRule // of its service level
+}
+
+// Take is what has happened in each queue since it was called last, LongestWait included; by name of the queue. It changes nothing of
+// what the Center does.
+func (c *Center) Take() []QueueCounts {
+	out := make([]QueueCounts, 0, len(c.line))
+	for _, q := range c.line {
+		n := q.counts.Minus(q.taken)
+		n.LongestWait = q.longest
+		q.taken, q.longest = q.counts, 0
+		out = append(out, QueueCounts{q.Name, n, q.Abandoned})
+	}
+	return out
+}
+
 // ServiceLevel is the percentage of contacts that were answered within the target, by the rule for those that hung up; ok is false where
 // there was none.
 //
@@ -61,7 +89,7 @@ func (q *queue) answered(wait time.Duration, callback bool) {
 		q.counts.Within++
 	}
 	q.counts.AnswerWait += wait
-	q.counts.LongestWait = max(q.counts.LongestWait, wait)
+	q.counts.LongestWait, q.longest = max(q.counts.LongestWait, wait), max(q.longest, wait)
 }
 
 // abandoned counts a contact whose caller has hung up.
@@ -75,5 +103,5 @@ func (q *queue) abandoned(wait time.Duration) {
 		q.counts.InTime++
 	}
 	q.counts.AbandonWait += wait
-	q.counts.LongestWait = max(q.counts.LongestWait, wait)
+	q.counts.LongestWait, q.longest = max(q.counts.LongestWait, wait), max(q.longest, wait)
 }
