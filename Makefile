@@ -16,7 +16,7 @@ up: build
 	@exec $(BIN) up --home $(HOME_)
 
 demo: build
-	@if [ -n "$(ARGS)" ]; then $(BIN) demo $(ARGS); else $(BIN) demo call && $(BIN) demo trust && $(BIN) demo cti; fi
+	@if [ -n "$(ARGS)" ]; then $(BIN) demo $(ARGS); else $(BIN) demo contact-centre && $(BIN) demo call && $(BIN) demo trust && $(BIN) demo cti; fi
 
 # The real programs the tests talk to; see scripts/peers. Says what is missing and goes on, unless LOCKTONE_REQUIRE_PEERS=1.
 peers:

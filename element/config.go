@@ -28,6 +28,9 @@ type Config struct {
 	Domain string
 	// Addresses are bound one by one; Contact shows the first.
 	Addresses []netip.Addr
+	// Source is the address that connections are dialled from, so that peers see who it is by the address too; zero: the system's choice. It
+	// counts where it can reach the peer: an address of loopback reaches loopback alone.
+	Source netip.Addr
 	// Optional addresses are bound too; one that is taken is no failure, and Taken tells.
 	Optional []netip.Addr
 	Identity *pki.Identity

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,6 +108,21 @@ func Start(_ context.Context, cfg Config) (*Element, error) {
 	return e, nil
 }
 
+// dialler is how TCP connections are dialled; nil is the system's way.
+func (e *Element) dialler() func(context.Context, transport.Dest) (net.Conn, error) {
+	source := e.cfg.Source.Unmap()
+	if e.cfg.Network.Dial != nil || !source.IsValid() || source.IsUnspecified() {
+		return e.cfg.Network.Dial
+	}
+	return func(ctx context.Context, d transport.Dest) (net.Conn, error) {
+		var dialer net.Dialer
+		if to := d.Addr.Addr().Unmap(); to.Is4() == source.Is4() && to.IsLoopback() == source.IsLoopback() {
+			dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+		}
+		return dialer.DialContext(ctx, "tcp", d.Addr.String())
+	}
+}
+
 // assemble puts engine, drivers, media and endpoint together.
 func (e *Element) assemble() (err error) {
 	e.host = live.Start(live.Options{Recorder: engineTrace{e}, Now: e.cfg.Now, RefuseAfter: refuseAfter, AcceptUnder: acceptUnder})
@@ -130,7 +147,7 @@ func (e *Element) assemble() (err error) {
 	e.ep, err = endpoint.New(endpoint.Config{User: front{e}, Relay: front{e}, Resolver: endpoint.DNS(resolve.New(resolve.Config{DNS: dns})), Timers: e.cfg.Timers, Limits: e.cfg.Limits,
 		Server: e.Agent(), Identity: e.cfg.Identity.Name(), Outgoing: e.sending(),
 		Transport: transport.Config{Verify: e.verifyPeer, DialTLS: e.dialTLS, Observer: wireTrace{e}, Limits: e.cfg.Conns,
-			Dial: e.cfg.Network.Dial, Listen: e.cfg.Network.Listen}})
+			Dial: e.dialler(), Listen: e.cfg.Network.Listen}})
 	if err != nil {
 		return err
 	}

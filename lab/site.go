@@ -23,13 +23,17 @@ import (
 
 // Options of a throw-away site. The zero value is the site of a first `locktone up`.
 type Options struct {
-	Home     string            // "": a temporary folder that Close removes
-	Config   *config.Site      // nil: config.Default
+	Home   string       // "": a temporary folder that Close removes
+	Config *config.Site // nil: config.Default
+	// ConfigAt makes the configuration for the address that the call manager will have, in place of Config.
+	ConfigAt func(netip.Addr) *config.Site
 	Node     config.NodeConfig // what the node knows before it can read its store; zero: everything embedded
 	Progress func(string)
 	Tune     func(*callmanager.Config)
 	TuneCTI  func(*ctimanager.Config)
-	Patience time.Duration // of rotations with devices that are awake; 0: 15 minutes
+	// Laboratory changes border, call server, voice browser and contact centre.
+	Laboratory site.Laboratory
+	Patience   time.Duration // of rotations with devices that are awake; 0: 15 minutes
 }
 
 // Site is a throw-away site.
@@ -50,14 +54,16 @@ func Start(ctx context.Context, o Options) (*Site, error) {
 		o.Home, s.temporary = filepath.Join(dir, "home"), dir
 	}
 	opt := site.Options{Home: o.Home, Site: o.Config, Node: o.Node, Version: "lab", Progress: o.Progress, NoPhones: true, Tune: o.Tune, TuneCTI: o.TuneCTI,
-		Patience: o.Patience, Keys: (&keys{used: map[pki.Algorithm]int{}}).make}
+		Laboratory: o.Laboratory, Patience: o.Patience, Keys: (&keys{used: map[pki.Algorithm]int{}}).make}
 	opt.Node.Admin.Address = "127.0.0.1:0"
 	for {
 		var err error
 		if s.address, err = address.Take(); err != nil {
 			return nil, errors.Join(err, s.remove())
 		}
-		opt.CallManager = s.address.Addr
+		if opt.CallManager = s.address.Addr; o.ConfigAt != nil {
+			opt.Site = o.ConfigAt(opt.CallManager)
+		}
 		s.Site, err = site.Start(ctx, opt)
 		if errors.Is(err, syscall.EADDRINUSE) && s.address.Release() == nil {
 			continue // somebody who does not ask took the address since we looked

@@ -9,6 +9,7 @@ import (
 type demoCmd struct {
 	Name string `arg:"" optional:"" help:"Scenario; without it the first of --list."`
 	List bool   `help:"List the scenarios."`
+	Keep bool   `help:"Leave everything running after the report, until Ctrl-C (contact-centre)."`
 }
 
 // Run plays a scenario; it fails when anything in its table is not proven.
@@ -20,9 +21,15 @@ func (c *demoCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	run := d.Run
+	if c.Keep {
+		if run = d.Keep; run == nil {
+			return fmt.Errorf("scenario %s cannot be left running: --keep is for contact-centre", d.Name)
+		}
+	}
 	p := a.progress()
 	p.say("demo " + d.Name)
-	proven, err := d.Run(a.ctx, a.out, a.json, p.say)
+	proven, err := run(a.ctx, a.out, a.json, p.say)
 	p.end()
 	if err != nil {
 		return fmt.Errorf("the demo could not run: %w", err)

@@ -45,6 +45,8 @@ type Demo struct {
 	// Run plays the scenario in a throw-away site, writes its report to out (JSON when asJSON) and reports whether
 	// everything in it is proven. The error is for a demo that could not run.
 	Run func(ctx context.Context, out io.Writer, asJSON bool, progress func(string)) (proven bool, err error)
+	// Keep is Run that leaves everything running, after its report, until ctx ends; nil: the scenario cannot.
+	Keep func(ctx context.Context, out io.Writer, asJSON bool, progress func(string)) (proven bool, err error)
 }
 
 // services is the one place that knows what this binary can do. The functions are nil in a build that has none of it;

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/locktone/locktone/cmd/locktone/site"
 	"github.com/locktone/locktone/config"
@@ -21,6 +24,13 @@ func wiring() services {
 		},
 		Load: load.Command,
 		Demos: []Demo{
+			{Name: "contact-centre", Summary: "a caller comes in by the border, is greeted, hears music and talks to an agent; every hop TLS with both ends verified",
+				Run: func(ctx context.Context, out io.Writer, asJSON bool, progress func(string)) (bool, error) {
+					return demo.RunContactCenter(ctx, out, asJSON, progress, demo.ContactCenterOptions{Show: said})
+				},
+				Keep: func(ctx context.Context, out io.Writer, asJSON bool, progress func(string)) (bool, error) {
+					return demo.RunContactCenter(ctx, out, asJSON, progress, demo.ContactCenterOptions{Show: said, Keep: true})
+				}},
 			{Name: "call", Summary: "two phones call each other over mutual TLS with SRTP, hold, resume, hang up", Run: demo.RunCall},
 			{Name: "trust", Summary: "mixed mode by one command, phones that provision themselves, every certificate replaced under their call", Run: demo.RunTrust},
 			{Name: "cti", Summary: "an application fetches its certificate, logs in through a directory, and makes, holds, transfers and ends calls of a desk phone", Run: demo.RunCTI},
@@ -28,9 +38,19 @@ func wiring() services {
 	}
 }
 
+// said is what a command says of the site in a home folder.
+func said(ctx context.Context, home string, words ...string) (string, error) {
+	var out, diag bytes.Buffer
+	a := &app{ctx: ctx, out: &out, err: &diag, wired: services{}}
+	if code := a.run(append([]string{"--home", home}, words...)); code != exitOK {
+		return out.String(), fmt.Errorf("locktone %s: %s", strings.Join(words, " "), strings.TrimSpace(diag.String()))
+	}
+	return out.String(), nil
+}
+
 // startSite starts the site of a home folder for `locktone up`.
 func startSite(ctx context.Context, o UpOptions) (Site, error) {
-	opt := site.Options{Home: o.Home, Version: o.Version, Progress: o.Progress, Localhost: true}
+	opt := site.Options{Home: o.Home, Version: o.Version, Progress: o.Progress, Localhost: true, First: firstSite}
 	nodeFile := o.NodeFile
 	if nodeFile == "" {
 		nodeFile = filepath.Join(o.Home, "node.yaml")
@@ -53,6 +73,15 @@ func startSite(ctx context.Context, o UpOptions) (Site, error) {
 	}
 	site.PaceCollector() // for as long as the process lives
 	return site.Start(ctx, opt)
+}
+
+// firstSite is the site of a new home: two phones, and a contact centre with everything on its way.
+func firstSite(node string) (*config.Site, error) {
+	at, err := site.FreeAddress(1)
+	if err != nil {
+		return nil, err
+	}
+	return config.Default(node).WithContactCenter(at), nil
 }
 
 // homeOf is the home folder: the one a node file given on the command line names, relative to that file, else the one of the

@@ -52,12 +52,17 @@ type Stage struct {
 
 // A Report is what a scenario found.
 type Report struct {
-	Proven  bool     `json:"proven"`
-	Claim   string   `json:"claim"`
-	Legs    []Leg    `json:"legs"`
-	Steps   []Step   `json:"steps"`
-	Serials []Serial `json:"serials,omitempty"`
-	Stages  []Stage  `json:"stages,omitempty"`
+	Proven bool   `json:"proven"`
+	Claim  string `json:"claim"`
+	Legs   []Leg  `json:"legs"`
+	Steps  []Step `json:"steps"`
+	// Questions are those of the document that the scenario plays.
+	Questions []Question `json:"questions,omitempty"`
+	Serials   []Serial   `json:"serials,omitempty"`
+	Stages    []Stage    `json:"stages,omitempty"`
+	// Said is what commands said on the way, and Capture the file with the signalling.
+	Said    []Said   `json:"said,omitempty"`
+	Capture string   `json:"capture,omitempty"`
 	Missing []string `json:"missing,omitempty"` // each claim that is not proven, one sentence
 	Ladder  string   `json:"ladder,omitempty"`
 	Seconds float64  `json:"seconds"`
@@ -96,6 +101,11 @@ func (r *Report) judge() {
 			miss("%s: %s", s.Name, s.Detail)
 		}
 	}
+	for _, q := range r.Questions {
+		if !q.Proven {
+			miss("%s %s", q.Asked, q.Measured)
+		}
+	}
 	r.Proven = len(r.Missing) == 0
 }
 
@@ -113,9 +123,13 @@ func (r *Report) WriteText(w io.Writer) error {
 	if r.Ladder != "" {
 		b.WriteString(r.Ladder + "\n")
 	}
+	for _, said := range r.Said {
+		fmt.Fprintf(&b, "%s, %s:\n\n%s\n", said.Command, said.When, indented(said.Text))
+	}
 	for _, s := range r.Steps {
 		fmt.Fprintf(&b, "  %s %-42s %s\n", mark(s.Proven), s.Name, s.Detail)
 	}
+	r.questions(&b)
 	b.WriteString("\n")
 	if len(r.Legs) > 0 {
 		if err := r.table(&b); err != nil {
@@ -152,6 +166,22 @@ func (r *Report) serials(b *strings.Builder) {
 	}
 	_ = t.Flush() // into memory
 	b.WriteString("\n")
+}
+
+// indented is a text two columns to the right.
+func indented(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ") + "\n"
+}
+
+// questions writes the document's questions with what was measured.
+func (r *Report) questions(b *strings.Builder) {
+	if len(r.Questions) == 0 {
+		return
+	}
+	b.WriteString("\nWhat the document asks, and what was measured:\n\n")
+	for _, q := range r.Questions {
+		fmt.Fprintf(b, "  %s %s\n      %s\n", mark(q.Proven), q.Asked, q.Measured)
+	}
 }
 
 // stages writes the stages of the login with what the trace says of each.
@@ -196,9 +226,9 @@ func (r *Report) table(b *strings.Builder) error {
 	row("leg", func(l Leg) string { return l.From + " - " + l.To })
 	row("signalling", func(l Leg) string { return l.Protocol + " over " + l.TLS })
 	row("cipher", func(l Leg) string { return l.Cipher })
-	row("phone verified", func(l Leg) string { return l.Peer })
+	row("its end verified", func(l Leg) string { return l.Peer })
 	row("chain", func(l Leg) string { return strings.Join(l.Chain[min(1, len(l.Chain)):], " < ") })
-	row("call manager verified", func(l Leg) string { return l.Client })
+	row("the other end verified", func(l Leg) string { return l.Client })
 	row("media", func(l Leg) string { return l.SRTP })
 	row("authenticated received", func(l Leg) string { return fmt.Sprint(l.RxAuthenticated, " packets") })
 	row("authenticated at far end", func(l Leg) string { return fmt.Sprint(l.TxAuthenticated, " packets") })

@@ -95,7 +95,7 @@ func (s *Service) start(ctx context.Context) error {
 	}
 	s.adopt(snapshot)
 	b := s.site.Load().border
-	e, err := element.Start(ctx, element.Config{Service: Name, Node: s.cfg.Node, Version: s.cfg.Version, Domain: cmp.Or(b.SIPUA.LocalDomain, s.cfg.Addresses[0].String()), Addresses: s.cfg.Addresses,
+	e, err := element.Start(ctx, element.Config{Service: Name, Node: s.cfg.Node, Version: s.cfg.Version, Domain: cmp.Or(b.SIPUA.LocalDomain, s.cfg.Addresses[0].String()), Addresses: s.cfg.Addresses, Source: s.cfg.Addresses[0],
 		Identity: s.cfg.Identity, Trace: s.cfg.Trace, Media: s.cfg.Media, Timers: s.cfg.Timers, Limits: s.cfg.Limits, Conns: s.cfg.Conns, Network: s.cfg.Network, Now: s.cfg.Now,
 		KeyLog: s.cfg.KeyLog, TLSMax: newestTLS(b.SIPUA.TLS), Policy: s,
 		Hooks: element.Hooks{Received: s.received, Sending: s.sending, Dialled: s.dialled}})

@@ -121,7 +121,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 		return err
 	}
 	c := &s.cfg
-	s.el, err = element.Start(ctx, element.Config{Service: Name, Node: c.Node, Version: c.Version, Domain: snapshot.Site.Cluster.WithDefaults().Domain, Addresses: c.Addresses,
+	s.el, err = element.Start(ctx, element.Config{Service: Name, Node: c.Node, Version: c.Version, Domain: snapshot.Site.Cluster.WithDefaults().Domain, Addresses: c.Addresses, Source: c.Addresses[0],
 		Identity: c.Identity, Trace: c.Trace, Media: c.Media, Timers: c.Timers, Limits: c.Limits, Conns: c.Conns, Network: c.Network, Now: c.Now, KeyLog: c.KeyLog,
 		Policy: policy{s}, Hooks: element.Hooks{PeerChanged: s.peerChanged}})
 	if err != nil {

@@ -238,6 +238,7 @@ func (l *leader) message(m message) {
 		l.waiting[l.lastID] = m.reply
 		in = m.make(l.lastID)
 	}
+	l.changed = true // desktops and phones are behind it: the picture shows them too
 	l.step(in)
 }
 

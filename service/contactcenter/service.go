@@ -13,6 +13,7 @@ import (
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/contact"
 	"github.com/locktone/locktone/service/contactcenter/center"
+	"github.com/locktone/locktone/service/contactcenter/desk"
 	"github.com/locktone/locktone/service/contactcenter/phones"
 	"github.com/locktone/locktone/store"
 	"github.com/locktone/locktone/trace"
@@ -34,6 +35,8 @@ type Config struct {
 	Store   *store.Store
 	Bus     *bus.Bus
 	Trace   *trace.Recorder
+	// Desktops says how agents' desktops are served; without TLS they are not.
+	Desktops Desktops
 	// Phones are the agents' phones; nil: what agents do at them is not seen, and callbacks cannot be made.
 	Phones Phones
 	// Ended is also told the record of every contact that has ended, from the goroutine that owns the centre: it must not wait. nil: nobody.
@@ -48,6 +51,8 @@ type Phones interface {
 	// Follow has a phone seen, Leave ends that.
 	Follow(device, number string)
 	Leave(device string)
+	// Phone is the picture of a phone that is followed.
+	Phone(device string) (phones.Phone, bool)
 	// Next is a phone that is doing something else than before.
 	Next(ctx context.Context) (phones.Phone, error)
 	// Do presses a key.
@@ -61,6 +66,7 @@ type Service struct {
 	cancel  context.CancelFunc
 	docs    *store.Documents
 	workers sync.WaitGroup
+	desk    *desk.Server // nil: there is none
 	counts  counts
 	records *recorder
 	picture atomic.Pointer[Picture]
@@ -81,7 +87,7 @@ type Picture struct {
 }
 
 // Start begins to compete for the lead.
-func Start(_ context.Context, cfg Config) (*Service, error) {
+func Start(ctx context.Context, cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.Bus == nil || cfg.Node == "" {
 		return nil, errors.New("contactcenter: node, store and bus must be given")
 	}
@@ -94,6 +100,12 @@ func Start(_ context.Context, cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, docs: cfg.Store.Documents(Collection)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.picture.Store(&Picture{Changed: make(chan struct{})})
+	if cfg.Desktops.TLS != nil {
+		if err := s.serveDesktops(ctx); err != nil {
+			s.cancel()
+			return nil, err
+		}
+	}
 	s.records = startRecorder(s)
 	terms := cfg.Store.Lead(s.ctx, Duty)
 	s.workers.Go(func() {
@@ -110,6 +122,11 @@ func Start(_ context.Context, cfg Config) (*Service, error) {
 // Close gives up the lead. ctx bounds how long it waits.
 func (s *Service) Close(ctx context.Context) error {
 	s.cancel()
+	if s.desk != nil {
+		if err := s.desk.Close(ctx); err != nil {
+			return fmt.Errorf("contactcenter: desktops: %w", err)
+		}
+	}
 	done := make(chan struct{})
 	go func() { s.workers.Wait(); s.records.finish(); close(done) }()
 	select {

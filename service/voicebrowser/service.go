@@ -119,7 +119,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if settings.TLS == config.TLSOnly12 {
 		tlsMax = tls.VersionTLS12
 	}
-	s.el, err = element.Start(ctx, element.Config{Service: Name, Node: c.Node, Version: c.Version, Domain: snapshot.Site.Cluster.WithDefaults().Domain, Addresses: c.Addresses,
+	s.el, err = element.Start(ctx, element.Config{Service: Name, Node: c.Node, Version: c.Version, Domain: snapshot.Site.Cluster.WithDefaults().Domain, Addresses: c.Addresses, Source: c.Addresses[0],
 		Identity: c.Identity, Trace: c.Trace, Media: c.Media, Timers: c.Timers, Limits: c.Limits, Conns: c.Conns, Network: c.Network, Now: c.Now, KeyLog: c.KeyLog,
 		TLSMax: tlsMax, Policy: policy{s}, Sessions: settings.Sessions})
 	if err != nil {

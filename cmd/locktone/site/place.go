@@ -56,7 +56,7 @@ func (s *Site) placeCallManager(ctx context.Context) error {
 		s.listen = append(s.listen, addr)
 	}
 	if s.listen != nil {
-		s.opt.CallManager, s.opt.Localhost = s.listen[0], false
+		s.opt.CallManager, s.opt.Localhost = s.listen[0], s.opt.Localhost && s.listen[0].IsLoopback()
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/locktone/locktone/directory"
 	"github.com/locktone/locktone/directory/ldap"
 	"github.com/locktone/locktone/directory/login"
+	"github.com/locktone/locktone/element"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/pki/capfprofile"
 	"github.com/locktone/locktone/pki/custody"
@@ -27,11 +28,16 @@ import (
 	"github.com/locktone/locktone/pki/rotation"
 	"github.com/locktone/locktone/pki/truststore"
 	"github.com/locktone/locktone/service/admin"
+	"github.com/locktone/locktone/service/border"
 	"github.com/locktone/locktone/service/callmanager"
+	"github.com/locktone/locktone/service/callserver"
 	"github.com/locktone/locktone/service/capf"
+	"github.com/locktone/locktone/service/contactcenter"
+	"github.com/locktone/locktone/service/contactcenter/phones"
 	"github.com/locktone/locktone/service/ctimanager"
 	"github.com/locktone/locktone/service/provisioning"
 	"github.com/locktone/locktone/service/tvs"
+	"github.com/locktone/locktone/service/voicebrowser"
 	"github.com/locktone/locktone/store"
 	"github.com/locktone/locktone/trace"
 	"github.com/locktone/locktone/wire/trustlist"
@@ -41,8 +47,10 @@ import (
 
 // Options say where a site lives and what it starts with. Home must be set.
 type Options struct {
-	Home     string
-	Site     *config.Site // for an empty store; nil: config.Default
+	Home string
+	Site *config.Site // for an empty store; nil: First, or config.Default
+	// First makes the configuration of an empty store, for the node of that name.
+	First    func(node string) (*config.Site, error)
 	Node     config.NodeConfig
 	Version  string
 	Progress func(string)
@@ -53,7 +61,8 @@ type Options struct {
 	// Tune changes the call manager's configuration before it starts: for tests that need other timers or limits.
 	Tune func(*callmanager.Config)
 	// TuneCTI is the same for the CTI manager.
-	TuneCTI func(*ctimanager.Config)
+	TuneCTI    func(*ctimanager.Config)
+	Laboratory Laboratory
 	// Keys makes the key pairs; nil: new ones. Laboratories give many sites the same ready-made ones.
 	Keys func(pki.Algorithm) (pki.PrivateKey, error)
 	// Patience is how long a rotation waits for devices that are awake before it goes on without them; 0: 15 minutes.
@@ -93,30 +102,38 @@ type Site struct {
 	TVS          *tvs.Service
 	CTI          *ctimanager.Service // nil where it does not run here
 	Logins       *login.Checker
+	// Those with an address of their own, nil where they do not run here.
+	Border        *border.Service
+	ContactCenter *contactcenter.Service
+	CallServer    *callserver.Service
+	VoiceBrowser  *voicebrowser.Service
 
 	Directories  *ldap.Set     // LDAP directories, as the configuration in force has them
 	Syncer       *ldap.Syncer  // brings their users
 	directoryTLS *pki.Identity // with which directories are verified
 
-	listen     []netip.Addr // of the call manager
-	identities []served
-	members    *lists.Members
-	publisher  *lists.Publisher
-	observed   chan pki.Observation   // what handshakes showed
-	trusting   sync.Mutex             // held while the trust of the identities is replaced
-	announcing sync.Mutex             // held while members are announced and lists published
-	advancing  sync.Mutex             // held while a rotation takes steps
-	told       map[trustlist.Kind]int // the lists that phones were told of
-	resolved   atomic.Pointer[directory.Directory]
-	term       atomic.Pointer[context.Context] // of the lead; nil: never had it
-	failed     chan error                      // why the site ends by itself
-	admin      *admin.Server
-	neighbours neighbours // whose buses are let in
-	metrics    *prometheus.Registry
-	lock       *os.File
-	ctx        context.Context
-	cancel     context.CancelFunc
-	workers    sync.WaitGroup
+	beside      []beside
+	elements    []*element.Element // of those among them that speak SIP
+	agentPhones *phones.Phones     // nil where the contact centre does not run
+	listen      []netip.Addr       // of the call manager
+	identities  []served
+	members     *lists.Members
+	publisher   *lists.Publisher
+	observed    chan pki.Observation   // what handshakes showed
+	trusting    sync.Mutex             // held while the trust of the identities is replaced
+	announcing  sync.Mutex             // held while members are announced and lists published
+	advancing   sync.Mutex             // held while a rotation takes steps
+	told        map[trustlist.Kind]int // the lists that phones were told of
+	resolved    atomic.Pointer[directory.Directory]
+	term        atomic.Pointer[context.Context] // of the lead; nil: never had it
+	failed      chan error                      // why the site ends by itself
+	admin       *admin.Server
+	neighbours  neighbours // whose buses are let in
+	metrics     *prometheus.Registry
+	lock        *os.File
+	ctx         context.Context
+	cancel      context.CancelFunc
+	workers     sync.WaitGroup
 }
 
 // Start starts a node. What it has started when something fails is stopped again.
@@ -127,7 +144,7 @@ func Start(ctx context.Context, opt Options) (*Site, error) {
 	s := &Site{opt: opt, node: opt.Node.WithDefaults(), metrics: prometheus.NewRegistry(), observed: make(chan pki.Observation, 256),
 		told: make(map[trustlist.Kind]int), failed: make(chan error, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.openLists, s.openDirectories, s.startCalls, s.startEnrolment, s.startCTI, s.writePhones, s.startAdmin} {
+	for _, step := range []func(context.Context) error{s.openHome, s.openRecord, s.loadSite, s.place, s.openPKI, s.openBus, s.openLists, s.openDirectories, s.startCalls, s.startEnrolment, s.startCTI, s.startBeside, s.writePhones, s.startAdmin} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
@@ -220,7 +237,13 @@ func (s *Site) loadSite(ctx context.Context) error {
 		return err
 	}
 	first := s.opt.Site
-	if first == nil {
+	switch {
+	case first != nil:
+	case s.opt.First != nil:
+		if first, err = s.opt.First(s.node.Node); err != nil {
+			return err
+		}
+	default:
 		first = config.Default(s.node.Node)
 	}
 	_, err = s.Store.Apply(ctx, store.ChangeSet{Author: "locktone up", Comment: "first configuration", Changes: config.Diff(now.Site, first)})
@@ -369,7 +392,7 @@ func (s *Site) close(ctx context.Context, calls func(*callmanager.Service, conte
 	if s.admin != nil {
 		errs = append(errs, s.admin.Close(ctx))
 	}
-	errs = append(errs, s.closeCTI(ctx))
+	errs = append(errs, s.closeBeside(ctx), s.closeCTI(ctx))
 	if s.Calls != nil {
 		errs = append(errs, calls(s.Calls, ctx))
 	}

@@ -333,6 +333,9 @@ func (s *Site) recheckPeers() {
 	if s.CTI != nil {
 		s.CTI.Recheck()
 	}
+	for _, e := range s.elements {
+		e.Recheck()
+	}
 }
 
 // recheck closes the connections of those whose certificates are revoked, as soon as that is known, and takes uploads to the
