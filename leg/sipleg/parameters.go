@@ -12,7 +12,7 @@ import (
 // 2.1). They go to the engine and come from it as they are written in the URI, escaped.
 
 // ownParams are the parameters that have a meaning in SIP itself, and are neither passed on nor set by anybody else. RFC 3261, 19.1.1; RFC 5627,
-// 3.2 (gr); RFC 5626, 5.1 (ob); RFC 3486, 5 (comp). "method" is none of them: in a Request-URI it has no place but as that of RFC 5552.
+// 3.2 (gr); RFC 5626, 5.1 (ob); RFC 3486, 4 (comp). "method" is none of them: in a Request-URI it has no place but as that of RFC 5552.
 var ownParams = [...]string{"transport", "user", "ttl", "maddr", "lr", "gr", "ob", "comp"}
 
 func ownParam(p sip.Param) bool {
