@@ -5,7 +5,7 @@ import "time"
 // guarding keeps a caller whom all others have left: it is not released but sent to a number that its guard names, and hears music until
 // somebody answers there. What cannot be reached is tried again, not more often than every guardPause, until the caller gives up. Whatever
 // would end a call for want of somebody to talk to asks for a guard first, see bereft.
-type guarding struct{ abstain }
+type guarding struct{}
 
 // A guard is where a party goes when it would be alone. The Party owns it.
 type guard struct {

@@ -42,7 +42,7 @@ func TestSources(t *testing.T) {
 		return ok
 	}
 	loud, quiet := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	if !try(loud) || !try(loud) || try(loud) || !try(quiet) {
+	if first, second, third := try(loud), try(loud), try(loud); !first || !second || third || !try(quiet) {
 		t.Error("the limit is not one of each address")
 	}
 	if a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"); !try(a) || !try(b) || try(a) {

@@ -129,7 +129,7 @@ func TestAgentsFail(t *testing.T) {
 	late := connect(3, "2002")
 	late.NoAnswer = time.Second
 	busy.answer <- late
-	a = s.agent(ctx)
+	s.agent(ctx) // answers nothing
 	s.centre.note(ctx, contact.NoteRinging)
 	if n := s.centre.note(ctx, contact.NoteFailed); n.Serial != 3 {
 		t.Errorf("%+v", n)

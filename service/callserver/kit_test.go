@@ -75,11 +75,9 @@ func (r *records) change(edit func(*config.Site)) {
 type centre struct {
 	t       testing.TB
 	b       *bus.Bus
-	life    uint64
 	queries chan asked
 	notes   *bus.Subscription[contact.Note]
 	serve   *bus.Responder
-	mu      sync.Mutex
 	seq     uint64
 }
 

@@ -92,7 +92,6 @@ type connect struct {
 type delivery struct {
 	what  work // nothing: nobody is
 	party call.PartyID
-	leg   call.LegID
 }
 
 // waiting is a browser that waits for a Page.

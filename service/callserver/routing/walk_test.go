@@ -34,9 +34,7 @@ type world struct {
 	next    call.LegID
 
 	asks     []Ask
-	answered map[uint64]bool // questions
-	doc      uint64          // that the browser has
-	stale    uint64          // one that a browser had before
+	doc      uint64 // that the browser has
 	token    uint64
 	tokens   map[uint64]int // answers by token
 	serial   uint64         // of the contact centre

@@ -37,17 +37,16 @@ type worldLimit struct {
 
 // worldCall is a call as its call server has it.
 type worldCall struct {
-	id      contact.CallID
-	query   contact.Query
-	live    bool
-	taken   contact.Label // the newest label that was taken; serial zero for none
-	orders  []contact.Label
-	with    string // connected to
-	at      contact.State
-	done    bool // the label has ended, and the Query for it was sent
-	vars    map[string]string
-	asked   bool
-	notices int
+	id     contact.CallID
+	query  contact.Query
+	live   bool
+	taken  contact.Label // the newest label that was taken; serial zero for none
+	orders []contact.Label
+	with   string // connected to
+	at     contact.State
+	done   bool // the label has ended, and the Query for it was sent
+	vars   map[string]string
+	asked  bool
 }
 
 func newWorld(site *Site, limit worldLimit) *world {
