@@ -34,6 +34,8 @@ func (s *Site) WithContactCenter(at netip.Addr) *Site {
 			SecurityProfile: t.name, SIPProfile: "standard", DevicePool: "default"})
 	}
 
+	s.RoutePatterns = append(s.RoutePatterns, RoutePattern{Pattern: "6000", Partition: "internal", Description: "the contact centre, by the border", Trunk: "border"})
+
 	// The border: whoever calls from outside must show the certificate of a caller; the contact number goes to the call server.
 	s.DialPeers = []DialPeer{
 		{Tag: 1, Description: "callers from outside", IncomingCalledNumbers: []string{"."}, AcceptedSubjects: []string{"caller." + domain}},

@@ -10,10 +10,13 @@ import (
 	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/pki"
+	"github.com/locktone/locktone/service/border"
 	"github.com/locktone/locktone/service/callmanager"
+	"github.com/locktone/locktone/service/callserver"
 	"github.com/locktone/locktone/service/capf"
 	"github.com/locktone/locktone/service/provisioning"
 	"github.com/locktone/locktone/service/tvs"
+	"github.com/locktone/locktone/service/voicebrowser"
 )
 
 // cutLine is the first line of a text.
@@ -129,7 +132,8 @@ reg_sendregister=1
 }
 
 // bannerNames are the services as people call them.
-var bannerNames = map[string]string{callmanager.Name: "call manager", provisioning.Name: "provisioning", capf.Name: "enrolment (CAPF)", tvs.Name: "TVS"}
+var bannerNames = map[string]string{callmanager.Name: "call manager", provisioning.Name: "provisioning", capf.Name: "enrolment (CAPF)", tvs.Name: "TVS",
+	callserver.Name: "call server", voicebrowser.Name: "voice browser", border.Name: "border"}
 
 // listed writes addresses, one a line, the first one with what they are.
 func listed(b *strings.Builder, label string, addresses []string) {
@@ -152,6 +156,9 @@ func (s *Site) statuses() (out []bus.ServiceStatus) {
 	}
 	if s.TVS != nil {
 		out = append(out, s.TVS.Status(s.ctx))
+	}
+	for _, e := range s.elements {
+		out = append(out, e.Status())
 	}
 	return out
 }
@@ -187,6 +194,11 @@ func (s *Site) Banner() string {
 			}
 		}
 		b.WriteString("  Dial 1001 or 1002; 9196 echoes you, 9197 is a tone, 9664 plays music.\n")
+		for _, n := range s.Store.Known().Site.ContactNumbers {
+			if s.CallServer != nil {
+				fmt.Fprintf(&b, "  Dial %s for the contact centre; what agents do: docs/agents-api.md.\n", n.Number)
+			}
+		}
 	}
 	home := ""
 	if s.opt.Home != "var" {
