@@ -31,6 +31,7 @@ type BaresipConfig struct {
 	AutoAnswer   bool
 	Transport    string   // tls unless set
 	Expires      int      // seconds, 60 unless set
+	NoRegister   bool     // a caller from outside, who dials whole URIs
 	Modules      []string // besides the usual ones: mwi, presence, contact
 	Contacts     []string // lines of its contacts file: "Bob" <sip:1002@locktone.test>;presence=p2p
 }
@@ -87,6 +88,9 @@ func (c BaresipConfig) write(dir string, sipPort, ctlPort int) error {
 	}
 	account := fmt.Sprintf("<sip:%s@%s;transport=%s>;regint=%d;mediaenc=%s;audio_codecs=%s;answermode=%s;auth_pass=none",
 		c.User, c.Domain, or(c.Transport, "tls"), orInt(c.Expires, 60), or(c.Encryption, "srtp-mand"), or(c.Codecs, "PCMU,PCMA"), answer)
+	if c.NoRegister {
+		account = strings.Replace(account, fmt.Sprintf("regint=%d;", orInt(c.Expires, 60)), "regint=0;", 1)
+	}
 	if c.Encryption == "none" {
 		account = strings.Replace(account, "mediaenc=none;", "", 1)
 	}

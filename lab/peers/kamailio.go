@@ -12,6 +12,7 @@ import (
 // calls for a prefix to a next hop over mutual TLS, and answers OPTIONS.
 type KamailioConfig struct {
 	Listen           string // ip:port, TLS
+	UDP              string // ip:port without TLS as well, "" for none
 	Name             string // what it calls itself
 	Certificate, Key string // paths
 	CA               string // path
@@ -92,6 +93,9 @@ modparam("usrloc", "db_mode", 0)
 modparam("registrar", "received_avp", "$avp(RECEIVED)")
 modparam("nathelper", "received_avp", "$avp(RECEIVED)")
 `, orInt(c.Children, 1), c.Name, c.Listen, kamailioModules(), filepath.Join(dir, "ctl.sock"), filepath.Join(dir, "tls.cfg"))
+	if c.UDP != "" {
+		fmt.Fprintf(&b, "listen=udp:%s\n", c.UDP)
+	}
 	if len(c.Nodes) > 0 {
 		fmt.Fprintf(&b, dispatcherModule, filepath.Join(dir, "dispatcher.list"), c.Name)
 	}

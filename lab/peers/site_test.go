@@ -36,11 +36,16 @@ type files struct{ certificate, key, both, ca string }
 // startSite starts a site with more than the default configuration, and stops it after the test.
 func startSite(t *testing.T, change func(*config.Site), o lab.Options) *testSite {
 	t.Helper()
-	cfg := config.Default("node1")
+	o.Config = config.Default("node1")
 	if change != nil {
-		change(cfg)
+		change(o.Config)
 	}
-	o.Config = cfg
+	return openSite(t, o)
+}
+
+// openSite starts a site as the options say, and stops it after the test.
+func openSite(t *testing.T, o lab.Options) *testSite {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	s, err := lab.Start(ctx, o)
