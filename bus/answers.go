@@ -22,6 +22,9 @@ type Answers struct {
 	Lines         func(context.Context) ([]LineState, error)
 	Providers     func(context.Context) ([]ProviderState, error)
 	ServerGroups  func(context.Context) ([]ServerGroupState, error)
+	Agents        func(context.Context) ([]AgentState, error)
+	ContactQueues func(context.Context) ([]ContactQueueState, error)
+	Contacts      func(context.Context) ([]ContactState, error)
 	SetForward    Handler[ForwardRequest, SettingResult]
 	SetDevice     Handler[DeviceSettingRequest, SettingResult]
 	SetMessages   Handler[MessagesRequest, MessagesResult]
@@ -54,6 +57,9 @@ func (b *Bus) Answer(service string, a Answers) (Responders, error) {
 		},
 		serveRows(b, b.Subject(service, VerbRegistrations), a.Registrations, func(r Registration) string { return r.Device }),
 		serveRows(b, b.Subject(service, VerbServerGroups), a.ServerGroups, func(r ServerGroupState) string { return r.Group }),
+		serveRows(b, b.Subject(service, VerbAgents), a.Agents, func(r AgentState) string { return r.Agent }),
+		serveRows(b, b.Subject(service, VerbContactQueues), a.ContactQueues, func(r ContactQueueState) string { return r.Queue }),
+		serveRows(b, b.Subject(service, VerbContacts), a.Contacts, func(r ContactState) string { return r.Contact }),
 		serveRows(b, b.Subject(service, VerbTrunks), a.Trunks, func(r TrunkState) string { return r.Trunk }),
 		serveRows(b, b.Subject(service, VerbConnections), a.Connections, func(r Connection) string { return r.Peer }),
 		serveRows(b, b.Subject(service, VerbExceptions), a.Exceptions, func(r Exception) string { return r.Name }),

@@ -14,6 +14,10 @@ import (
 
 // ccCmd is `locktone cc`.
 type ccCmd struct {
+	Agents   ccAgentsCmd   `cmd:"" help:"Agents now: state, since when, phone, contact."`
+	Queues   ccQueuesCmd   `cmd:"" help:"Queues now: who waits, for how long, who is there for them, the service level."`
+	Contacts ccContactsCmd `cmd:"" help:"Contacts now: where each one is."`
+	Report   ccReportCmd   `cmd:"" help:"What is over: intervals of queues and agents, and contacts, from the record."`
 	Simulate ccSimulateCmd `cmd:"" help:"Play a day of the contact centre of a site file: arrivals and handle times at random, the routing that runs in production; nothing has to run."`
 }
 

@@ -137,7 +137,10 @@ func (w *weigher) weigh() {
 }
 
 // history makes up records as they are asked for.
-type history struct{ records, pages int }
+type history struct {
+	admin.CallRecords // nil: of contacts there are none
+	records, pages    int
+}
 
 func (*history) Calls(context.Context, store.CallQuery) ([]store.CallRecord, error) { return nil, nil }
 

@@ -9,15 +9,18 @@ import (
 	"github.com/locktone/locktone/store"
 )
 
-// CallRecords are the records of calls that are over; *store.Store has them.
+// CallRecords are the records of calls and contacts that are over; *store.Store has them.
 type CallRecords interface {
 	Calls(ctx context.Context, q store.CallQuery) ([]store.CallRecord, error)
 	Legs(ctx context.Context, q store.CallQuery) ([]store.LegRecord, error)
+	Contacts(ctx context.Context, q store.CallQuery) ([]store.ContactRecord, error)
+	QueueIntervals(ctx context.Context, q store.CallQuery) ([]store.QueueInterval, error)
+	AgentIntervals(ctx context.Context, q store.CallQuery) ([]store.AgentInterval, error)
 }
 
 // recordQuery selects records.
 type recordQuery struct {
-	Since time.Time `query:"since" doc:"only calls that began, legs that were set up, then or later"`
+	Since time.Time `query:"since" doc:"only calls, contacts and intervals that began, legs that were set up, then or later"`
 	Until time.Time `query:"until" doc:"only those before"`
 	Party string    `query:"party" maxLength:"128" doc:"only those with this number, device or trunk"`
 	Call  string    `query:"call" maxLength:"512" doc:"only those of the call with this global id"`

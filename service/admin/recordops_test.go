@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/contact"
 	"github.com/locktone/locktone/store"
 )
 
@@ -25,6 +27,21 @@ func (l *ledger) Calls(_ context.Context, q store.CallQuery) ([]store.CallRecord
 func (l *ledger) Legs(_ context.Context, q store.CallQuery) ([]store.LegRecord, error) {
 	l.asked = append(l.asked, q)
 	return l.legs, nil
+}
+
+func (l *ledger) Contacts(_ context.Context, q store.CallQuery) ([]store.ContactRecord, error) {
+	l.asked = append(l.asked, q)
+	return []store.ContactRecord{{ID: 5, Contact: "c1"}}, nil
+}
+
+func (l *ledger) QueueIntervals(_ context.Context, q store.CallQuery) ([]store.QueueInterval, error) {
+	l.asked = append(l.asked, q)
+	return []store.QueueInterval{{ID: 6, Queue: "sales"}}, nil
+}
+
+func (l *ledger) AgentIntervals(_ context.Context, q store.CallQuery) ([]store.AgentInterval, error) {
+	l.asked = append(l.asked, q)
+	return []store.AgentInterval{{ID: 7, Agent: "ann"}}, nil
 }
 
 // TestHistory: a page that is full names the next, and the query is what was asked.
@@ -62,5 +79,33 @@ func TestHistory(t *testing.T) {
 func TestNoHistory(t *testing.T) {
 	if status, body := start(t, nil).ask("GET", "/v1/history/calls", operatorToken, ""); status != 404 || !strings.Contains(body, "no call records") {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// TestContactHistory: contacts and intervals are paged as calls are; who has no business with persons sees queues alone.
+func TestContactHistory(t *testing.T) {
+	l := &ledger{}
+	k := start(t, func(c *Config) { c.Records = l })
+	for path, want := range map[string]string{"/v1/history/contacts": `"contact":"c1"`, "/v1/history/queues": `"queue":"sales"`, "/v1/history/agents": `"agent":"ann"`} {
+		status, body := k.ask("GET", path+"?party=x&limit=1", operatorToken, "")
+		if status != 200 || !strings.Contains(body, want) || strings.Contains(body, `"next":0`) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+		if q := l.asked[len(l.asked)-1]; q.Party != "x" || q.Limit != 1 || !q.Oldest {
+			t.Errorf("%s asks for %+v", path, q)
+		}
+		if status, _ := k.ask("GET", path, viewerToken, ""); (status == 200) != (path == "/v1/history/queues") {
+			t.Errorf("%s for a viewer: %d", path, status)
+		}
+	}
+	if status, body := k.ask("GET", "/v1/cc/queues", viewerToken, ""); status != 200 || !strings.Contains(body, "no contact centre leads") {
+		t.Errorf("%d %s", status, body)
+	}
+	bus.Put(k.cfg.Bus.Board(), contact.FactRouter, contact.RouterKey, contact.Router{Node: "n1", Life: 1})
+	if status, body := k.ask("GET", "/v1/cc/agents", operatorToken, ""); status != 200 || strings.Contains(body, "no contact centre leads") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _ := k.ask("GET", "/v1/cc/agents", viewerToken, ""); status != 403 {
+		t.Errorf("a viewer sees agents: %d", status)
 	}
 }

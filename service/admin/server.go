@@ -264,6 +264,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	s.ldapOperations(api)
 	s.loginOperations(api)
 	s.ctiOperations(api)
+	s.contactOperations(api)
 	return api
 }
 

@@ -74,13 +74,13 @@ func (f *floor) SetState(ctx context.Context, agent, state, reason, by string) e
 func (f *floor) Attached(agent, session string, there bool) { f.s.Attached(agent, session, there) }
 
 // SetVariables implements desk.Floor.
-func (f *floor) SetVariables(ctx context.Context, agent, id string, variables map[string]string) error {
-	return f.refused(f.s.SetVariables(ctx, agent, contact.CallID(id), variables))
+func (f *floor) SetVariables(ctx context.Context, agent, call string, variables map[string]string) error {
+	return f.refused(f.s.SetVariables(ctx, agent, contact.CallID(call), variables))
 }
 
 // WrapUp implements desk.Floor.
-func (f *floor) WrapUp(ctx context.Context, agent, id string, reasons []string, note string) error {
-	return f.refused(f.s.WrapUp(ctx, agent, contact.CallID(id), reasons, note))
+func (f *floor) WrapUp(ctx context.Context, agent, call string, reasons []string, note string) error {
+	return f.refused(f.s.WrapUp(ctx, agent, contact.CallID(call), reasons, note))
 }
 
 // Join implements desk.Floor.
@@ -151,8 +151,11 @@ func kept[T any](was, is map[string]T, name string, now T, rev uint64, number fu
 // agent is an agent with the phone.
 func (f *floor) agent(a center.AgentRecord) desk.Agent {
 	out := desk.Agent{Name: a.Agent, Team: a.Team, State: a.State.String(), Reason: a.Reason, Since: a.Since, Device: a.Device, Number: a.Number}
-	if len(a.Calls) > 0 {
+	switch {
+	case len(a.Calls) > 0:
 		out.Contact = string(a.Calls[0])
+	case len(a.Wraps) > 0: // the newest of those that the agent wraps up
+		out.Contact = string(a.Wraps[len(a.Wraps)-1].Call)
 	}
 	if a.Device != "" && f.s.cfg.Phones != nil {
 		if p, ok := f.s.cfg.Phones.Phone(a.Device); ok {

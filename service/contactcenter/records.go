@@ -71,6 +71,13 @@ func (r *recorder) waiting() int {
 	return len(r.contacts) + len(r.queues) + len(r.agents)
 }
 
+// failing says that the store did not take the last rows.
+func (r *recorder) failing() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fails
+}
+
 // run writes until there is nothing to come and all is written, or the store refuses the last of it.
 func (r *recorder) run() {
 	defer close(r.done)
@@ -103,10 +110,13 @@ func (r *recorder) write() bool {
 		written(r, &r.contacts, func(rows []store.ContactRecord) error { return st.AppendContacts(ctx, rows...) }),
 		written(r, &r.queues, func(rows []store.QueueInterval) error { return st.AppendIntervals(ctx, rows, nil) }),
 		written(r, &r.agents, func(rows []store.AgentInterval) error { return st.AppendIntervals(ctx, nil, rows) }))
-	if err != nil && !r.fails {
+	r.mu.Lock()
+	was := r.fails
+	r.fails = err != nil
+	r.mu.Unlock()
+	if err != nil && !was {
 		r.s.note(trace.Error, "records of contacts are not being written, contacts go on: "+err.Error())
 	}
-	r.fails = err != nil
 	return err == nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/locktone/locktone/bus"
 	"github.com/locktone/locktone/call"
 	"github.com/locktone/locktone/contact"
 	"github.com/locktone/locktone/lab/postgres"
@@ -134,5 +135,34 @@ func TestWrapUpNewLife(t *testing.T) {
 	}
 	if c := rows(t, 1, k.store.Contacts); len(c) != 1 || c[0].Reasons != "upgrade" {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestShown: what operators are shown over the bus is what there is.
+func TestShown(t *testing.T) {
+	k := newKit(t)
+	ctx := within(t)
+	must(t, k.s.LogIn(ctx, "ann", "SEP1", "", "d1"))
+	k.ask(contact.Query{Call: "c1", GlobalID: "g", Called: "800", Calling: "+49301", Reason: contact.New})
+	k.see("the contact and ann", func(p *Picture) bool { return len(p.Contacts) == 1 && p.Agents[0].State == center.NotReady })
+	agents, err := bus.Ask[bus.Query, []bus.AgentState](ctx, k.bus, k.bus.Subject(Name, bus.VerbAgents), bus.Query{Name: "ann"})
+	must(t, err)
+	if len(agents) != 1 || agents[0].State != "not-ready" || agents[0].Device != "SEP1" || agents[0].Reason != center.ReasonLogIn || !agents[0].Desktop || agents[0].Node != "n1" {
+		t.Errorf("%+v", agents)
+	}
+	queues, err := bus.Ask[bus.Query, []bus.ContactQueueState](ctx, k.bus, k.bus.Subject(Name, bus.VerbContactQueues), bus.Query{})
+	must(t, err)
+	if len(queues) != 1 || queues[0].Queue != "sales" || queues[0].Waiting != 1 || queues[0].LoggedIn != 1 || queues[0].Ready != 0 || queues[0].Offered != 1 || queues[0].Level != -1 {
+		t.Errorf("%+v", queues)
+	}
+	contacts, err := bus.Ask[bus.Query, []bus.ContactState](ctx, k.bus, k.bus.Subject(Name, bus.VerbContacts), bus.Query{})
+	must(t, err)
+	if len(contacts) != 1 || contacts[0].Contact != "c1" || contacts[0].Phase != "waiting" || contacts[0].Queue != "sales" || contacts[0].GlobalID != "g" || contacts[0].Server != "n1" {
+		t.Errorf("%+v", contacts)
+	}
+	status, err := bus.Ask[bus.StatusRequest, bus.ServiceStatus](ctx, k.bus, k.bus.Subject(Name, bus.VerbStatus), bus.StatusRequest{})
+	must(t, err)
+	if status.State != "ready" || status.Revision == 0 {
+		t.Errorf("%+v", status)
 	}
 }

@@ -69,7 +69,10 @@ type Service struct {
 	desk    *desk.Server // nil: there is none
 	counts  counts
 	records *recorder
-	picture atomic.Pointer[Picture]
+	since   time.Time // when it was started
+	// responders answer operators.
+	responders bus.Responders
+	picture    atomic.Pointer[Picture]
 
 	mu     sync.Mutex
 	leader *leader // nil while another node leads
@@ -106,7 +109,10 @@ func Start(ctx context.Context, cfg Config) (*Service, error) {
 			return nil, err
 		}
 	}
-	s.records = startRecorder(s)
+	s.records, s.since = startRecorder(s), cfg.Now()
+	if err := s.serve(); err != nil {
+		return nil, errors.Join(err, s.Close(ctx))
+	}
 	terms := cfg.Store.Lead(s.ctx, Duty)
 	s.workers.Go(func() {
 		for term := range terms {
@@ -122,6 +128,7 @@ func Start(ctx context.Context, cfg Config) (*Service, error) {
 // Close gives up the lead. ctx bounds how long it waits.
 func (s *Service) Close(ctx context.Context) error {
 	s.cancel()
+	s.responders.Close()
 	if s.desk != nil {
 		if err := s.desk.Close(ctx); err != nil {
 			return fmt.Errorf("contactcenter: desktops: %w", err)

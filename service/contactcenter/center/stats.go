@@ -11,6 +11,7 @@ type Counts struct {
 	InTime    int `json:"abandoned_within"`   // of them within the target
 	Short     int `json:"abandoned_short"`    // hung up before they count
 	Left      int `json:"left"`               // went elsewhere: too long, by a key, the queue is gone
+	Offers    int `json:"offers"`             // times an agent was reserved for one
 	NoAnswer  int `json:"no_answer"`          // times an agent did not answer
 	Callbacks int `json:"callbacks"`          // of Offered: those that are called back
 	Done      int `json:"callbacks_answered"` // of Answered: callbacks
@@ -26,6 +27,7 @@ type Counts struct {
 func (n Counts) Minus(o Counts) Counts {
 	n.Offered, n.Answered, n.Within, n.Abandoned = n.Offered-o.Offered, n.Answered-o.Answered, n.Within-o.Within, n.Abandoned-o.Abandoned
 	n.InTime, n.Short, n.Left, n.NoAnswer = n.InTime-o.InTime, n.Short-o.Short, n.Left-o.Left, n.NoAnswer-o.NoAnswer
+	n.Offers -= o.Offers
 	n.Callbacks, n.Done = n.Callbacks-o.Callbacks, n.Done-o.Done
 	n.AnswerWait, n.AbandonWait, n.Talk, n.Work = n.AnswerWait-o.AnswerWait, n.AbandonWait-o.AbandonWait, n.Talk-o.Talk, n.Work-o.Work
 	return n

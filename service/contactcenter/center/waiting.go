@@ -113,6 +113,7 @@ func (c *Center) offer(w *caller, a *agent) {
 	o.timer = timer{kind: timerOffer, caller: w}
 	w.offered, a.offer, w.phase = o, o, Offered
 	w.record.Offers++
+	w.queue.counts.Offers++
 	c.on(a, onReserve, "")
 	ring := a.team.RingTime
 	if w.callback != nil {
