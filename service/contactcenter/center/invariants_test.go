@@ -28,6 +28,7 @@ type checker struct {
 	serials map[contact.CallID]uint64
 	repairs []string
 	owed    map[contact.CallID]bool // contacts whose records are to come
+	seldom  bool                    // look at everything only when asked to: check
 }
 
 func newChecker(at time.Time) *checker {
@@ -50,8 +51,10 @@ func (k *checker) step(in Input) []Output {
 	for _, o := range out {
 		k.output(o)
 	}
-	k.check()
-	k.records(out)
+	if !k.seldom {
+		k.check()
+		k.records(out)
+	}
 	return out
 }
 

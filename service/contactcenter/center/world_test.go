@@ -2,6 +2,8 @@ package center
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +24,8 @@ type world struct {
 	log   []string
 	keep  bool // keep the log
 	seen  map[string]bool
+	down  bool         // nobody leads the contact centre: nothing reaches it
+	heard func(Output) // is told everything that the centre has said, after the world has done it; nil: nobody
 }
 
 // worldLimit is what happens in a world.
@@ -61,6 +65,9 @@ func newWorld(site *Site, limit worldLimit) *world {
 func (w *world) id() uint64 { w.ids++; return w.ids }
 
 func (w *world) step(in Input) {
+	if w.down {
+		return
+	}
 	if w.keep {
 		w.log = append(w.log, fmt.Sprintf("%s %s", w.k.now.Format("15:04:05.000"), Describe(in)))
 	}
@@ -92,6 +99,9 @@ func (w *world) output(o Output) {
 		} else {
 			w.dials[o.Offer] = o
 		}
+	}
+	if w.heard != nil {
+		w.heard(o)
 	}
 }
 
@@ -237,7 +247,7 @@ func (w *world) callMoves(c *worldCall) (out []move) {
 		number, serial := c.taken.Number, c.taken.Serial
 		add("answered", func() {
 			c.done, c.at, c.with = true, contact.Connected, number
-			w.step(Noted{contact.Note{Server: "cs1", Call: c.id, Serial: serial, Kind: contact.NoteConnected, Number: number}})
+			w.step(Noted{contact.Note{Server: c.query.Server, Call: c.id, Serial: serial, Kind: contact.NoteConnected, Number: number}})
 		})
 		add("not answered", func() { w.failed(c, contact.NoAnswer) })
 		add("busy", func() { w.failed(c, contact.Busy) })
@@ -280,7 +290,7 @@ func (w *world) deliver(c *worldCall) {
 
 func (w *world) end(c *worldCall, by contact.Side) {
 	c.live = false
-	w.step(Noted{contact.Note{Server: "cs1", Call: c.id, Serial: c.taken.Serial, Kind: contact.NoteEnded, By: by}})
+	w.step(Noted{contact.Note{Server: c.query.Server, Call: c.id, Serial: c.taken.Serial, Kind: contact.NoteEnded, By: by}})
 }
 
 func (w *world) leftBy(c *worldCall) {
@@ -380,7 +390,10 @@ func (w *world) noted(a *agent) contact.CallID {
 
 // rebirth begins a new life of the contact centre: the agents' last states, callbacks, and all calls told again. Orders under way are those
 // of the old life; their answers go nowhere.
-func (w *world) rebirth() {
+func (w *world) rebirth() { w.begin(w.last()) }
+
+// last is what a life leaves to the next.
+func (w *world) last() Restore {
 	old := w.k.c
 	r := Restore{Agents: old.Agents()}
 	for _, v := range old.Contacts() {
@@ -388,6 +401,11 @@ func (w *world) rebirth() {
 			r.Callbacks = append(r.Callbacks, *old.callers[v.Call].callback)
 		}
 	}
+	return r
+}
+
+func (w *world) begin(r Restore) {
+	old := w.k.c
 	audit := old.audit
 	w.k.c, w.k.open, w.k.serials = New(), map[uint64]contact.CallID{}, map[contact.CallID]uint64{}
 	w.k.owed = map[contact.CallID]bool{}
@@ -408,10 +426,8 @@ func (w *world) rebirth() {
 }
 
 func sortedDevices(c *Center) (out []*device) {
-	for _, name := range []string{"SEP1", "SEP2", "SEP3", "SEP4", "SEP5"} {
-		if d := c.devices[name]; d != nil {
-			out = append(out, d)
-		}
+	for _, name := range slices.Sorted(maps.Keys(c.devices)) {
+		out = append(out, c.devices[name])
 	}
 	return out
 }
