@@ -44,6 +44,7 @@ type bench struct {
 	table    table
 	phones   int // of a storm
 	logins   int // of a storm of applications
+	agents   int // of the rows of queue and agents
 	quiet    bool
 	rest     time.Duration // before memory is looked at
 	profile  string        // folder for CPU and heap profiles of our site; empty: none
@@ -75,6 +76,7 @@ func run(ctx context.Context) (err error) {
 	flag.Float64Var(&b.rate, "rate", 0, "bridge calls at this rate only")
 	flag.IntVar(&b.phones, "phones", 5000, "phones of a storm")
 	flag.IntVar(&b.logins, "applications", 500, "applications that log in at once")
+	flag.IntVar(&b.agents, "agents", 5000, "agents of the rows of queue and agents")
 	flag.BoolVar(&b.quiet, "quiet", false, "no progress")
 	flag.StringVar(&b.profile, "profile", "", "write CPU and heap profiles of our site into this `folder`")
 	flag.Parse()

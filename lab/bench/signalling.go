@@ -38,6 +38,7 @@ var benchmarks = []struct {
 	{"bus", (*bench).bus},
 	{"size", (*bench).size},
 	{"cti", (*bench).cti},
+	{"queue", (*bench).queueing},
 }
 
 func names() string {
