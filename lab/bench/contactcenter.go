@@ -410,16 +410,17 @@ func (r *queueRig) end(ctx context.Context) error {
 // playedPhones are agents' phones that show what they are told to.
 type playedPhones struct {
 	mu    sync.Mutex
-	known map[string]string // devices that are followed: their numbers
+	known map[string]phones.Phone // devices that are followed, as they are
 	queue []phones.Phone
 	wake  chan struct{}
 }
 
 func newPlayedPhones() *playedPhones {
-	return &playedPhones{known: map[string]string{}, wake: make(chan struct{}, 1)}
+	return &playedPhones{known: map[string]phones.Phone{}, wake: make(chan struct{}, 1)}
 }
 
 func (p *playedPhones) put(x phones.Phone) {
+	p.known[x.Device] = x
 	p.queue = append(p.queue, x)
 	select {
 	case p.wake <- struct{}{}:
@@ -431,16 +432,16 @@ func (p *playedPhones) put(x phones.Phone) {
 func (p *playedPhones) shows(agent int, calls ...phones.Call) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if device := "SEP" + agentName(agent); p.known[device] != "" {
-		p.put(phones.Phone{Device: device, Number: p.known[device], InService: true, Calls: calls})
+	if x, followed := p.known["SEP"+agentName(agent)]; followed {
+		x.Calls = calls
+		p.put(x)
 	}
 }
 
-// Follow, Leave, Next and Do are what a contact centre wants of phones.
+// Follow, Leave, Phone, Next and Do are what a contact centre wants of phones.
 func (p *playedPhones) Follow(device, number string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known[device] = number
 	p.put(phones.Phone{Device: device, Number: number, InService: true})
 }
 
@@ -448,6 +449,13 @@ func (p *playedPhones) Leave(device string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.known, device)
+}
+
+func (p *playedPhones) Phone(device string) (phones.Phone, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x, ok := p.known[device]
+	return x, ok
 }
 
 func (p *playedPhones) Next(ctx context.Context) (phones.Phone, error) {
