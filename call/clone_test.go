@@ -172,7 +172,7 @@ func references(t reflect.Type, field string, seen map[reflect.Type]bool, into m
 // but for what is known never to change. A field of the engine's types that no way has filled is named: nothing was proven about it.
 func TestCloneIsACopy(t *testing.T) {
 	w := &twins{t: t, met: map[string]bool{}}
-	for seed := int64(1); seed <= int64(walkCount(40)) && !t.Failed(); seed++ {
+	for seed := int64(1); seed <= int64(walkCount(70)) && !t.Failed(); seed++ {
 		k := newWalker(t, seed, seed%4 > 0)
 		for i := range 200 {
 			if m := k.choose(); !k.legal || k.k.allows(m) {

@@ -488,6 +488,8 @@ func (c *cluster) toNode(l *simLeg, cmd Command) {
 
 func mediaOf(cmd Command) Media {
 	switch cmd := cmd.(type) {
+	case Ring:
+		return cmd.Media
 	case Progress:
 		return cmd.Media
 	case Answer:

@@ -64,6 +64,7 @@ func (e *Engine) dropParty(p *Party, cause Cause) {
 	c.parties = slices.Delete(c.parties, at, at+1)
 	p.changed()
 	e.emit(PartyDropped, c, p, nil, cause)
+	guests{}.dropped(e, c, p, cause)
 	if v := c.delivery; v != nil && v.by != nil && v.by.party == p {
 		deliver{}.over(e, c, v.by, cause)
 	}

@@ -27,7 +27,7 @@ type Event struct {
 	Device   string    `json:"device,omitempty"`
 	Line     LineID    `json:"line,omitzero"`
 	Settings *Settings `json:"settings,omitempty"`
-	// Why says in a sentence what MediaTrouble and ProtectionChanged mean.
+	// Why says in a sentence what MediaTrouble, ProtectionChanged and JoinFailed mean.
 	Why  string `json:"why,omitempty"`
 	View *View  `json:"view,omitempty"`
 	// Record is set for LegDropped: what a record of the leg is made of.
@@ -75,6 +75,9 @@ const (
 	Delivered         // Party has answered by Leg what Deliver had rung; whoever OtherLeg is leaves for it
 	DeliverFailed     // Party, of a Deliver, could not be reached, or is not wanted any more: the call is as it was
 	Guarded           // Party would be alone, since OtherLeg has left: it is kept and sent To
+	Monitored         // Party has answered by Leg what Join had rung, and hears the call from here on
+	Attended          // likewise, and talks with those of the call
+	JoinFailed        // Party, of a Join, could not be reached, or may not hear the call; Why says it where the cause does not
 )
 
 // Settings are what users change by themselves and what overrides the configuration: of a line (LineChanged) its forwards, of a device
@@ -91,7 +94,7 @@ var eventNames = [...]string{"none", "CallCreated", "PartyAdded", "PartyMoved", 
 	"LegArrived", "LegRinging", "LegAlerted", "LegActive", "LegPassive", "LegDropped", "MixChanged", "DigitHeard",
 	"Transferred", "CallEnded", "Parked", "Retrieved", "PickedUp", "Barged", "ConferenceStarted", "ConferenceEnded", "ProtectionChanged",
 	"MediaTrouble", "MediaGood", "LineChanged", "DeviceChanged", "Forwarded", "EmergencyCallMade",
-	"Redirected", "Joined", "PartyChanged", "Delivered", "DeliverFailed", "Guarded"}
+	"Redirected", "Joined", "PartyChanged", "Delivered", "DeliverFailed", "Guarded", "Monitored", "Attended", "JoinFailed"}
 
 func (k EventKind) String() string { return enumName(eventNames[:], int(k)) }
 
@@ -209,9 +212,11 @@ const (
 	PurposeTakeOver           // to go on with what another phone of the line holds
 	PurposeBarge              // to come into the call of another phone of the line
 	PurposeConference         // to call somebody who is to come into a conference
+	PurposeListen             // to hear a call, see Join
+	PurposeJoin               // to talk with those of a call, see Join
 )
 
-var purposeNames = [...]string{"none", "call", "retrieve", "pickup", "take-over", "barge", "conference"}
+var purposeNames = [...]string{"none", "call", "retrieve", "pickup", "take-over", "barge", "conference", "listen", "join"}
 
 func (p Purpose) String() string { return enumName(purposeNames[:], int(p)) }
 

@@ -58,7 +58,7 @@ func (e *Engine) settle(c *Call) {
 	for {
 		for !c.ended && e.settleOne(c) {
 		}
-		if c.ended || !e.guardRoom(c) {
+		if c.ended || !e.guardRoom(c) && !e.guardGuests(c) {
 			break
 		}
 	}
@@ -161,7 +161,7 @@ func (e *Engine) want(l *Leg) feed {
 	if s := l.party.stay; s != nil {
 		return feed{kind: feedSource, source: s.source}
 	}
-	if l.party.call.focus {
+	if l.party.call.focus || l.party.guest() {
 		return e.mixFor(l)
 	}
 	others := e.heard(l)
@@ -292,7 +292,7 @@ func (e *Engine) refuse(from *Leg, cause Cause) {
 	switch c := from.party.call; {
 	case from.oa == theyOffered && from.active():
 		e.reject(from, cause)
-	case from.replaces != nil || c.mixed || c.room != nil:
+	case from.replaces != nil || c.mixed || c.room != nil || from.party.guest():
 		e.leave(from.party, cause)
 	default:
 		e.breakDown(from.party.call, from, cause)
@@ -428,7 +428,7 @@ func (e *Engine) described(l *Leg, d Desc) {
 		default:
 			l.hears = feed{} // whose offer it has answered is gone
 		}
-	case l.oa == awaitConfirm && c.mixed:
+	case l.oa == awaitConfirm && (c.mixed || l.party.guest()):
 		e.leave(l.party, ProtocolError)
 	case l.oa == awaitConfirm:
 		e.breakDown(c, l, ProtocolError) // RFC 3261, 13.2.1: the ACK must carry the answer
@@ -589,6 +589,9 @@ func (e *Engine) sourceRejected(l *Leg, cause Cause) {
 		return
 	}
 	l.retry = nil
+	if isMix(w.source) && !l.party.guest() && l.party.call.dismiss(e, NotAcceptable) {
+		return // it goes on as it was before somebody joined
+	}
 	if isMix(w.source) {
 		l.why = "this phone refused the media of the conference"
 		e.leave(l.party, NotAcceptable)
@@ -667,6 +670,9 @@ func (e *Engine) edge(l *Leg) (Edge, bool) {
 	case l.hears.kind == feedPeer && e.talks(l.hears.peer):
 		return Edge{From: l.hears.peer, To: l.id, Mode: MixTalk}, true
 	case l.hears.kind == feedSource && l.hears.source != SourceSilence:
+		if l.party.listens() {
+			return Edge{Source: l.hears.source, To: l.id, Mode: MixListen}, true
+		}
 		return Edge{Source: l.hears.source, To: l.id, Mode: MixTalk}, true
 	}
 	return Edge{}, false

@@ -40,7 +40,7 @@ func (e *Engine) bargeTarget(device string, id LineID) (*Leg, Cause, string) {
 		}
 		for _, o := range e.device(a.Device).legs {
 			switch {
-			case o.party.line != id || !o.active() || o.party.stay != nil || o.replaces != nil || o.left():
+			case o.party.line != id || !o.active() || o.party.stay != nil || o.party.guest() || o.replaces != nil || o.left():
 			case e.isPrivate(a.Device):
 				private = a.Device
 			default:
@@ -73,7 +73,7 @@ func (e *Engine) barged(l *Leg) { e.emit(Barged, l.party.call, l.party, l, Cause
 func (e *Engine) joins(s Setup, line LineID) (*Leg, Cause, string) {
 	o := e.legs[s.Join]
 	switch {
-	case o == nil || !o.active() || o.party.stay != nil:
+	case o == nil || !o.active() || o.party.stay != nil || o.party.guest():
 		return nil, NoSuchCall, "Join names no call that is there" // RFC 3911, 4: 481
 	case s.Device == "" || line.IsZero() || o.party.line != line || o.device == s.Device:
 		return nil, CallRejected, "only a phone that shares the line may join its calls"
@@ -88,11 +88,11 @@ func (b barge) signal(e *Engine, l *Leg, s Signal) bool {
 	case Setup:
 		return s.Join != 0 && s.Replaces == 0 && b.setup(e, l, s) // RFC 3911, 4: Join and Replaces in one request contradict each other
 	case Answered:
-		if l.joining() && (s.Desc.Kind != KindNone || l.oa == stable) {
+		if l.joining() && !l.party.guest() && (s.Desc.Kind != KindNone || l.oa == stable) {
 			e.barged(l)
 		}
 	case Released:
-		if l.joining() {
+		if l.joining() && !l.party.guest() {
 			e.drop(l, s.Cause, false)
 			e.leave(l.party, s.Cause)
 			return true

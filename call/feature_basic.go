@@ -325,7 +325,7 @@ func (e *Engine) connected(l *Leg) Identity {
 		return c.conferenceIdentity()
 	}
 	for _, p := range l.party.call.parties {
-		if p != l.party && p.alive() && (l.replaces == nil || l.replaces.party != p) {
+		if p != l.party && p.alive() && !p.guest() && (l.replaces == nil || l.replaces.party != p) {
 			return p.identity
 		}
 	}

@@ -52,23 +52,37 @@ func isMix(source string) bool {
 
 // mixName is the source of a leg that is mixed.
 func (c *Call) mixName(warn bool) string {
-	if c.mixNames == nil {
-		name := SourceMix + ":" + c.id.String()
-		c.mixNames = &[2]string{name, name + ":warn"}
-	}
+	c.nameMix()
 	if warn {
 		return c.mixNames[1]
 	}
 	return c.mixNames[0]
 }
 
+// nameMix makes the names of the call's mix, once.
+func (c *Call) nameMix() {
+	if c.mixNames == nil {
+		name := SourceMix + ":" + c.id.String()
+		c.mixNames = &[3]string{name, name + ":warn", name + ":listen"}
+	}
+}
+
+// listenName is the source of a leg that hears the mix and is not heard.
+func (c *Call) listenName() string {
+	c.nameMix()
+	return c.mixNames[2]
+}
+
 // mixFor is what a leg of a mixed call hears: everybody else, and a warning tone where it is protected, somebody else is not, and policy
 // wants it told.
 func (e *Engine) mixFor(l *Leg) feed {
 	c, warn := l.party.call, false
+	if l.party.listens() {
+		return feed{kind: feedSource, source: c.listenName()}
+	}
 	if e.config.site.Policy.Mixed == MixedWarn && !l.plain() {
 		for _, p := range c.parties {
-			if o := p.wire(); o != nil && o != l && o.plain() {
+			if o := p.wire(); o != nil && o != l && o.plain() && !p.listens() {
 				warn = true
 			}
 		}
@@ -82,14 +96,18 @@ func (e *Engine) warned(c *Call, to *Leg) Media {
 	return Media{Kind: KindOffer, Treatment: Source, Source: c.mixName(s == SRTP), Dir: SendRecv, Security: s}
 }
 
-// noteConference sees whether the call is mixed now: three or more are in it, or two that policy lets meet only in the mixer, or it is a
-// meet-me conference with company.
+// noteConference sees whether the call is mixed now: three or more are in it, or two that policy lets meet only in the mixer or that a guest
+// hears, or it is a meet-me conference with company. Who only listens makes no conference of it.
 func (e *Engine) noteConference(c *Call) {
 	var few [2]*Leg
-	n := 0
+	n, listen, talk := 0, false, false
 	for _, p := range c.parties {
 		l := p.wire()
 		if l == nil || l.replaces != nil || p.stay != nil {
+			continue
+		}
+		if p.guest() {
+			listen, talk = listen || p.listens(), talk || !p.listens()
 			continue
 		}
 		l.noteCan()
@@ -98,13 +116,14 @@ func (e *Engine) noteConference(c *Call) {
 		}
 		n++
 	}
-	focus := n > 2 || c.room != nil && n == 2
-	c.mixed = focus || n == 2 && e.config.site.Policy.Mixed == MixedWarn && converts(few[0].takes(), few[1].takes())
+	three := n > 2 || c.room != nil && n == 2
+	focus := three || n == 2 && talk
+	c.mixed = focus || n == 2 && (listen || e.config.site.Policy.Mixed == MixedWarn && converts(few[0].takes(), few[1].takes()))
 	if focus == c.focus {
 		return
 	}
 	c.focus = focus
-	c.conferred = c.conferred || focus
+	c.conferred = c.conferred || three
 	kind := ConferenceEnded
 	if focus {
 		kind = ConferenceStarted
@@ -130,14 +149,14 @@ func (c *Call) conferenceIdentity() Identity {
 
 // ends says whether a conference ends because a party has left it.
 func (e *Engine) ends(c *Call, gone *Party) bool {
-	if !c.conferred {
+	if !c.conferred || gone.guest() {
 		return false
 	}
 	end := e.config.site.Policy.ConferenceEnds
 	if end == EndWithController && gone.id == c.controller {
 		return true
 	}
-	return end != EndWithNobody && !gone.outside() && !slices.ContainsFunc(c.parties, func(p *Party) bool { return !p.outside() && p.alive() })
+	return end != EndWithNobody && !gone.outside() && !slices.ContainsFunc(c.parties, func(p *Party) bool { return !p.outside() && p.alive() && !p.guest() })
 }
 
 func (conference) request(e *Engine, r Request, reply *Reply) bool {
@@ -163,7 +182,7 @@ func (conference) request(e *Engine, r Request, reply *Reply) bool {
 
 // sameUser says whether o is another active call of the user of l.
 func sameUser(l, o *Leg) bool {
-	return o != nil && o.active() && o.party.call != l.party.call && o.party.stay == nil &&
+	return o != nil && o.active() && o.party.call != l.party.call && o.party.stay == nil && !o.party.guest() &&
 		(o.device != "" && o.device == l.device || !o.party.line.IsZero() && o.party.line == l.party.line)
 }
 

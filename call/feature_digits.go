@@ -21,7 +21,7 @@ func (digits) signal(e *Engine, l *Leg, s Signal) bool {
 func (e *Engine) digit(l *Leg, d Digit) {
 	c := l.party.call
 	e.emit(DigitHeard, c, l.party, l, CauseNone).Digit = d.Digit
-	if !l.active() || l.party.held {
+	if !l.active() || l.party.held || l.party.listens() {
 		return
 	}
 	for _, o := range e.heard(l) {

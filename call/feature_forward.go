@@ -113,7 +113,7 @@ func (k ForwardKind) reason() RedirectReason {
 
 // follows says whether a call that came to a line is sent where its forward says.
 func (e *Engine) follows(d dialling, line *Line, kind ForwardKind, f Forward) bool {
-	if f.To == "" {
+	if f.To == "" || d.purpose != PurposeNone {
 		return false
 	}
 	if e.been(d, line) {
@@ -197,7 +197,7 @@ func (forwarding) signal(_ *Engine, l *Leg, s Signal) bool {
 
 func (forwarding) failed(e *Engine, p *Party, cause Cause) bool {
 	o, line := p.offering, e.config.lines[p.line]
-	if line == nil || o.hunt != nil || p.dial() != "" || o.reminder || o.exact {
+	if line == nil || o.hunt != nil || p.dial() != "" || o.reminder || o.exact || p.guest() {
 		return false
 	}
 	kind, acts := o.forwards(cause, e.applications(line))

@@ -180,7 +180,7 @@ func (c *Call) lonely(p *Party) bool {
 		return false
 	}
 	for _, q := range c.parties {
-		if q.offering != nil && q.offering.caller == p {
+		if q.offering != nil && q.offering.caller == p && !q.offering.joins {
 			return false
 		}
 	}
@@ -205,7 +205,7 @@ func (e *Engine) keepOn(p *Party, last *Leg, cause Cause) {
 func (guarding) signal(e *Engine, l *Leg, s Signal) bool {
 	a, ok := s.(Answered)
 	o := l.party.offering
-	if !ok || o == nil || !l.ringing() || o.caller.guard == nil || a.Desc.Kind == KindNone && l.oa != stable {
+	if !ok || o == nil || o.joins || !l.ringing() || o.caller.guard == nil || a.Desc.Kind == KindNone && l.oa != stable {
 		return false
 	}
 	q := o.caller

@@ -85,7 +85,7 @@ func (e *Engine) noteSilence(c *Call) {
 func (c *Call) unheard() bool {
 	talk := 0
 	for _, p := range c.parties {
-		if l := p.activeLeg(); l != nil {
+		if l := p.activeLeg(); l != nil && !p.guest() {
 			if talk++; l.proof != ProofSilent {
 				return false
 			}

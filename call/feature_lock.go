@@ -206,6 +206,9 @@ func (c *Call) weakest(also *Leg) (Lock, *Leg) { return c.weakestBut(nil, also) 
 func (c *Call) weakestBut(but, also *Leg) (Lock, *Leg) {
 	lock, leg := LockUnknown, (*Leg)(nil)
 	for _, p := range c.parties {
+		if p.listens() {
+			continue // it is no weaker, see guardGuests
+		}
 		for _, l := range p.legs {
 			if l.state != LegIsActive && l != also || l == but {
 				continue

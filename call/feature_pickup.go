@@ -123,7 +123,7 @@ func (e *Engine) longestRinging(l *Leg, fits func(*Party) bool) (found *Party) {
 
 // canPick says whether a party rings for somebody else than the user of l.
 func (e *Engine) canPick(l *Leg, p *Party) bool {
-	return !p.line.IsZero() && p.dial() == "" && p.offering != nil && p.ringing() && p.offering.caller.wire() != nil && !calls(p.offering.caller, l.device)
+	return !p.line.IsZero() && p.dial() == "" && p.offering != nil && !p.offering.joins && p.ringing() && p.offering.caller.wire() != nil && !calls(p.offering.caller, l.device)
 }
 
 // pickupLeg answers the call of a leg that rings, for somebody who may: a member of its pickup group, or who shares the line.

@@ -12,7 +12,7 @@ type redirection struct{ abstain }
 
 func (redirection) signal(e *Engine, l *Leg, s Signal) bool {
 	r, ok := s.(Released)
-	if !ok || r.ToNumber == "" || !l.ringing() || l.party.dial() != "" {
+	if !ok || r.ToNumber == "" || !l.ringing() || l.party.dial() != "" || l.party.guest() {
 		return false
 	}
 	x, p := Redirect{Leg: l.id, To: r.ToNumber}, l.party
@@ -70,9 +70,11 @@ func (e *Engine) redirectRinging(l *Leg, x Redirect) (cause Cause, why string) {
 	if cause = e.route(c, d); cause != CauseNone {
 		return cause, x.nowhere()
 	}
-	e.redirected(l, x)
-	e.endHunt(p)
-	e.dropParty(p, NormalClearing)
+	if l.onWire() { // a conference has taken the caller, and ended the call, by itself
+		e.redirected(l, x)
+		e.endHunt(p)
+		e.dropParty(p, NormalClearing)
+	}
 	e.settle(c)
 	return CauseNone, ""
 }

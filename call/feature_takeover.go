@@ -41,7 +41,7 @@ func (e *Engine) heldElsewhere(l *Leg) (found *Leg, private bool) {
 		}
 		for _, o := range e.device(a.Device).legs {
 			switch {
-			case o.party.line != line.ID || !o.active() || !o.party.held || o.left() || len(o.party.call.talkers(o.party)) == 0 || e.beingReplaced(o):
+			case o.party.line != line.ID || !o.active() || !o.party.held || o.party.guest() || o.left() || len(o.party.call.talkers(o.party)) == 0 || e.beingReplaced(o):
 			case e.isPrivate(a.Device):
 				private = true
 			case found == nil || o.party.id > found.party.id:

@@ -96,7 +96,7 @@ func (p *Party) outside() bool { return p.trunk != "" || p.far }
 // insideFor says whether those whom a leg talks to are of this site.
 func (e *Engine) insideFor(l *Leg) bool {
 	for _, p := range l.party.call.parties {
-		if p != l.party && p.outside() && p.alive() {
+		if p != l.party && p.outside() && p.alive() && !p.listens() {
 			return false
 		}
 	}

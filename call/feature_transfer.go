@@ -219,7 +219,7 @@ func (t transfer) ringing(e *Engine, l, other, second *Leg) (Cause, string) {
 // calledBy are the parties that are being reached for another one, by nobody's transfer.
 func (e *Engine) calledBy(p *Party) (called []*Party) {
 	for _, q := range p.call.parties {
-		if q.offering != nil && q.offering.caller == p && q.offering.transferor == nil && !q.offering.delivers {
+		if q.offering != nil && q.offering.caller == p && q.offering.transferor == nil && !q.offering.delivers && !q.offering.joins {
 			called = append(called, q)
 		}
 	}
@@ -247,6 +247,9 @@ func (p *Party) diverts(why RedirectReason) Redirection {
 // move takes a party from its call to another one. Its exchange, if one is in flight, ends by itself.
 func (e *Engine) move(p *Party, to *Call) {
 	from := p.call
+	if p.talked() {
+		from.dismiss(e, NormalClearing)
+	}
 	for i, q := range from.parties {
 		if q == p {
 			from.parties = append(from.parties[:i:i], from.parties[i+1:]...)

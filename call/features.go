@@ -21,6 +21,7 @@ type feature interface {
 //   - the hunt before the forwards: members of a group are asked for the group, their own forwards do not act;
 //   - forwards before the transfer: who is transferred to a line that cannot take the call is forwarded like every caller;
 //   - what a tie says of its far end comes before whoever acts on it;
+//   - guests before whoever could send them, or a call by them, elsewhere: a guest can be held and dropped, and nothing else;
 //   - the lock state sees every leg that comes or answers before anybody acts on it;
 //   - deliver before transfer, hold and basic: who makes room for the one who answers leaves first, and nobody is mixed;
 //   - the guard before whatever would release the caller it is for;
@@ -28,7 +29,7 @@ type feature interface {
 //   - failover before redirection: a trunk that fails is no answer of the called line;
 //   - the shared line before basic: the other devices are set aside before the answer goes to the caller.
 var features = [...]feature{
-	hopLimit{}, callLimit{}, durationLimit{}, lockState{}, settings{}, ties{}, parks{}, pickups{}, takeOvers{}, codes{}, conference{}, barge{}, hunting{}, forwarding{},
+	hopLimit{}, callLimit{}, durationLimit{}, lockState{}, settings{}, ties{}, guests{}, parks{}, pickups{}, takeOvers{}, codes{}, conference{}, barge{}, hunting{}, forwarding{},
 	deliver{}, guarding{}, transfer{}, replacing{}, digits{}, hold{}, sharedLine{}, failover{}, noAnswer{}, redirection{}, retries{}, makeCall{}, answering{}, dropping{}, measuring{}, reminders{}, basic{},
 }
 

@@ -149,7 +149,7 @@ func (s *script) parse(f []string) Input {
 		case f[1] == "Conference" && key == "with":
 			body[key] = scriptValue("legs", value)
 			continue
-		case (f[1] == "Redirect" || f[1] == "Deliver") && key == "calling":
+		case (f[1] == "Redirect" || f[1] == "Deliver" || f[1] == "Join") && key == "calling":
 			body[key] = value
 			continue
 		}

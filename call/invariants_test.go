@@ -23,6 +23,7 @@ import (
 //	10 commands follow the offer/answer rules: no second offer while one is open, an answer where one is owed (strict only)
 //	11 when no exchange is open, everybody hears what they should (strict only)
 //	12 every leg there ever was has exactly one record, with its times in order, and none claims more than was verified
+//	14 who listens is heard by nobody, and hears the mix or nothing; a call with a guest has two others who have been answered
 //	13 digits wait only while an exchange is about to change what their leg hears, and are said while none is open (strict)
 //
 // The strict ones hold when the drivers keep their promises; the others always.
@@ -222,6 +223,7 @@ func (k *checker) books() {
 		}
 		k.flight(c)
 		k.delivery(c)
+		k.guests(c)
 		for _, p := range c.parties {
 			parties[p.id]++
 			if p.call != c {
@@ -354,6 +356,42 @@ func (k *checker) delivery(c *Call) {
 	}
 }
 
+// guests checks that who listens is heard by nobody, and that guests are where somebody talks with somebody.
+func (k *checker) guests(c *Call) {
+	others, some := 0, false
+	for _, p := range c.parties {
+		if some = some || p.guest(); p.talked() {
+			others++
+		}
+		if l := p.activeLeg(); l != nil && p.listens() && (l.hears.kind == feedPeer || isMix(l.hears.source) && l.hears.source != c.listenName()) {
+			k.fault("14: leg %s listens, and is heard: %v", l.id, l.hears)
+		}
+		for _, l := range p.legs {
+			if o := k.e.legs[l.hears.peer]; o != nil && o.party.listens() {
+				k.fault("14: leg %s hears %s, which listens", l.id, o.id)
+			}
+			if !p.listens() && (l.hears.source == c.listenName() || l.coming.source == c.listenName()) {
+				k.fault("14: leg %s has the place of somebody who listens", l.id)
+			}
+		}
+	}
+	if some && others < 2 {
+		k.fault("14: call %s has a guest, and %d who talk", c.id, others)
+	}
+}
+
+// unheard checks that nothing a leg is told comes from somebody who listens, and that who listens is given a place where nobody hears it.
+func (k *checker) unheard(c Command) {
+	m := mediaOf(c)
+	l := k.e.legs[c.CommandLeg()]
+	if o := k.e.legs[m.Peer]; o != nil && o.party.listens() {
+		k.fault("14: %s: that leg listens, and nobody is to hear it", Describe(c))
+	}
+	if l != nil && l.party.listens() && (m.Treatment != Source && m.Kind != KindNone || isMix(m.Source) && m.Source != l.party.call.listenName()) {
+		k.fault("14: %s: who listens would be heard", Describe(c))
+	}
+}
+
 // waiting says whether some leg of the call still has an exchange open with its far end, for which the rest waits.
 func (k *checker) waiting(c *Call) bool {
 	for _, p := range c.parties {
@@ -423,6 +461,7 @@ func (k *checker) hear(s Signal) {
 // command checks and notes a command.
 func (k *checker) command(c Command) {
 	id := c.CommandLeg()
+	k.unheard(c)
 	if r, ok := c.(Ring); ok {
 		if uint64(id) <= k.lastID[2] || id%2 != 0 {
 			k.fault("2: leg id %s is used twice", id)

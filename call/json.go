@@ -107,7 +107,7 @@ var (
 		"Transfer": requestOf[Transfer], "Conference": requestOf[Conference], "Barge": requestOf[Barge], "TakeOver": requestOf[TakeOver],
 		"Park": requestOf[Park], "Retrieve": requestOf[Retrieve], "Pickup": requestOf[Pickup],
 		"SetForward": requestOf[SetForward], "SetDoNotDisturb": requestOf[SetDoNotDisturb], "SetPrivacy": requestOf[SetPrivacy],
-		"SetHuntLogin": requestOf[SetHuntLogin], "Deliver": requestOf[Deliver], "CancelDeliver": requestOf[CancelDeliver], "SetGuard": requestOf[SetGuard],
+		"SetHuntLogin": requestOf[SetHuntLogin], "Deliver": requestOf[Deliver], "CancelDeliver": requestOf[CancelDeliver], "SetGuard": requestOf[SetGuard], "Join": requestOf[Join],
 	}
 )
 

@@ -133,7 +133,7 @@ const (
 	// SourceConfirmation says that a feature has done what was dialled.
 	SourceConfirmation = "tone:480"
 	// SourceMix is followed by ":" and a call's id: the leg hears everybody else whose source has that id, and they hear it.
-	// Another ":warn" behind adds a warning tone for this leg alone.
+	// Another ":warn" behind adds a warning tone for this leg alone; ":listen" has the leg hear everybody, and heard by nobody.
 	SourceMix = "mix"
 )
 

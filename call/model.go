@@ -32,7 +32,7 @@ type Call struct {
 	conferred  bool    // it has been a conference
 	controller PartyID // who made it one
 	room       *room   // the meet-me conference it is
-	mixNames   *[2]string
+	mixNames   *[3]string
 	delivery   *delivery // what a Deliver has begun, nil for nothing
 	protection Protection
 	weakness   weakness // what protection says, without the sentence
@@ -212,11 +212,11 @@ func (p *Party) ringing() bool {
 	return false
 }
 
-// talkers are the active legs of all parties but one.
+// talkers are the active legs of all parties but one; guests are nobody's other end.
 func (c *Call) talkers(but *Party) []*Leg {
 	var out []*Leg
 	for _, p := range c.parties {
-		if p == but {
+		if p == but || p.guest() {
 			continue
 		}
 		if l := p.activeLeg(); l != nil {
@@ -233,7 +233,7 @@ func (c *Call) alone() bool {
 	}
 	alive := 0
 	for _, p := range c.parties {
-		if p.alive() && !p.comes() {
+		if p.alive() && !p.comes() && !p.guest() {
 			alive++
 		}
 		if p.dial() != "" {

@@ -16,7 +16,7 @@ func TestPairs(t *testing.T) {
 		"transfer_encrypted_to_plain", "pickup_hunt_broadcast", "transfer_park", "forward_hunt", "forward_dnd", "dnd_shared_line",
 		"take_over_privacy", "hold_take_over", "pickup_forward_no_answer", "auto_answer_call_waiting", "emergency_blockers",
 		"reminder_busy_parker", "conference_hold", "barge_privacy", "park_conference", "transfer_conference", "barge_hold",
-		"deliver_guard", "deliver_transfer", "deliver_hold", "deliver_conference",
+		"deliver_guard", "deliver_transfer", "deliver_hold", "deliver_conference", "join_hold", "join_transfer", "join_deliver", "join_guard",
 	} {
 		b, err := os.ReadFile("testdata/pair_" + pair + ".txt")
 		text := string(b)

@@ -150,9 +150,11 @@ const (
 	MarkEmergency
 	MarkHunt // a member of a hunt group was asked; no event tells that apart
 	MarkDeliver
+	MarkListen
+	MarkJoin
 )
 
-var markNames = [...]string{"hold", "forward", "transfer", "conference", "park", "pickup", "barge", "emergency", "hunt", "deliver"}
+var markNames = [...]string{"hold", "forward", "transfer", "conference", "park", "pickup", "barge", "emergency", "hunt", "deliver", "listen", "join"}
 
 // Names lists the features of the set, in the order of the constants.
 func (m Mark) Names() []string {
@@ -208,6 +210,10 @@ func MarkOf(k EventKind) Mark {
 		return MarkEmergency
 	case Delivered:
 		return MarkDeliver
+	case Monitored:
+		return MarkListen
+	case Attended:
+		return MarkJoin
 	}
 	return 0
 }

@@ -126,7 +126,7 @@ func TestRecordOfMeasuredMedia(t *testing.T) {
 func TestMarksAreNamed(t *testing.T) {
 	all := Mark(1<<len(markNames) - 1)
 	var back Mark
-	if err := back.UnmarshalText([]byte(all.String())); err != nil || back != all || len(all.Names()) != len(markNames) || MarkDeliver != 1<<(len(markNames)-1) {
+	if err := back.UnmarshalText([]byte(all.String())); err != nil || back != all || len(all.Names()) != len(markNames) || MarkJoin != 1<<(len(markNames)-1) {
 		t.Errorf("%s, %v, %v", all, back, err)
 	}
 	if err := back.UnmarshalText([]byte("hold,juggling")); err == nil {

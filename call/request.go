@@ -125,6 +125,45 @@ type SetGuard struct {
 	To   string `json:"to,omitempty"`
 }
 
+// Join rings To as a guest of a call in which at least two talk. When it answers it hears all of them, and with JoinTalk they hear it too
+// (event Monitored or Attended); with JoinListen nobody hears it, and nobody is told of it but observers. It goes when it likes, and the
+// call is then as it was; it goes when any of those it was let in to leaves, and keeps no call alive. To is looked up with what the first
+// of the call may reach, and neither forwards nor redirections send it elsewhere. The Reply has the party that rings; JoinFailed says that
+// it could not be reached, or would hear the call by a leg that is less protected than those of the call.
+type Join struct {
+	Call CallID `json:"call"`
+	To   string `json:"to"`
+	// Calling is the number shown to To instead of the first party's own.
+	Calling string   `json:"calling,omitempty"`
+	Mode    JoinMode `json:"mode,omitempty"`
+	// NoAnswer is how long To may ring; zero takes what counts for its line or trunk.
+	NoAnswer   time.Duration `json:"no_answer,omitempty"`
+	Parameters string        `json:"parameters,omitempty"`
+}
+
+// A JoinMode says what a guest of a call may.
+type JoinMode uint8
+
+// The modes; the zero disturbs nobody.
+const (
+	JoinListen JoinMode = iota // hear everybody, heard by nobody (silent monitoring)
+	JoinTalk                   // hear everybody, heard by everybody (barge)
+)
+
+var joinModeNames = [...]string{"listen", "talk"}
+
+func (m JoinMode) String() string { return enumName(joinModeNames[:], int(m)) }
+
+// MarshalText writes the name.
+func (m JoinMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads the name.
+func (m *JoinMode) UnmarshalText(b []byte) error {
+	n, err := enumValue("mode of joining", joinModeNames[:], b)
+	*m = JoinMode(n)
+	return err
+}
+
 // An OriginalCalled says whom a redirected call counts as having been for first.
 type OriginalCalled uint8
 
@@ -249,13 +288,14 @@ func (Redirect) request()   {}
 func (Deliver) request()       {}
 func (CancelDeliver) request() {}
 func (SetGuard) request()      {}
+func (Join) request()          {}
 
 // A Reply answers a Request. Cause is CauseNone when it was taken.
 type Reply struct {
 	ID   string `json:"id,omitempty"`
 	Call CallID `json:"call,omitempty"`
 	Leg  LegID  `json:"leg,omitempty"`
-	// Party is who Deliver has had rung.
+	// Party is who Deliver or Join has had rung.
 	Party PartyID `json:"party,omitempty"`
 	Cause Cause   `json:"cause,omitempty"`
 	// Slot is where Park has parked the call.

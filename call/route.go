@@ -25,6 +25,7 @@ type dialling struct {
 	parameters  string   // told to whoever is reached, see MaxParameters
 
 	delivers bool          // it is of a Deliver
+	purpose  Purpose       // for which a Join has it rung; none for all others
 	longest  time.Duration // for which each phone or trunk may ring; zero is what counts for it
 }
 
@@ -79,6 +80,9 @@ func (e *Engine) route(c *Call, d dialling) Cause {
 		d.calling.Restricted = res.Presentation == dialplan.PresentationRestricted
 	}
 	p := &Party{called: res.Called, offering: &offering{dialling: d}}
+	if d.purpose != PurposeNone {
+		p.errand, p.offering.joins = &errand{purpose: d.purpose}, true
+	}
 	p.offering.ring = timer{call: c, party: p}
 	switch res.Pattern.Kind {
 	case dialplan.DirectoryNumber:

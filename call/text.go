@@ -344,6 +344,9 @@ func (l line) service(r Request) line {
 	case Deliver:
 		l = l.id("call", 'c', uint64(r.Call)).id("instead", 'l', uint64(r.Instead)).str("to", r.To).str("calling", r.Calling)
 		return l.span("no_answer", r.NoAnswer).str("parameters", r.Parameters)
+	case Join:
+		l = l.id("call", 'c', uint64(r.Call)).str("to", r.To).str("calling", r.Calling).str("mode", r.Mode.String())
+		return l.span("no_answer", r.NoAnswer).str("parameters", r.Parameters)
 	case CancelDeliver:
 		return l.id("call", 'c', uint64(r.Call))
 	case SetGuard:

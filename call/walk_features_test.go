@@ -1,6 +1,10 @@
 package call
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // number is a number of the walks' site: lines, trunks, an applet, feature codes, park numbers, meet-me conferences, an emergency number, nothing.
 func (w *walker) number() string {
@@ -66,4 +70,23 @@ func (w *walker) center(leg LegID, ids []LegID) Request {
 	d := Deliver{Call: call, Instead: pick(w.rnd, []LegID{leg, leg, leg, 0, w.another(leg, ids)}), To: w.number(), Calling: pick(w.rnd, []string{"", "0800"})}
 	d.NoAnswer = time.Duration(w.rnd.Intn(2)) * 5 * time.Second
 	return d
+}
+
+// join lets somebody into a call in which somebody talks, where the walk has one, or into any.
+func (w *walker) join() Request {
+	j := Join{Call: CallID(1 + w.rnd.Intn(8)), To: w.number(), Calling: pick(w.rnd, []string{"", "0800"}), Mode: JoinMode(w.rnd.Intn(2)),
+		NoAnswer: time.Duration(w.rnd.Intn(2)) * 5 * time.Second}
+	if w.k == nil {
+		return j // a walk over several nodes
+	}
+	for _, id := range slices.Sorted(maps.Keys(w.k.e.calls)) {
+		if len(w.k.e.calls[id].talkers(nil)) > 1 {
+			j.Call = id
+			break
+		}
+	}
+	if w.rnd.Intn(4) > 0 {
+		j.To = pick(w.rnd, []string{"2001", "2002", "2003", "2005", "2100", "0301"})
+	}
+	return j
 }

@@ -162,6 +162,8 @@ func (w *walker) choose() move {
 		return move{in: w.request(ids)}
 	case r < 27 && w.rnd.Intn(10) == 0:
 		return move{in: Input{Driver: "trunk", Signal: DriverLost{"trunk"}}}
+	case r < 29 && w.rnd.Intn(3) == 0:
+		return move{in: Input{RequestID: "r", Request: w.join()}}
 	}
 	id := pick(w.rnd, ids)
 	if !w.legal && w.rnd.Intn(5) == 0 {
@@ -460,7 +462,7 @@ func minimise(t *testing.T, seed int64, legal bool, moves []move, broken string)
 func TestWalkReachesEverything(t *testing.T) {
 	seen := map[string]bool{}
 	outcomes := map[Outcome]bool{}
-	for seed := int64(1); seed <= 60; seed++ {
+	for seed := int64(1); seed <= 80; seed++ {
 		w := newWalker(t, seed, true)
 		w.k.e.audit = func(c *Call, ev Event) {
 			seen[ev.Kind.String()] = true

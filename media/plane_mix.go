@@ -21,11 +21,20 @@ const (
 // ErrFull says that a conference, or the plane, has no seat left.
 var ErrFull = errors.New("media: the conference has no seat left")
 
-// mixOf reads the name of a source: "mix:ID" is a conference, "mix:ID:warn" a seat in it with a warning tone.
-func mixOf(source string) (id string, warn, ok bool) {
-	id, ok = strings.CutPrefix(source, "mix:")
-	id, warn = strings.CutSuffix(id, ":warn")
-	return id, warn, ok
+// A place is where a seat is in a conference, and what it is like.
+type place struct {
+	id     string
+	warn   bool // with a warning tone
+	listen bool // heard by nobody
+}
+
+// mixOf reads the name of a source: "mix:ID" is a conference, "mix:ID:warn" a seat in it with a warning tone, "mix:ID:listen" one from which
+// nobody is heard.
+func mixOf(source string) (at place, ok bool) {
+	at.id, ok = strings.CutPrefix(source, "mix:")
+	at.id, at.warn = strings.CutSuffix(at.id, ":warn")
+	at.id, at.listen = strings.CutSuffix(at.id, ":listen")
+	return at, ok
 }
 
 // conference is a mixer at work: one goroutine for all its parties. Of locks, the plane's is taken before the conference's,
@@ -42,6 +51,7 @@ type seat struct {
 	stream *Stream
 	party  mixer.Party
 	warn   *tone.Cadence // what only it hears, nil: nothing
+	listen bool          // it is heard by nobody
 	up     resample.Up
 	beep   [2 * FrameSize]int16
 	narrow [FrameSize]int16
@@ -56,7 +66,8 @@ func warning() *tone.Cadence {
 
 // seatFor says whether there is room for a leg that is to sit at a source's conference, counting those on their way to it.
 func (p *Plane) seatFor(l *leg, source string) error {
-	id, _, ok := mixOf(source)
+	at, ok := mixOf(source)
+	id := at.id
 	if !ok || l.at == id && l.seat != nil {
 		return nil
 	}
@@ -65,11 +76,11 @@ func (p *Plane) seatFor(l *leg, source string) error {
 	}
 	n := 0
 	for _, other := range p.legs {
-		coming := ""
+		coming := place{}
 		if other.out != nil {
-			coming, _, _ = mixOf(other.out.name)
+			coming, _ = mixOf(other.out.name)
 		}
-		if other.seat != nil && other.at == id || other != l && other.out != nil && coming == id {
+		if other.seat != nil && other.at == id || other != l && other.out != nil && coming.id == id {
 			n++
 		}
 	}
@@ -81,21 +92,22 @@ func (p *Plane) seatFor(l *leg, source string) error {
 
 // begin lets the leg hear a source by its name, and leave what it heard before. A name it hears already goes on.
 func (p *Plane) begin(l *leg, name string) {
-	id, warn, ok := mixOf(name)
+	at, ok := mixOf(name)
 	l.name = name
 	if !ok {
 		p.leave(l)
 		l.source.Start(p.newSource(name))
 		return
 	}
-	if l.seat == nil || l.at != id {
+	if l.seat == nil || l.at != at.id {
 		p.leave(l)
-		p.join(l, id)
+		p.join(l, at)
 	}
-	p.mixes[id].warn(l.seat, warn)
+	p.mixes[at.id].seat(l.seat, at)
 }
 
-func (p *Plane) join(l *leg, id string) {
+func (p *Plane) join(l *leg, at place) {
+	id := at.id
 	c := p.mixes[id]
 	if c == nil {
 		c = &conference{done: make(chan struct{})}
@@ -103,7 +115,7 @@ func (p *Plane) join(l *leg, id string) {
 		p.wg.Go(c.run)
 	}
 	l.source.Start(nil)
-	l.at, l.seat = id, &seat{stream: l.source}
+	l.at, l.seat = id, &seat{stream: l.source, listen: at.listen}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seats = append(c.seats, l.seat)
@@ -129,11 +141,13 @@ func (p *Plane) leave(l *leg) {
 	l.at, l.seat = "", nil
 }
 
-func (c *conference) warn(s *seat, warn bool) {
+// seat has a seat be as its place says.
+func (c *conference) seat(s *seat, at place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s.listen = at.listen
 	switch {
-	case !warn:
+	case !at.warn:
 		s.warn, s.party.Also = nil, nil
 	case s.warn == nil:
 		s.warn = warning()
@@ -166,6 +180,7 @@ func (c *conference) frame(now time.Time) {
 	defer c.mu.Unlock()
 	for _, s := range c.seats {
 		s.stream.hear(&s.party)
+		s.party.Open = s.party.Open && !s.listen
 		if s.warn != nil {
 			s.party.Also = s.warned()
 		}

@@ -268,3 +268,29 @@ func BenchmarkConference(b *testing.B) {
 		})
 	}
 }
+
+// TestSomebodyListens: who sits where nobody is heard hears both, and neither of them hears it, however loud it is; when it is given another
+// place it is heard.
+func TestSomebodyListens(t *testing.T) {
+	t.Parallel()
+	onClock(t, func(t *testing.T, s *site) {
+		phones := s.room(3)
+		s.sit(3, phones[2], "mix:7:listen", true)
+		phones[2].Start(tone.NewSine(1600, -3))
+		eventually(t, "the others hear nothing", func() bool { return phones[0].Evidence().LevelDBm < -60 && phones[1].Evidence().LevelDBm < -60 })
+		for talker, hz := range []float64{500, 1000} {
+			phones[talker].Start(tone.NewSine(hz, -10))
+			for i, p := range phones {
+				if i != talker {
+					eventually(t, fmt.Sprintf("phone %d hears %v Hz", i, hz), func() bool { return hears(p, hz) })
+				}
+			}
+			eventually(t, "the talker hears nobody", func() bool { return phones[talker].Evidence().LevelDBm < -60 })
+			phones[talker].Start(nil)
+		}
+		s.sit(3, phones[2], "mix:7", true)
+		for _, p := range phones[:2] {
+			eventually(t, "who may talk is heard", func() bool { return hears(p, 1600) })
+		}
+	})
+}

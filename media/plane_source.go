@@ -55,7 +55,7 @@ func (p *Plane) makeSourced(l *leg, o Order, g desc.Guard) (*sdp.Session, error)
 	if err := p.openSource(l, g); err != nil {
 		return nil, err
 	}
-	_, _, conference := mixOf(o.Source)
+	_, conference := mixOf(o.Source)
 	dir, codecs := sdp.SendOnly, desc.Narrowband()
 	switch {
 	case o.Source == "":
