@@ -220,6 +220,7 @@ func TestContactCall(t *testing.T) {
 			"baresip calls over UDP":                         st.callsUDP,
 			"baresip calls over TLS":                         st.callsTLS,
 			"linphonec is the agent's phone":                 st.agentLinphone,
+			"Kamailio is the carrier":                        st.carriers,
 			"Kamailio stands between border and call server": st.stranger,
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -344,6 +345,43 @@ func (st *contactStage) agentLinphone(t *testing.T, ctx context.Context) {
 	said(t, ctx, l, at, "to LinphoneCallReleased")
 	must(t, d.Is(ctx, "work"))
 	st.oneCall(t, "4930003", wholeWay...)
+}
+
+// carriers: a Kamailio outside brings callers to contact numbers, and takes calls of the site's phones, with mutual TLS and over UDP.
+func (st *contactStage) carriers(t *testing.T, ctx context.Context) {
+	f := st.issue(t, pki.Request{Kind: pki.KindPeer, Name: "pbx.far.test", DNSNames: []string{"pbx.far.test"}})
+	k, err := StartKamailio(ctx, folder(t, "kam"), KamailioConfig{Listen: st.carrier, UDP: st.plain, Name: "pbx.far.test", Register: true, Certificate: f.certificate, Key: f.key, CA: f.ca,
+		Routes: []KamailioRoute{{st.cast.contact("carrier-plain"), "sip:" + st.borderAt() + ":5060"}, {st.cast.contact("carrier"), "sip:" + st.borderAt() + ":5061;transport=tls"}}})
+	must(t, err)
+	t.Cleanup(k.Stop)
+	for _, way := range []struct{ agent, user, transport, at string }{{"carrier", "7101", "tls", st.carrier}, {"carrier-plain", "7201", "udp", st.plain}} {
+		c := BaresipConfig{User: way.user, Domain: way.at, Transport: way.transport}
+		if way.transport == "udp" {
+			c.Encryption = "none"
+		}
+		zoe := st.outsider(t, ctx, c)
+		must(t, zoe.Registered(ctx))
+		d, p := st.desk(t, ctx, way.agent)
+		st.contactCall(t, ctx, zoe, fmt.Sprintf("sip:%s@%s;transport=%s", st.cast.contact(way.agent), way.at, way.transport), d, p)
+		st.oneCall(t, way.user, wholeWay...)
+
+		mark := zoe.EventMark()
+		eventually(t, ctx, "the border knows that the carrier answers", func() bool {
+			return slices.ContainsFunc(st.Border.Element().Peers(ctx), func(s bus.TrunkState) bool {
+				return strings.HasPrefix(s.Trunk, way.user[:2]) && s.State == "in-service"
+			})
+		})
+		out, err := p.Dial(ctx, way.user)
+		must(t, err)
+		event(t, ctx, zoe, mark, "CALL_INCOMING")
+		must(t, zoe.Command("accept", ""))
+		must(t, out.WaitAnswered(ctx))
+		out.Tone(calledTone)
+		hears(t, ctx, out, []float64{callerTone})
+		waitTone(t, ctx, way.user, zoe.Heard, calledTone)
+		must(t, out.Hangup(ctx))
+		event(t, ctx, zoe, mark, "CALL_CLOSED")
+	}
 }
 
 // stranger: a proxy that is none of ours stands between border and call server, with mutual TLS on both sides. It records its route, so that the

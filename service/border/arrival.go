@@ -117,7 +117,7 @@ func (st *site) query(in element.Incoming) dialpeer.Query {
 	m := in.Message
 	q := dialpeer.Query{Called: numberOf(m.RequestURI()), Calling: numberOf(m.From().URI), Request: address(m.RequestURI()), To: address(m.To().URI), From: address(m.From().URI),
 		Via: dialpeer.Address{Host: m.TopVia().Host, Text: m.TopVia().Host}}
-	q.Sender = st.senders(in)
+	q.Sender, q.TLS = st.senders(in), in.Flow.Network() == transport.TLS
 	q.Subject = in.Flow.Remote().Addr().String() + " over " + in.Flow.Network().String()
 	if p := in.Flow.Peer(); p.Verified() {
 		q.Subject += " as " + p.Subject
@@ -252,7 +252,7 @@ func (s *Service) explain(from, called, calling string) (dialpeer.Answer, error)
 	ip, ipErr := netip.ParseAddr(from)
 	switch {
 	case err == nil && st.byTag[tag] != nil:
-		q.Sender, q.Subject = []int{tag}, "dial-peer "+from
+		q.Sender, q.Subject, q.TLS = []int{tag}, "dial-peer "+from, st.byTag[tag].network() == transport.TLS
 	case ipErr == nil:
 		for _, p := range st.peers {
 			if slices.Contains(p.addresses, ip.Unmap()) {
@@ -263,6 +263,7 @@ func (s *Service) explain(from, called, calling string) (dialpeer.Answer, error)
 			q.Sender = []int{open}
 		}
 	default:
+		q.TLS = true
 		for _, p := range st.peers {
 			if slices.ContainsFunc(p.subjects, func(n string) bool { return strings.EqualFold(n, from) }) {
 				q.Sender = append(q.Sender, p.Tag)

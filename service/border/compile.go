@@ -139,7 +139,7 @@ func (out *site) makeTable(s *config.Site) *dialpeer.Table {
 	for _, p := range out.peers {
 		x := dialpeer.Peer{Tag: p.Tag, Shutdown: p.Shutdown, Own: p.own(), Via: uris(p.IncomingURI.Via), Request: uris(p.IncomingURI.Request), To: uris(p.IncomingURI.To), From: uris(p.IncomingURI.From),
 			IncomingCalled: patterns(p.IncomingCalledNumbers), Answer: patterns(p.AnswerAddresses), Destination: patterns(p.DestinationPatterns), DestinationURI: uris(p.DestinationURIs),
-			Preference: p.Preference, Huntstop: p.Huntstop, Outbound: len(p.SessionTargets) > 0, MaxCalls: p.MaxConnections, Hairpin: p.Hairpin,
+			Preference: p.Preference, Huntstop: p.Huntstop, Outbound: len(p.SessionTargets) > 0, MaxCalls: p.MaxConnections, Hairpin: p.Hairpin, Clear: p.network() != transport.TLS,
 			Incoming: translations[p.IncomingTranslation], Outgoing: translations[p.OutgoingTranslation]}
 		for _, c := range p.DestinationPeers {
 			x.Group = append(x.Group, dialpeer.Choice{Tag: c.Tag, Preference: c.Preference})

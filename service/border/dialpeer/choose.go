@@ -104,7 +104,7 @@ func (d *decision) inbound() (Peer, bool) {
 // candidates are the peers that the sender can be.
 func (d *decision) candidates() (can []Peer) {
 	for _, p := range d.t.peers {
-		if !p.Shutdown && (!p.Own || slices.Contains(d.q.Sender, p.Tag)) {
+		if !p.Shutdown && !(p.Clear && d.q.TLS) && (!p.Own || slices.Contains(d.q.Sender, p.Tag)) {
 			can = append(can, p)
 		}
 	}

@@ -238,3 +238,18 @@ func checkAnswer(t *testing.T, table *Table, q Query, status func(int) Status, a
 		}
 	}
 }
+
+// TestClearPeers: a peer without TLS that is for every sender takes no call that came over TLS from the sender whose own peer it would go before.
+func TestClearPeers(t *testing.T) {
+	all, err := ParsePattern(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := NewTable([]Peer{{Tag: 2, Clear: true, IncomingCalled: []Pattern{all}}, {Tag: 60, Own: true, Outbound: true, Destination: []Pattern{all}}, {Tag: 71, Own: true}})
+	for tls, want := range map[bool]int{true: 71, false: 2} {
+		a := table.Choose(Query{Called: "6", Calling: "7", Sender: []int{71}, TLS: tls}, func(int) Status { return Status{} })
+		if a.Why != Accepted || a.In != want {
+			t.Errorf("TLS %v: %v by dial-peer %d, want %d:\n%s", tls, a.Why, a.In, want, a.Text())
+		}
+	}
+}

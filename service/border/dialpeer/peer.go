@@ -27,6 +27,8 @@ type Peer struct {
 	Huntstop   bool
 	// Outbound says that the peer has somewhere to send calls to.
 	Outbound bool
+	// Clear says that the peer has no TLS: calls that come over TLS never come in by it.
+	Clear bool
 	// MaxCalls bounds calls in both directions together; zero is no limit.
 	MaxCalls int
 	// Hairpin lets a call leave by the peer it came in by, and to where it came from.
@@ -68,6 +70,8 @@ type Query struct {
 	// Sender are the tags of the peers whose addresses or subjects fit the sender; Subject is a word for it in the explanation.
 	Sender  []int
 	Subject string
+	// TLS says that the call came over TLS.
+	TLS bool
 }
 
 // Status is what changes at run time about a peer.
