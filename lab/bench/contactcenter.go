@@ -94,7 +94,8 @@ type press struct {
 // playedCall is a call as its call server has it.
 type playedCall struct {
 	query contact.Query
-	agent int // that it is connected to, or -1
+	agent int       // that it is connected to, or -1
+	sent  time.Time // its Query, the last time: from then on it waits
 	over  *time.Timer
 }
 
@@ -265,18 +266,16 @@ func (r *queueRig) caller(ctx context.Context) {
 	r.mu.Lock()
 	r.serial++
 	id := contact.CallID("call" + strconv.Itoa(r.serial))
-	c := &playedCall{agent: -1, query: contact.Query{Call: id, Server: r.servers.Node(), Called: strconv.Itoa(8000 + r.serial%ccPools), Calling: "+4930123456", Began: time.Now(), Reason: contact.New}}
+	c := &playedCall{agent: -1, sent: time.Now(), query: contact.Query{Call: id, Server: r.servers.Node(), Called: strconv.Itoa(8000 + r.serial%ccPools), Calling: "+4930123456", Began: time.Now(), Reason: contact.New}}
 	r.calls[id] = c
 	query := c.query
 	r.mu.Unlock()
 	bus.Put(r.servers.Board(), contact.FactCall, string(id), contact.Standing{Query: query})
 	begun := time.Now()
 	l, err := bus.Ask[contact.Query, contact.Label](ctx, r.servers, r.router, query)
-	for ; err != nil; l, err = bus.Ask[contact.Query, contact.Label](ctx, r.servers, r.router, query) {
+	for ; err != nil; l, err = r.again(ctx, c, query) {
 		r.fault("query asked again: " + err.Error()) // the call server keeps the caller meanwhile
-		select {
-		case <-time.After(askAgain):
-		case <-ctx.Done():
+		if ctx.Err() != nil {
 			return
 		}
 	}
@@ -290,6 +289,19 @@ func (r *queueRig) caller(ctx context.Context) {
 	if l.Kind == contact.Connect { // nobody waited: an agent was ready before
 		r.connect(c, l, false)
 	}
+}
+
+// again asks a query again, some time later.
+func (r *queueRig) again(ctx context.Context, c *playedCall, query contact.Query) (contact.Label, error) {
+	select {
+	case <-time.After(askAgain):
+	case <-ctx.Done():
+		return contact.Label{}, ctx.Err()
+	}
+	r.mu.Lock()
+	c.sent = time.Now()
+	r.mu.Unlock()
+	return bus.Ask[contact.Query, contact.Label](ctx, r.servers, r.router, query)
 }
 
 // ready has the agent whose turn it is press ready.
@@ -336,7 +348,7 @@ func (r *queueRig) connect(c *playedCall, l contact.Label, waited bool) {
 	}
 	delete(r.pressed, l.Number)
 	if waited {
-		r.matched = append(r.matched, time.Since(p.at))
+		r.matched = append(r.matched, min(time.Since(p.at), time.Since(c.sent))) // both are there since the later of the two
 	}
 	c.agent = p.agent
 	r.phones.shows(p.agent, phones.Call{State: phones.Ringing, Number: c.query.Calling})
