@@ -112,6 +112,7 @@ func TestSurvivalNumber(t *testing.T) {
 	ctx := within(t)
 	for s.service.status().State != "degraded" {
 		time.Sleep(time.Millisecond)
+		must(t, ctx.Err())
 	}
 	c := s.call(ctx, "800")
 	if v := s.vb.session(ctx); !v.says("We have a problem") {
