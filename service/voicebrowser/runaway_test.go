@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ import (
 
 // TestRunaways: documents that burn memory, processor time and patience, one after the other, beside ten calls that hear a tone. The
 // caller of each hears that an error has occurred and is released with cause 41; the ten hear no gap of more than 100 ms, and nothing is
-// left of any process.
+// left of any process. On a machine that lets threads wait, a document is played up to four times: a fault of ours happens each time.
 func TestRunaways(t *testing.T) {
 	runaways := map[string]string{
 		"6000": `<form><block><script>'x'.repeat(6e9)</script></block></form>`,
@@ -46,14 +47,14 @@ func TestRunaways(t *testing.T) {
 	for _, c := range good {
 		l.hears(ctx, c, 600)
 	}
-	watched, stop := context.WithCancel(ctx)
-	gaps, late := watch(watched, good), lateness(watched)
-	for i := range len(runaways) {
+	for i, again := 0, 0; i < len(runaways); {
 		if i > 2 && os.Getenv("LOCKTONE_ALL") == "" {
 			t.Log("LOCKTONE_ALL is not set: the first three documents are enough")
 			break
 		}
 		number := strconv.Itoa(6000 + i)
+		watched, stop := context.WithCancel(ctx)
+		gaps, late := watch(watched, good), lateness(watched)
 		began := time.Now()
 		c := l.call(ctx, number)
 		if status, by, err := c.WaitEnded(ctx); err != nil || !by || !strings.Contains(c.Reason(), "41") {
@@ -63,17 +64,22 @@ func TestRunaways(t *testing.T) {
 			t.Errorf("%s has heard %d packets", number, heard)
 		}
 		t.Logf("%s %-60.60s ended after %v", number, runaways[number], time.Since(began).Round(time.Millisecond))
-	}
-	stop()
-	limit := 100 * time.Millisecond
-	if l := late(); l > limit/4 {
-		t.Logf("this machine lets a thread wait for %v", l)
-		limit += 2 * l
-	}
-	for i, gap := range gaps() {
-		if gap > limit {
-			t.Errorf("call %d has heard nothing for %v, %v are allowed", i, gap, limit)
+		stop()
+		gap, limit, l := slices.Max(gaps()), 100*time.Millisecond, late()
+		if l > limit/4 {
+			t.Logf("this machine lets a thread wait for %v", l)
+			limit += 2 * l
+			if again++; gap > limit && again < 4 { // the document is at fault if it happens each time, the machine if not
+				t.Logf("%s is played again: a call has heard nothing for %v", number, gap)
+				continue
+			}
 		}
+		if gap > limit {
+			t.Errorf("beside %s a call has heard nothing for %v, %v are allowed", number, gap, limit)
+		}
+		i, again = i+1, 0
+	}
+	for i := range good {
 		if !good[i].Talking() {
 			t.Errorf("call %d has ended", i)
 		}
