@@ -25,6 +25,8 @@ type Answers struct {
 	Agents        func(context.Context) ([]AgentState, error)
 	ContactQueues func(context.Context) ([]ContactQueueState, error)
 	Contacts      func(context.Context) ([]ContactState, error)
+	Callers       func(context.Context) ([]CallerState, error)
+	VoiceBrowsers func(context.Context) ([]VoiceBrowserState, error)
 	SetForward    Handler[ForwardRequest, SettingResult]
 	SetDevice     Handler[DeviceSettingRequest, SettingResult]
 	SetMessages   Handler[MessagesRequest, MessagesResult]
@@ -60,6 +62,8 @@ func (b *Bus) Answer(service string, a Answers) (Responders, error) {
 		serveRows(b, b.Subject(service, VerbAgents), a.Agents, func(r AgentState) string { return r.Agent }),
 		serveRows(b, b.Subject(service, VerbContactQueues), a.ContactQueues, func(r ContactQueueState) string { return r.Queue }),
 		serveRows(b, b.Subject(service, VerbContacts), a.Contacts, func(r ContactState) string { return r.Contact }),
+		serveRows(b, b.Subject(service, VerbCallers), a.Callers, func(r CallerState) string { return r.Called }),
+		serveRows(b, b.Subject(service, VerbVoiceBrowsers), a.VoiceBrowsers, func(r VoiceBrowserState) string { return r.Node }),
 		serveRows(b, b.Subject(service, VerbTrunks), a.Trunks, func(r TrunkState) string { return r.Trunk }),
 		serveRows(b, b.Subject(service, VerbConnections), a.Connections, func(r Connection) string { return r.Peer }),
 		serveRows(b, b.Subject(service, VerbExceptions), a.Exceptions, func(r Exception) string { return r.Name }),

@@ -21,6 +21,8 @@ const (
 	VerbLines         = "lines"
 	VerbProviders     = "providers"
 	VerbServerGroups  = "server-groups"
+	VerbCallers       = "callers"
+	VerbVoiceBrowsers = "voice-browsers"
 	VerbSetForward    = "forward-set"
 	VerbSetDevice     = "device-set"
 )

@@ -66,6 +66,43 @@ type ServerGroupState struct {
 	TrunkState
 }
 
+// CallerState is one caller that a call server has: a row of `show callserver`.
+type CallerState struct {
+	Node     string    `json:"node"`
+	Call     string    `json:"call"`               // the contact's id
+	GlobalID string    `json:"globalId,omitempty"` // for `trace`
+	Called   string    `json:"called"`
+	Calling  string    `json:"calling,omitempty"` // empty where the caller withholds it
+	Display  string    `json:"display,omitempty"`
+	Since    time.Time `json:"since"`
+	State    string    `json:"state"`             // waiting, treated, connected
+	With     string    `json:"with,omitempty"`    // the number the caller is connected to
+	Ringing  string    `json:"ringing,omitempty"` // the number that is rung for the caller
+	Label    uint64    `json:"label,omitempty"`   // the last that was taken, by its serial
+}
+
+// VoiceBrowserState is how a voice browser is: a row of `show voicebrowser`.
+type VoiceBrowserState struct {
+	Node     string         `json:"node"`
+	Facts    []NamedValue   `json:"facts"`
+	Sessions []VoiceSession `json:"sessions,omitempty"`
+}
+
+// NamedValue is one fact as an operator reads it.
+type NamedValue struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// VoiceSession is one caller who is listening to a document.
+type VoiceSession struct {
+	GlobalID string    `json:"globalId,omitempty"` // for `trace`
+	Calling  string    `json:"calling,omitempty"`
+	Called   string    `json:"called,omitempty"`
+	Document string    `json:"document"` // where it began
+	Since    time.Time `json:"since"`
+}
+
 // Connection is one transport connection, or a peer whose handshakes failed: a
 // row of `show connections`, which tells what `show sip-ua connections tcp tls
 // detail` tells in the field.

@@ -59,6 +59,7 @@ type Element struct {
 	listening    listeners
 	pingSeq      atomic.Uint32
 	draining     atomic.Bool
+	drain        atomic.Pointer[bus.DrainState] // that an operator asked for
 }
 
 // peers are those of the configuration in force, immutable and replaced whole.
@@ -272,6 +273,7 @@ func (e *Element) Answers() bus.Answers {
 		Connections: func(context.Context) ([]bus.Connection, error) { return e.Connections(), nil },
 		Exceptions:  func(context.Context) ([]bus.Exception, error) { return e.Exceptions(), nil },
 		Levels:      e.cfg.Trace,
+		Drain:       e.DrainBy,
 	}
 }
 
@@ -297,7 +299,10 @@ func (e *Element) Drain(ctx context.Context) error {
 }
 
 // Undrain takes calls again.
-func (e *Element) Undrain() { e.draining.Store(false) }
+func (e *Element) Undrain() {
+	e.draining.Store(false)
+	e.drain.Store(nil)
+}
 
 // Close ends every call and releases everything. ctx bounds how long it waits for transactions to end.
 func (e *Element) Close(ctx context.Context) error {

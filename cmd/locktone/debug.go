@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 
+	"github.com/locktone/locktone/service/admin"
 	"github.com/locktone/locktone/trace"
 )
 
@@ -26,10 +28,11 @@ type debugOpensslCmd struct {
 // Run follows the trace until it is interrupted.
 func (c *debugOpensslCmd) Run(a *app) error {
 	if c.What != "errors" { // what goes well is recorded on request only
-		if err := c.level(a.ctx, a, "detail"); err != nil {
+		restore, err := c.raise(a)
+		if err != nil {
 			return err
 		}
-		defer func() { _ = c.level(context.WithoutCancel(a.ctx), a, "info") }()
+		defer restore()
 	}
 	q := url.Values{"service": {c.Service}, "level": {"detail"}}
 	err := a.api.Follow(a.ctx, "/v1/trace/stream?"+q.Encode(), func(r trace.Record, lost uint64) error {
@@ -49,6 +52,34 @@ func (c *debugOpensslCmd) Run(a *app) error {
 		return nil // Ctrl-C is how it ends
 	}
 	return err
+}
+
+// raise has enough recorded of the service, and returns what puts back what was: the service's rule, or that it had none.
+func (c *debugOpensslCmd) raise(a *app) (restore func(), err error) {
+	var list admin.Rows[trace.LevelRule]
+	if err := a.api.Do(a.ctx, http.MethodGet, "/v1/trace/levels", nil, &list); err != nil {
+		return nil, err
+	}
+	before, base := trace.Inherit, trace.Info
+	for _, r := range list.Rows {
+		switch r.Scope {
+		case trace.Scope{Service: c.Service}:
+			before = r.Level
+		case trace.Scope{}:
+			base = r.Level
+		}
+	}
+	if cmp.Or(before, base) >= trace.Detail {
+		return func() {}, nil // enough is recorded
+	}
+	if err := c.level(a.ctx, a, trace.Detail.String()); err != nil {
+		return nil, err
+	}
+	return func() {
+		if err := c.level(context.WithoutCancel(a.ctx), a, before.String()); err != nil {
+			fmt.Fprintf(a.err, "locktone: the trace level of %s stays detail, it was %s: %v\n", c.Service, before, err)
+		}
+	}, nil
 }
 
 // level says how much is recorded of the service.

@@ -19,6 +19,8 @@ type showCmd struct {
 	Nodes         nodesCmd         `cmd:"" help:"The nodes of the cluster: alive since when, what runs there, the revision in force."`
 	Trunks        trunksCmd        `cmd:"" help:"State of every trunk destination."`
 	ServerGroups  serverGroupsCmd  `cmd:"" help:"State of every member of the SIP server groups, as call servers see it."`
+	CallServer    callServerCmd    `cmd:"" name:"callserver" help:"Callers that the call servers have: where they are, with whom, who is rung for them."`
+	VoiceBrowser  voiceBrowserCmd  `cmd:"" name:"voicebrowser" help:"How the voice browsers are: processes, speech, cache, and who listens to which document."`
 	Connections   connectionsCmd   `cmd:"" help:"Connections with TLS version, cipher, subject, failures and bytes."`
 	SIPUA         sipUACmd         `cmd:"" name:"sip-ua" help:"Connections of border elements, in the field's spelling."`
 	Mwi           mwiCmd           `cmd:"" name:"mwi" help:"Messages that wait for lines, who said so, and which devices have heard."`
@@ -36,6 +38,8 @@ type (
 	registrationsCmd struct{ byName }
 	trunksCmd        struct{ byName }
 	serverGroupsCmd  struct{ byName }
+	callServerCmd    struct{ byName }
+	voiceBrowserCmd  struct{ byName }
 	connectionsCmd   struct{ byName }
 	exceptionsCmd    struct{ byName }
 	certificatesCmd  struct{}
@@ -111,6 +115,44 @@ func (c *serverGroupsCmd) Run(a *app) error {
 			}
 			return []string{r.Group, r.Destination, r.State, strconv.Itoa(r.Priority), strconv.Itoa(r.Weight), r.Mode, strconv.Itoa(r.Calls), clock(r.Since), ping, trip, r.Node, r.Reason}
 		})
+}
+
+// Run lists the callers of call servers.
+func (c *callServerCmd) Run(a *app) error {
+	return rows(a, "/v1/callers", c.Name, []string{"CALL", "CALLED", "CALLING", "SINCE", "STATE", "WITH", "RINGING", "NODE"}, "no call server has a caller",
+		func(r bus.CallerState) []string {
+			return []string{r.Call, r.Called, strings.TrimSpace(r.Calling + " " + r.Display), clock(r.Since), r.State, r.With, r.Ringing, r.Node}
+		})
+}
+
+// Run prints what every voice browser tells of itself, and its sessions.
+func (c *voiceBrowserCmd) Run(a *app) error {
+	path := "/v1/voice-browsers"
+	if c.Name != "" {
+		path += "?name=" + url.QueryEscape(c.Name)
+	}
+	var list admin.Rows[bus.VoiceBrowserState]
+	if err := a.api.Do(a.ctx, http.MethodGet, path, nil, &list); err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(list)
+	}
+	var facts, sessions [][]string
+	for _, r := range list.Rows {
+		for _, f := range r.Facts {
+			facts = append(facts, []string{r.Node, f.Name, f.Value})
+		}
+		for _, x := range r.Sessions {
+			sessions = append(sessions, []string{r.Node, x.Calling, x.Called, clock(x.Since), x.Document, x.GlobalID})
+		}
+	}
+	a.table([]string{"NODE", "WHAT", "VALUE"}, facts, "no voice browser runs")
+	if len(list.Rows) > 0 {
+		a.table([]string{"NODE", "CALLING", "CALLED", "SINCE", "DOCUMENT", "CALL"}, sessions, "nobody listens")
+	}
+	a.problems(list.Problems)
+	return nil
 }
 
 // Run lists connections.

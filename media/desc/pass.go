@@ -29,11 +29,21 @@ func (g Guard) allow(m *sdp.Media) {
 	m.SetCodecs(g.Only(m.Codecs))
 }
 
-// Only is a list of codecs without those the guard does not let pass.
+// Only is a list of codecs without those the guard does not let pass, in the guard's order: RFC 3264, 5.1 has the first be the one preferred.
 func (g Guard) Only(cs []sdp.Codec) []sdp.Codec {
-	return slices.DeleteFunc(slices.Clone(cs), func(c sdp.Codec) bool {
-		return len(g.Codecs) > 0 && !c.IsEvent() && !slices.ContainsFunc(g.Codecs, func(n string) bool { return strings.EqualFold(n, c.Name) })
-	})
+	if len(g.Codecs) == 0 {
+		return slices.Clone(cs)
+	}
+	place := func(c sdp.Codec) int {
+		i := slices.IndexFunc(g.Codecs, func(n string) bool { return strings.EqualFold(n, c.Name) })
+		if i < 0 && c.IsEvent() {
+			return len(g.Codecs)
+		}
+		return i
+	}
+	out := slices.DeleteFunc(slices.Clone(cs), func(c sdp.Codec) bool { return place(c) < 0 })
+	slices.SortStableFunc(out, func(a, b sdp.Codec) int { return place(a) - place(b) })
+	return out
 }
 
 // allowKeys keeps the crypto attributes the guard lets pass.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -10,8 +11,11 @@ import (
 	"github.com/locktone/locktone/bus"
 )
 
-// callManagerService is the service that is drained: the others keep nothing that somebody would miss.
+// callManagerService decides when a drained node ends. elementServices carry calls too: they are drained with it, or alone where a node has no
+// call manager. The other services keep nothing that somebody would miss.
 const callManagerService = "callmanager"
+
+var elementServices = [...]string{"border", "callserver", "voicebrowser"}
 
 // NodeDrain drains a node.
 type NodeDrain struct {
@@ -68,11 +72,40 @@ func (s *Server) drainNode(ctx context.Context, node string, r bus.DrainRequest)
 	if !slices.Contains(names, node) {
 		return nil, unknownNode(node, names)
 	}
-	to := s.cfg.Bus.AllNodes(callManagerService, bus.VerbDrain)
-	to.Node = node
-	out, err := bus.Ask[bus.DrainRequest, bus.DrainState](ctx, s.cfg.Bus, to, r)
-	if err != nil {
-		return nil, err
+	ask := func(service string) (bus.DrainState, error) {
+		to := s.cfg.Bus.AllNodes(service, bus.VerbDrain)
+		to.Node = node
+		return bus.Ask[bus.DrainRequest, bus.DrainState](ctx, s.cfg.Bus, to, r)
+	}
+	out, first := ask(callManagerService)
+	if first != nil && !absent(first) {
+		return nil, first
+	}
+	for _, service := range elementServices {
+		st, err := ask(service)
+		switch {
+		case absent(err):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		if first == nil {
+			st.Calls += out.Calls
+			st.Devices, st.Held, st.Until = out.Devices, out.Held, out.Until
+		}
+		if st.Calls+st.Devices > 0 && st.State == bus.StateDrained {
+			st.State = bus.StateDraining
+		}
+		out, first = st, nil
+	}
+	if first != nil {
+		return nil, first
 	}
 	return &body[bus.DrainState]{out}, nil
+}
+
+// absent says that no such service runs there.
+func absent(err error) bool {
+	var e *bus.Error
+	return errors.As(err, &e) && e.Code == bus.CodeNoResponder
 }

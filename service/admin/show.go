@@ -28,6 +28,8 @@ func (s *Server) showOperations(api huma.API) {
 	add(s, api, get("registrations", "/v1/registrations", RoleViewer, "Devices that are registered"), s.registrations)
 	add(s, api, get("trunks", "/v1/trunks", RoleViewer, "State of every trunk destination"), rowsOf[bus.TrunkState](s, bus.VerbTrunks))
 	add(s, api, get("server-groups", "/v1/server-groups", RoleViewer, "State of every member of the SIP server groups, as call servers see it; name is a group's"), rowsOf[bus.ServerGroupState](s, bus.VerbServerGroups))
+	add(s, api, get("callers", "/v1/callers", RoleViewer, "Callers that the call servers have, the oldest first; name is the number called"), rowsOf[bus.CallerState](s, bus.VerbCallers))
+	add(s, api, get("voice-browsers", "/v1/voice-browsers", RoleViewer, "How the voice browsers are and who listens; name is a node's"), rowsOf[bus.VoiceBrowserState](s, bus.VerbVoiceBrowsers))
 	add(s, api, get("connections", "/v1/connections", RoleViewer, "Connections and peers whose handshakes failed: TLS version, cipher, subject, failures, bytes"), rowsOf[bus.Connection](s, bus.VerbConnections))
 	add(s, api, get("message-waiting", "/v1/message-waiting", RoleViewer, "Messages of lines, who said so, and which devices have heard; name is a line's number"), s.messages)
 	add(s, api, get("subscriptions", "/v1/subscriptions", RoleViewer, "What devices watch: busy lamps, presence, messages"), rowsOf[bus.WatchState](s, bus.VerbSubscriptions))

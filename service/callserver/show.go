@@ -13,6 +13,7 @@ func (s *Service) serve() error {
 	a.Status = func(context.Context) bus.ServiceStatus { return s.status() }
 	a.Exceptions = func(context.Context) ([]bus.Exception, error) { return s.el.Exceptions(), nil }
 	a.ServerGroups = func(ctx context.Context) ([]bus.ServerGroupState, error) { return s.groups(ctx), nil }
+	a.Callers = s.callers
 	var err error
 	if s.responders, err = s.cfg.Bus.Answer(Name, a); err != nil {
 		return err
@@ -66,4 +67,15 @@ func (s *Service) groups(ctx context.Context) (out []bus.ServerGroupState) {
 		}
 	}
 	return out
+}
+
+// callers are the rows of `show callserver`.
+func (s *Service) callers(ctx context.Context) ([]bus.CallerState, error) {
+	out := []bus.CallerState{}
+	for _, x := range s.show(ctx) {
+		q := x.Query
+		out = append(out, bus.CallerState{Node: s.cfg.Node, Call: string(q.Call), GlobalID: q.GlobalID, Called: q.Called, Calling: q.Calling, Display: q.Display, Since: q.Began.UTC(),
+			State: q.State.String(), With: q.With, Ringing: x.Ringing, Label: q.Label})
+	}
+	return out, ctx.Err()
 }

@@ -13,6 +13,7 @@ func (s *Service) answer() error {
 	a := s.el.Answers()
 	a.Status = func(context.Context) bus.ServiceStatus { return s.status() }
 	a.Exceptions = func(context.Context) ([]bus.Exception, error) { return s.exceptions(), nil }
+	a.VoiceBrowsers = func(context.Context) ([]bus.VoiceBrowserState, error) { return []bus.VoiceBrowserState{s.state()}, nil }
 	var err error
 	s.responders, err = s.cfg.Bus.Answer(Name, a)
 	return err
@@ -79,4 +80,17 @@ func (s *Service) Picture() Picture {
 	row("fetches", "%d, %d failed", s.counts.fetches.Load(), s.counts.fetchesFailed.Load())
 	row("cache", "%d documents and files, %d KiB, %d hits, %d misses", kept.Entries, kept.Octets>>10, kept.Hits, kept.Misses)
 	return p
+}
+
+// state is the picture as the bus carries it.
+func (s *Service) state() bus.VoiceBrowserState {
+	p := s.Picture()
+	out := bus.VoiceBrowserState{Node: p.Node}
+	for _, r := range p.Rows {
+		out.Facts = append(out.Facts, bus.NamedValue{Name: r.Name, Value: r.Value})
+	}
+	for _, x := range p.Sessions {
+		out.Sessions = append(out.Sessions, bus.VoiceSession{GlobalID: x.GlobalID, Calling: x.Calling, Called: x.Called, Document: x.URL, Since: x.Since.UTC()})
+	}
+	return out
 }
