@@ -3,6 +3,7 @@ package media
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/locktone/locktone/media/desc"
@@ -150,7 +151,11 @@ func (p *Plane) makeAnchored(l *leg, e *entry, o Order, g desc.Guard) (*sdp.Sess
 		peer = e.leg.id
 		if m := desc.Audio(e.s); m != nil {
 			want = desc.Wanted(e.s, m)
-			l.portE.SetCodecs(withEvents(m.Codecs), m.Ptime)
+			allowed := g.Only(m.Codecs)
+			if len(m.Codecs) > 0 && len(allowed) == 0 {
+				return nil, &desc.Refusal{Code: desc.IncompatibleFormat, Text: fmt.Sprintf("the other side speaks none of %s, which are the codecs of this one", strings.Join(g.Codecs, ", "))}
+			}
+			l.portE.SetCodecs(withEvents(allowed), m.Ptime)
 		}
 	}
 	l.portE.SetSecurity(g.Security)

@@ -195,6 +195,9 @@ func (p *Phone) Close(ctx context.Context) error {
 // Number is the phone's own number.
 func (p *Phone) Number() string { return p.cfg.Number }
 
+// Address is where a phone over UDP listens.
+func (p *Phone) Address() netip.AddrPort { return p.local }
+
 // Name is the phone's device name.
 func (p *Phone) Name() string { return p.cfg.Name }
 
