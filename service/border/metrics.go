@@ -32,9 +32,9 @@ const metricPrefix = "locktone_border_"
 var (
 	descCalls       = prometheus.NewDesc(metricPrefix+"calls", "Calls now.", nil, nil)
 	descAccepted    = prometheus.NewDesc(metricPrefix+"accepted_total", "Calls let in.", nil, nil)
-	descRefused     = prometheus.NewDesc(metricPrefix+"refused_total", "Calls refused before the engine saw them, by reason.", []string{"reason"}, nil)
+	descRefused     = prometheus.NewDesc(metricPrefix+"refused_total", "Calls refused before the engine saw them: source-rate, unknown-sender, no-peer, unavailable, calls, rate.", []string{"reason"}, nil)
 	descPeers       = prometheus.NewDesc(metricPrefix+"dial_peers", "Dial-peers configured.", nil, nil)
-	descTargets     = prometheus.NewDesc(metricPrefix+"targets", "Session targets, by state.", []string{"state"}, nil)
+	descTargets     = prometheus.NewDesc(metricPrefix+"targets", "Session targets: unknown, in-service, out-of-service.", []string{"state"}, nil)
 	descConnections = prometheus.NewDesc(metricPrefix+"connections", "Flows to peers now.", nil, nil)
 )
 
@@ -71,3 +71,6 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(descConnections, float64(len(e.Endpoint().Flows())))
 }
+
+// NoMetrics is the collector of a service that does not run: it says which metrics there are.
+func NoMetrics() prometheus.Collector { return collector{&Service{}} }
