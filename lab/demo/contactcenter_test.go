@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/lab/phone"
+	"github.com/locktone/locktone/service/border/snippet"
 )
 
 // playContactCenter plays the scenario with what a change breaks.
@@ -64,5 +66,31 @@ func TestContactCenterFails(t *testing.T) {
 				t.Errorf("proven: %v; missing: %q", r.Proven, r.Missing)
 			}
 		})
+	}
+}
+
+// TestPastedTextCarriesTheCall: the text of the procedure, pasted with the addresses of the site onto a border that knows no more than the
+// number, makes the peers that carry the scenario's call.
+func TestPastedTextCarriesTheCall(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../service/border/snippet/testdata/seed.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(string(data), "----\n")
+	r := playContactCenter(t, ContactCenterChange{Site: func(c *config.Site) {
+		at := c.Nodes[0].Address
+		text := strings.NewReplacer("127.0.1.10", at, "127.0.1.20", strings.TrimSuffix(at, "10")+"20").Replace(text)
+		c.DialPeers = slices.DeleteFunc(c.DialPeers, func(p config.DialPeer) bool { return p.Tag == 6000 })
+		c.DialPeers = append(c.DialPeers, config.DialPeer{Tag: 6000, DestinationPatterns: []string{"6000"}, Transport: config.TransportUDP,
+			SessionTargets: []config.SessionTarget{{Address: "192.0.2.1"}}, OptionsKeepalive: config.OptionsPing{Disabled: true}})
+		read := snippet.Read(text, c)
+		if !read.Clean() || read.Count(snippet.Understood) < 11 {
+			t.Errorf("%+v", read)
+		}
+		c.DialPeers, c.Trustpoints, c.Borders = read.Site.DialPeers, read.Site.Trustpoints, read.Site.Borders
+	}})
+	if !r.Proven {
+		t.Errorf("not proven: %q", r.Missing)
 	}
 }
