@@ -83,7 +83,6 @@ type queueRig struct {
 	asked   []time.Duration  // from a Query to its Label
 	faults  map[string]int
 	serial  int
-	ended   bool
 }
 
 type press struct {
