@@ -19,6 +19,7 @@ const (
 	MaxTries     = 10
 	MaxTime      = 24 * time.Hour
 	MaxRecord    = 10 * time.Minute
+	MaxJoin      = 2 * time.Minute // that who joins may ring
 )
 
 // Check says what of the Label cannot be done, nil when all can.
@@ -49,11 +50,14 @@ func (l *Label) Check() error {
 	return nil
 }
 
+// isNumber says whether s can be dialled.
+func isNumber(s string) bool { return s != "" && len(s) <= MaxName && strings.Trim(s, dialled) == "" }
+
 func (l *Label) checkConnect() error {
 	switch {
-	case l.Number == "" || len(l.Number) > MaxName || strings.Trim(l.Number, dialled) != "":
+	case !isNumber(l.Number):
 		return fmt.Errorf("contact: label %d: %q is no number to connect to; expected digits, *, #, +", l.Serial, l.Number)
-	case l.Calling != "" && (len(l.Calling) > MaxName || strings.Trim(l.Calling, dialled) != ""):
+	case l.Calling != "" && !isNumber(l.Calling):
 		return fmt.Errorf("contact: label %d: %q is no calling number; expected digits, *, #, +", l.Serial, l.Calling)
 	case l.NoAnswer < 0 || l.NoAnswer > MaxTime:
 		return fmt.Errorf("contact: label %d: a number may ring up to %s, not %s", l.Serial, MaxTime, l.NoAnswer)

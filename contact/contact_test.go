@@ -21,7 +21,8 @@ func words() []any {
 	note := Note{Server: "cs1", Life: 31, Seq: 9, Call: query.Call, Serial: 7, Kind: NoteFailed, Number: "2001", Cause: call.NoAnswer, By: ByFar, At: query.Began}
 	standing := Standing{Query: query, Ringing: "2002"}
 	return []any{&label, &query, &note, &Order{query.Call, label}, &TakenAnswer{OldLabel, "7 was taken"}, &Router{"n1", 3},
-		&Calls{Server: "cs1", Life: 31, Seq: 9, Calls: []Standing{standing}}, &standing, &CallsRequest{}}
+		&Calls{Server: "cs1", Life: 31, Seq: 9, Calls: []Standing{standing}}, &standing, &CallsRequest{},
+		&Join{query.Call, "2009", "800", call.JoinTalk, 12 * time.Second}, &JoinAnswer{true, call.UserBusy, "it is busy"}}
 }
 
 // TestRoundTrip: what is written as JSON is read back the same, and no field of the examples was left at zero by mistake.
@@ -159,5 +160,29 @@ func TestBounds(t *testing.T) {
 	v["one_more"] = ""
 	if err := CheckVariables(v); err == nil {
 		t.Error("a call has more variables than it may")
+	}
+}
+
+// TestJoinCheck: one mistake per row.
+func TestJoinCheck(t *testing.T) {
+	rows := []struct {
+		join  Join
+		wrong string
+	}{
+		{Join{Number: "2009"}, ""},
+		{Join{Number: "+49*1#", Calling: "800", Mode: call.JoinTalk, NoAnswer: MaxJoin}, ""},
+		{Join{}, `"" is no number`},
+		{Join{Number: "2009@evil"}, "is no number"},
+		{Join{Number: strings.Repeat("1", MaxName+1)}, "is no number"},
+		{Join{Number: "1", Calling: "x"}, "is no calling number"},
+		{Join{Number: "1", Mode: 2}, "mode 2 of a join is not known"},
+		{Join{Number: "1", NoAnswer: -1}, "may ring"},
+		{Join{Number: "1", NoAnswer: MaxJoin + 1}, "may ring up to 2m0s"},
+	}
+	for _, r := range rows {
+		err := r.join.Check()
+		if r.wrong == "" && err != nil || r.wrong != "" && (err == nil || !strings.Contains(err.Error(), r.wrong)) {
+			t.Errorf("%+v: %v, expected %q", r.join, err, r.wrong)
+		}
 	}
 }

@@ -21,6 +21,7 @@
 //	question VerbQuery  to the contact centre that leads (fact FactRouter)    Query -> Label
 //	question VerbOrder  to the call server that has the call (Query.Server)   Order -> Taken
 //	question VerbCalls  to a call server                                      CallsRequest -> Calls
+//	question VerbJoin   to the call server that has the call (Query.Server)   Join -> JoinAnswer
 //	published VerbNote  by each call server                                   Note
 //	fact FactRouter     the contact centre that leads                         Router
 //	fact FactCall       one for each live call, under its CallID              Standing

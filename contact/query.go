@@ -18,6 +18,7 @@ const (
 	VerbQuery = "contact.query"
 	VerbOrder = "contact.order"
 	VerbCalls = "contact.calls"
+	VerbJoin  = "contact.join"
 	VerbNote  = "contact.note"
 
 	FactRouter = "contact.router"

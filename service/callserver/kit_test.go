@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"github.com/locktone/locktone/element/elementtest"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/leg/sipleg"
+	"github.com/locktone/locktone/media"
 	"github.com/locktone/locktone/media/tone"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/store"
@@ -320,18 +322,66 @@ type agent struct {
 	info   applet.Info
 	answer chan call.Cause // CauseNone answers
 	hangup context.CancelFunc
+	gone   <-chan struct{} // closed when the phone has no call any more
+	ear    *ear
+}
+
+// supervisor is a number whose phone says 1 kHz; all others say 440 Hz.
+const supervisor = "2009"
+
+// ear keeps the newest quarter second that was heard.
+type ear struct {
+	mu    sync.Mutex
+	pcm   []int16
+	heard chan struct{}
+}
+
+// WritePCM implements media.Sink.
+func (e *ear) WritePCM(src []int16) error {
+	e.mu.Lock()
+	e.pcm = append(e.pcm, src...)
+	e.pcm = e.pcm[max(0, len(e.pcm)-media.Rate/4):]
+	e.mu.Unlock()
+	select {
+	case e.heard <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// hears waits until the agent has heard all of some tones at once and none of others for a quarter second.
+func (a *agent) hears(ctx context.Context, t testing.TB, tones []float64, not ...float64) {
+	t.Helper()
+	var last []int16
+	sounds := func(hz float64) bool { return tone.Level(last, hz) > -35 }
+	for {
+		select {
+		case <-a.ear.heard:
+		case <-ctx.Done():
+			for _, hz := range append(tones, not...) {
+				t.Logf("%v Hz at %.1f dBm0", hz, tone.Level(last, hz))
+			}
+			t.Fatalf("the phone of %s does not hear %v without %v", a.info.Called, tones, not)
+		}
+		a.ear.mu.Lock()
+		last = append(last[:0], a.ear.pcm...)
+		a.ear.mu.Unlock()
+		if len(last) == media.Rate/4 && !slices.ContainsFunc(tones, func(hz float64) bool { return !sounds(hz) }) && !slices.ContainsFunc(not, sounds) {
+			return
+		}
+	}
 }
 
 func (c *cucm) Arrival(in element.Incoming) (element.Arrival, *sipleg.Refusal) {
 	return element.Arrival{Peer: in.Peer}, in.Refused
 }
 
-// Program implements element.Policy: it rings until the test says what the agent does, and plays 440 Hz.
+// Program implements element.Policy: it rings until the test says what the agent does, listens, and plays its tone.
 func (c *cucm) Program(string) applet.Program {
 	return func(ctx context.Context, s *applet.Session) error {
 		talk, hangup := context.WithCancel(ctx)
 		defer hangup()
-		a := &agent{info: s.Info(), answer: make(chan call.Cause, 1), hangup: hangup}
+		a := &agent{info: s.Info(), answer: make(chan call.Cause, 1), hangup: hangup, gone: ctx.Done(), ear: &ear{heard: make(chan struct{}, 1)}}
 		if err := s.Ring(ctx); err != nil {
 			return err
 		}
@@ -347,7 +397,12 @@ func (c *cucm) Program(string) applet.Program {
 		if err := s.Answer(ctx); err != nil {
 			return err
 		}
-		err := s.Play(talk, tone.NewSine(440, -16))
+		s.Hear(a.ear)
+		hz := 440.0
+		if a.info.Called == supervisor {
+			hz = 1000
+		}
+		err := s.Play(talk, tone.NewSine(hz, -16))
 		if ctx.Err() == nil {
 			return nil
 		}

@@ -42,6 +42,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		{"queries_total", "Questions to the contact centre.", &n.asked},
 		{"queries_unanswered_total", "Questions that were not answered, or not by a label that can be carried out.", &n.unanswered},
 		{"orders_total", "Labels that the contact centre ordered out of turn.", &n.orders},
+		{"joins_total", "Supervisors who were to be let into a call.", &n.joins},
 		{"notes_total", "Notes published.", &n.notes},
 		{"documents_total", "Documents given to voice browsers.", &n.documents},
 		{"documents_refused_total", "Requests for documents that were refused.", &n.refusedDocuments},

@@ -93,7 +93,7 @@ type Service struct {
 
 // counts are what the metrics count.
 type counts struct {
-	calls, refused, asked, unanswered, orders, notes, documents, refusedDocuments atomic.Uint64
+	calls, refused, asked, unanswered, orders, joins, notes, documents, refusedDocuments atomic.Uint64
 }
 
 // Start starts a call server with the configuration that is in the store. It returns when it listens.

@@ -28,6 +28,11 @@ func (s *Service) serve() error {
 		return err
 	}
 	s.responders = append(s.responders, calls)
+	joins, err := bus.Serve(s.cfg.Bus, s.cfg.Bus.Subject(Name, contact.VerbJoin), s.join)
+	if err != nil {
+		return err
+	}
+	s.responders = append(s.responders, joins)
 	return nil
 }
 

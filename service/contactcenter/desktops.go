@@ -1,19 +1,25 @@
 package contactcenter
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/locktone/locktone/bus"
+	"github.com/locktone/locktone/call"
+	"github.com/locktone/locktone/config"
 	"github.com/locktone/locktone/contact"
 	"github.com/locktone/locktone/service/contactcenter/center"
 	"github.com/locktone/locktone/service/contactcenter/desk"
 	"github.com/locktone/locktone/store"
+	"github.com/locktone/locktone/trace"
 )
 
 // Desktops says how agents' desktops are served; without TLS they are not.
@@ -83,9 +89,66 @@ func (f *floor) WrapUp(ctx context.Context, agent, call string, reasons []string
 	return f.refused(f.s.WrapUp(ctx, agent, contact.CallID(call), reasons, note))
 }
 
-// Join implements desk.Floor.
-func (f *floor) Join(context.Context, string, string, string) error {
-	return &desk.Refused{Why: "this version lets nobody join a contact"}
+// joinRinging is how long a supervisor's phone rings, and joinTime how long the call server may take until it has answered or has not.
+const (
+	joinRinging = 20 * time.Second
+	joinTime    = joinRinging + 5*time.Second
+)
+
+// Join implements desk.Floor. What is asked of the call server changes nothing for the centre: to it a supervisor is not there.
+func (f *floor) Join(ctx context.Context, supervisor, agent, mode string) error {
+	s := f.s
+	j := contact.Join{NoAnswer: joinRinging}
+	switch mode {
+	case "listen":
+	case "barge":
+		j.Mode = call.JoinTalk
+	default:
+		return &desk.Refused{Why: fmt.Sprintf("%q is no way to join a contact; expected listen or barge", mode)}
+	}
+	p := s.Look()
+	if !p.Leads {
+		return &desk.ErrElsewhere{Node: s.whoLeads()}
+	}
+	if j.Number = numberOf(s.cfg.Store.Known().Site, supervisor); j.Number == "" {
+		return &desk.Refused{Why: "no phone is known of " + supervisor + ": the configuration must have an agent of that user, with a number or a device"}
+	}
+	i := slices.IndexFunc(p.Contacts, func(c center.ContactView) bool {
+		return c.Agent == agent && c.Phase == center.Connected && c.Server != ""
+	})
+	if i < 0 {
+		return &desk.Refused{Why: agent + " talks to no caller now"}
+	}
+	c := p.Contacts[i]
+	j.Call, j.Calling = c.Call, workNumber(p.Agents, agent)
+	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	defer cancel()
+	b := s.cfg.Bus
+	a, err := bus.Ask[contact.Join, contact.JoinAnswer](ctx, b, b.Subject(contact.ServiceCallServer, contact.VerbJoin).To(c.Server), j)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the call server of %s has let nobody in: %w", c.Server, err)
+	case !a.Joined:
+		return &desk.Refused{Why: fmt.Sprintf("the phone %s has not joined the contact of %s: %s", j.Number, agent, cmp.Or(a.Why, a.Cause.String()))}
+	}
+	s.note(trace.Info, fmt.Sprintf("call %s: %s has joined the contact of %s (%s)", c.Call, supervisor, agent, mode))
+	return nil
+}
+
+// numberOf is the number of a user's phone: that of the agent who logs in as the user. Empty: there is none.
+func numberOf(site *config.Site, user string) string {
+	if i := slices.IndexFunc(site.Agents, func(a config.Agent) bool { return a.Login() == user }); i >= 0 {
+		return site.AgentNumber(site.Agents[i])
+	}
+	return ""
+}
+
+// workNumber is the number at which an agent works: what a supervisor's phone shows of whom it is about to hear.
+func workNumber(agents []center.AgentRecord, name string) string {
+	if i := slices.IndexFunc(agents, func(a center.AgentRecord) bool { return a.Agent == name }); i >= 0 {
+		return agents[i].Number
+	}
+	return ""
 }
 
 // refused is an error in the words of package desk.

@@ -407,6 +407,9 @@ func (m *Machine) picture(v *call.View) {
 	var party call.PartyID
 	before := m.ringing.party // one that is begun here is not in the picture yet
 	for _, p := range v.Parties {
+		if isGuest(p) {
+			continue
+		}
 		for i := range p.Legs {
 			switch l := &p.Legs[i]; {
 			case l.ID == m.caller || l.State == call.LegIsDropped:
@@ -452,8 +455,17 @@ func callerOf(v *call.View) call.LegID {
 	return 0
 }
 
+// isGuest says whether somebody is, or will be, a supervisor: the caller is never with one, and nothing is done for the caller because of one.
+func isGuest(p *call.PartyView) bool {
+	return p.Purpose == call.PurposeListen || p.Purpose == call.PurposeJoin
+}
+
+// legOf is a leg of the call, unless it is a guest's.
 func legOf(v *call.View, id call.LegID) *call.LegView {
 	for _, p := range v.Parties {
+		if isGuest(p) {
+			continue
+		}
 		for i := range p.Legs {
 			if p.Legs[i].ID == id {
 				return &p.Legs[i]

@@ -31,6 +31,10 @@ type world struct {
 	party   call.PartyID
 	deliver call.LegID
 	toVB    bool // the delivery is to a browser
+	guest   call.LegID
+	state   call.LegState // of the guest
+	purpose call.Purpose
+	host    call.LegID // whom it was let in to
 	next    call.LegID
 
 	asks     []Ask
@@ -52,12 +56,13 @@ func (w *world) leg() call.LegID { w.next += 2; return w.next }
 // view is the call as it is.
 func (w *world) view() *call.View {
 	v := &call.View{ID: 9, Ended: w.ended}
-	add := func(id call.LegID, p call.PartyID, state call.LegState, applet string) {
+	add := func(id call.LegID, p call.PartyID, state call.LegState, applet string) *call.PartyView {
 		l := call.LegView{ID: id, State: state, Applet: applet, Trunk: "t", Incoming: id == caller}
 		if applet != "" {
 			l.Trunk = ""
 		}
 		v.Parties = append(v.Parties, &call.PartyView{ID: p, Legs: []call.LegView{l}})
+		return v.Parties[len(v.Parties)-1]
 	}
 	add(caller, 1, call.LegIsActive, "")
 	if w.router != 0 {
@@ -71,6 +76,9 @@ func (w *world) view() *call.View {
 	}
 	if w.deliver != 0 {
 		add(w.deliver, w.party, call.LegOffering, "")
+	}
+	if w.guest != 0 {
+		add(w.guest, call.PartyID(w.guest), w.state, "").Purpose = w.purpose
 	}
 	return v
 }
@@ -184,7 +192,7 @@ func (w *world) redirect(x call.Redirect) call.Cause {
 }
 
 func (w *world) end(cause call.Cause) {
-	w.ended, w.router, w.ringing, w.active, w.deliver = true, 0, 0, 0, 0
+	w.ended, w.router, w.ringing, w.active, w.deliver, w.guest = true, 0, 0, 0, 0, 0
 	w.tell(call.CallEnded, 0, cause)
 }
 
@@ -355,6 +363,9 @@ func (w *world) act() {
 		w.step(RouterIs{contact.Router{Node: []string{"", "n1", "n2"}[w.r.IntN(3)], Life: w.r.Uint64N(3)}})
 	case n < 12:
 		w.far()
+		w.dismiss()
+	case n == 17 && w.r.IntN(2) == 0:
+		w.visit()
 	case n < 15:
 		w.browse()
 	case n == 15 && w.r.IntN(20) == 0 && !w.ended:
@@ -403,6 +414,47 @@ func (w *world) far() {
 		w.logf("leg %v leaves", old)
 		w.tell(call.LegDropped, old, call.NormalClearing)
 		w.lonely(call.NormalClearing)
+	}
+}
+
+// visit has a guest come, answer or go.
+func (w *world) visit() {
+	switch {
+	case w.ended:
+	case w.guest == 0 && w.active != 0:
+		w.guest, w.state, w.purpose, w.host = w.leg(), call.LegOffering, []call.Purpose{call.PurposeListen, call.PurposeJoin}[w.r.IntN(2)], w.active
+		w.logf("guest %v is rung: %v", w.guest, w.purpose)
+		w.tell(call.LegRinging, w.guest, 0)
+	case w.guest != 0 && w.state == call.LegOffering && w.r.IntN(4) > 0:
+		w.state = call.LegIsActive
+		w.logf("guest %v answers", w.guest)
+		w.reached["guest "+w.purpose.String()] = true
+		kind := call.Monitored
+		if w.purpose == call.PurposeJoin {
+			kind = call.Attended
+		}
+		w.tell(kind, w.guest, 0)
+		w.tell(call.LegActive, w.guest, 0)
+	case w.guest != 0:
+		w.parted()
+	}
+}
+
+// parted: the guest goes, or does not come.
+func (w *world) parted() {
+	old, state := w.guest, w.state
+	w.guest = 0
+	w.logf("guest %v goes", old)
+	if state == call.LegOffering {
+		w.tell(call.JoinFailed, old, call.NoAnswer)
+	}
+	w.tell(call.LegDropped, old, call.NormalClearing)
+}
+
+// dismiss: a guest goes with whom it was let in to.
+func (w *world) dismiss() {
+	if w.guest != 0 && w.active != w.host {
+		w.parted()
 	}
 }
 
@@ -485,7 +537,7 @@ func TestWalk(t *testing.T) {
 	}
 	for _, what := range []string{"ask new", "ask step", "ask no-answer", "ask busy", "ask failed", "ask treatment-failed", "ask left", "ask again", "note ringing",
 		"note treated", "note connected", "note failed", "note superseded", "note ended", "took taken", "took old-label", "took bad-label", "lag",
-		"routing.Page", "routing.Keep", "routing.Over"} {
+		"routing.Page", "routing.Keep", "routing.Over", "guest listen", "guest join"} {
 		if !reached[what] {
 			t.Errorf("no walk has reached %q", what)
 		}

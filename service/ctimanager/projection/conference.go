@@ -18,8 +18,11 @@ func confers(v *call.View) bool {
 	return n > 2 || v.Room != nil && n > 1
 }
 
-// talks is the leg by which a party is in a conference.
+// talks is the leg by which a party is in a conference. Who only listens is in none: nobody else is told of it.
 func talks(p *call.PartyView) *call.LegView {
+	if p.Purpose == call.PurposeListen {
+		return nil
+	}
 	for i := range p.Legs {
 		if p.Legs[i].State == call.LegIsActive {
 			return &p.Legs[i]

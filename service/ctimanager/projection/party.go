@@ -65,7 +65,7 @@ func pair(own, far Party, first bool) parties {
 func (e *engine) other(v *call.View, p *call.PartyView) *call.PartyView {
 	var rings *call.PartyView
 	for _, q := range v.Parties {
-		if q == p || e.going[q.ID] {
+		if q == p || e.going[q.ID] || q.Purpose == call.PurposeListen {
 			continue
 		}
 		switch presence(q) {
