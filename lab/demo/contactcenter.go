@@ -1,10 +1,8 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/locktone/locktone/config"
@@ -22,12 +18,15 @@ import (
 	"github.com/locktone/locktone/enroll"
 	"github.com/locktone/locktone/lab"
 	"github.com/locktone/locktone/lab/desk"
+	"github.com/locktone/locktone/lab/desktop"
 	"github.com/locktone/locktone/lab/phone"
 	"github.com/locktone/locktone/media/tone"
 	"github.com/locktone/locktone/media/wav"
 	"github.com/locktone/locktone/pki"
 	"github.com/locktone/locktone/service/admin"
 	"github.com/locktone/locktone/service/callmanager"
+	agents "github.com/locktone/locktone/service/contactcenter/desk"
+	"github.com/locktone/locktone/service/contactcenter/phones"
 	"github.com/locktone/locktone/trace/pcapng"
 	"github.com/locktone/locktone/wire/sip/transport"
 )
@@ -170,7 +169,7 @@ type ccScenario struct {
 	at      netip.Addr // of the call manager
 	agent   *desk.Phone
 	caller  *phone.Phone
-	desktop *desktop
+	desktop *desktop.Desktop
 	contact string // the contact's id
 }
 
@@ -233,84 +232,11 @@ func (s *ccScenario) play() {
 	s.ladderOf(s.globalID())
 }
 
-// longStep is for what begins processes or makes keys.
+// ccTone is what the caller sends, in hertz.
 const ccTone = 500
 
-// desktop is the agent's: a client of the agents' API.
-type desktop struct {
-	http  *http.Client
-	url   string
-	token string
-}
-
-// do asks the contact centre for something.
-func (d *desktop) do(ctx context.Context, method, path string, body, into any) error {
-	var send io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		send = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, d.url+path, send)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if d.token != "" {
-		req.Header.Set("Authorization", "Bearer "+d.token)
-	}
-	res, err := d.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	if res.StatusCode >= 300 {
-		return fmt.Errorf("%s %s: %s: %s", method, path, res.Status, strings.TrimSpace(string(b)))
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(b, into)
-}
-
-// agentState is what the API says of the agent.
-type agentState struct {
-	State, Reason, Contact string
-	Phone                  *struct {
-		InService bool `json:"in_service"`
-		Calls     []struct {
-			State  string
-			Number string
-		}
-	}
-}
-
-// poll is how often the agent's state is asked for; a desktop would listen to the WebSocket.
+// poll is how often the CTI Manager's connections are looked at.
 const poll = 50 * time.Millisecond
-
-// until waits until the agent is as wanted.
-func (s *ccScenario) until(ctx context.Context, what string, ok func(agentState) bool) (a agentState, err error) {
-	for {
-		a = agentState{}
-		if err = s.desktop.do(ctx, http.MethodGet, "/v1/agents/me", nil, &a); err != nil {
-			return a, err
-		}
-		if ok(a) {
-			return a, nil
-		}
-		select {
-		case <-time.After(poll):
-		case <-ctx.Done():
-			return a, fmt.Errorf("%s: never: the agent is %s %s with %+v", what, a.State, a.Reason, a.Phone)
-		}
-	}
-}
 
 func (s *ccScenario) roles(ctx context.Context) (string, error) {
 	seen := map[string]string{}
@@ -367,8 +293,6 @@ func (s *ccScenario) registerAgent(ctx context.Context) (string, error) {
 }
 
 func (s *ccScenario) controlled(ctx context.Context) (string, error) {
-	s.desktop = &desktop{http: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.site.Roots()}}},
-		url: "https://" + net.JoinHostPort(s.beside(50).String(), strconv.Itoa(8445))}
 	for {
 		at, err := s.connections(ctx, "ctimanager")
 		if err != nil {
@@ -387,13 +311,11 @@ func (s *ccScenario) controlled(ctx context.Context) (string, error) {
 	}
 }
 
-func (s *ccScenario) logIn(ctx context.Context) (string, error) {
-	var session struct{ Token string }
-	if err := s.desktop.do(ctx, http.MethodPost, "/v1/session", map[string]string{"user": ccAgent, "password": ccPassword}, &session); err != nil {
+func (s *ccScenario) logIn(ctx context.Context) (_ string, err error) {
+	if s.desktop, err = desktop.LogIn(ctx, s.beside(50), s.site.Roots(), ccAgent, ccPassword); err != nil {
 		return "", err
 	}
-	s.desktop.token = session.Token
-	a, err := s.until(ctx, "not ready, with the phone in service", func(a agentState) bool { return a.State == "not-ready" && a.Phone != nil && a.Phone.InService })
+	a, err := s.desktop.Until(ctx, "not ready, with the phone in service", func(a agents.Agent) bool { return a.State == "not-ready" && a.Phone != nil && a.Phone.InService })
 	return "over HTTPS; " + a.State + " (" + a.Reason + "), phone in service", err
 }
 
@@ -433,12 +355,12 @@ func (s *ccScenario) music(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	a, err := s.until(ctx, "still not ready", func(a agentState) bool { return a.State == "not-ready" })
+	a, err := s.desktop.Until(ctx, "still not ready", func(a agents.Agent) bool { return a.State == "not-ready" })
 	return fmt.Sprintf("yes: %.0f Hz is heard, %d packets authenticated; the agent is %s", hz, s.calling.Evidence().RxAuth, a.State), err
 }
 
 func (s *ccScenario) ready(ctx context.Context) (string, error) {
-	return "by the agents' API", s.desktop.do(ctx, http.MethodPut, "/v1/agents/me/state", map[string]string{"state": "ready"}, nil)
+	return "by the agents' API", s.desktop.State(ctx, "ready")
 }
 
 func (s *ccScenario) reserved(ctx context.Context) (string, error) {
@@ -447,8 +369,8 @@ func (s *ccScenario) reserved(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return "", errors.New("the agent's phone did not ring")
 	}
-	a, err := s.until(ctx, "reserved, and the phone rings", func(a agentState) bool {
-		return a.State == "reserved" && a.Phone != nil && len(a.Phone.Calls) == 1 && a.Phone.Calls[0].State == "ringing"
+	a, err := s.desktop.Until(ctx, "reserved, and the phone rings", func(a agents.Agent) bool {
+		return a.State == "reserved" && a.Phone != nil && len(a.Phone.Calls) == 1 && a.Phone.Calls[0].State == phones.Ringing
 	})
 	if err != nil {
 		return "", err
@@ -461,7 +383,7 @@ func (s *ccScenario) reserved(ctx context.Context) (string, error) {
 }
 
 func (s *ccScenario) answer(ctx context.Context) (string, error) {
-	if err := s.desktop.do(ctx, http.MethodPost, "/v1/agents/me/phone", map[string]string{"action": "answer"}, nil); err != nil {
+	if err := s.desktop.Press(ctx, "answer"); err != nil {
 		return "", err
 	}
 	select {
@@ -473,7 +395,7 @@ func (s *ccScenario) answer(ctx context.Context) (string, error) {
 	if err := s.called.WaitAnswered(ctx); err != nil {
 		return "", err
 	}
-	a, err := s.until(ctx, "talking", func(a agentState) bool { return a.State == "talking" })
+	a, err := s.desktop.Until(ctx, "talking", func(a agents.Agent) bool { return a.State == "talking" })
 	return "yes: answered from the desktop, through CTI; the agent is " + a.State, err
 }
 
@@ -496,7 +418,7 @@ func (s *ccScenario) wrapUp(ctx context.Context) (string, error) {
 	if _, _, err := s.called.WaitEnded(ctx); err != nil {
 		return "", fmt.Errorf("the agent's call did not end: %w", err)
 	}
-	a, err := s.until(ctx, "work", func(a agentState) bool { return a.State == "work" })
+	a, err := s.desktop.Until(ctx, "work", func(a agents.Agent) bool { return a.State == "work" })
 	return "the agent is in state " + a.State, err
 }
 
