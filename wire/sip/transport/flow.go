@@ -80,6 +80,7 @@ type Flow struct {
 	out      []byte        // serialised, not yet taken by a writer
 	writing  bool          // a writer has the flow or will get it
 	shut     bool          // no more sending
+	ending   atomic.Bool   // as shut, for those who look without the lock
 	err      error         // why it was shut
 	cancel   func()        // stops the dialling
 	ready    chan struct{} // dialled: closed when established or closed
@@ -115,7 +116,7 @@ func (f *Flow) Remote() netip.AddrPort { return f.remote }
 func (f *Flow) Since() time.Time { return f.since }
 
 // Alive says whether messages can be sent: the flow is connecting or established.
-func (f *Flow) Alive() bool { return f.state.Load() != stateClosed }
+func (f *Flow) Alive() bool { return f.state.Load() != stateClosed && !f.ending.Load() }
 
 // Established says whether the connection and its handshake are done. A UDP flow always is.
 func (f *Flow) Established() bool { return f.state.Load() == stateEstablished }
@@ -342,6 +343,7 @@ func (f *Flow) shutdown(reason error) bool {
 		return false
 	}
 	f.shut, f.err = true, reason
+	f.ending.Store(true)
 	return true
 }
 

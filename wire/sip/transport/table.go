@@ -133,7 +133,7 @@ func (t *Transport) aliased(d Dest) *Flow {
 	candidates := slices.Clone(t.aliases[aliasKey{d.LocalIdentity, d.Addr}])
 	t.mu.Unlock()
 	for _, f := range candidates {
-		if f.Established() && f.peer.Covers(d.ServerName) && (d.Peer == "" || d.Peer == f.peer.Key) && f.vouch(d) {
+		if f.Alive() && f.Established() && f.peer.Covers(d.ServerName) && (d.Peer == "" || d.Peer == f.peer.Key) && f.vouch(d) {
 			return f
 		}
 	}

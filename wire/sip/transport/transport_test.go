@@ -464,3 +464,24 @@ func ends(conn net.Conn) bool {
 	n, is := err.(net.Error)
 	return err != nil && !(is && n.Timeout())
 }
+
+// TestClosedIsNotReused: what is sent right after a connection was told to close goes by another one, also while the closing goes on.
+func TestClosedIsNotReused(t *testing.T) {
+	h := newEcho()
+	tr, l := serve(t, Config{}, h, listenOn(TCP))
+	d := Dest{Network: TCP, Addr: l.Addr()}
+	for range 20 {
+		f, err := tr.Flow(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-f.ready
+		f.Close(nil)
+		if f.Alive() {
+			t.Fatal("a connection that was told to close is alive")
+		}
+		if next, err := tr.Flow(d); err != nil || next == f {
+			t.Fatalf("the connection that is being closed is used again (%v)", err)
+		}
+	}
+}
