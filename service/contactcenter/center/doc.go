@@ -14,7 +14,7 @@
 //
 // # What always holds
 //
-// After every Step (invariants_test.go looks after each one, over all interleavings of small sites and on random walks):
+// After every Step (invariants_test.go looks after each one, over interleavings of small sites, breadth first up to a bound, and on random walks):
 //
 //   - An agent is reserved exactly as long as an offer for it lives; an offer has a contact, an agent and a running timer.
 //   - A contact that waits is in exactly one queue, one that is offered in none, and both know which.

@@ -107,8 +107,8 @@ Nobody can be made ready whose phone is not registered. A supervisor may do so o
 
 ## What always holds
 
-Checked after every step of every test, over all interleavings of small sites and on random walks with failures
-(` + "`LOCKTONE_WALKS=20000 go test ./service/contactcenter/center`" + `, ` + "`LOCKTONE_ALL=1`" + ` for explorations without a bound):
+Checked after every step of every test, over interleavings of small sites (breadth first, up to a bound) and on random walks with failures
+(` + "`LOCKTONE_WALKS=20000 go test ./service/contactcenter/center`" + `, ` + "`LOCKTONE_ALL=1`" + ` for a far larger bound):
 
 - An agent is reserved exactly as long as an offer lives: with a contact that knows it, and a running timer.
 - A contact that waits is in exactly one queue; one that is offered is in none.
