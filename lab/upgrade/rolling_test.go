@@ -22,7 +22,11 @@ import (
 )
 
 // The commit with which clusters began: what it runs, a later program takes over node by node.
-const clusterCommit = "a6d8625"
+// Its program knows the schema up to clusterSchema.
+const (
+	clusterCommit = "a6d8625"
+	clusterSchema = 4
+)
 
 // The phones of these tests ask every keepAlive and wait pongWait: so a phone is at its backup after both and a REGISTER. failOver
 // leaves room for a machine that does other things at the same time.
@@ -435,7 +439,11 @@ func (s *stage) backDown(t *testing.T, f *traffic, before, next *program.Program
 			t.Errorf("the earlier program on the newer schema:\n%s", n.Output)
 		}
 	}
-	s.n1.Do(t, "store", "migrate", "--to", fmt.Sprint(store.NewestSchema()), "--yes")
+	schema := store.NewestSchema()
+	if before != &present {
+		schema = clusterSchema
+	}
+	s.n1.Do(t, "store", "migrate", "--to", fmt.Sprint(schema), "--yes")
 	s.n1.Again(t, before)
 	s.n2.Again(t, before)
 	s.home(t)
@@ -502,6 +510,9 @@ func TestRollingBack(t *testing.T) {
 	}
 	t.Parallel()
 	before := clusterProgram(t)
+	if newest := store.NewestSchema(); before != &present && newest > clusterSchema {
+		t.Skipf("the program of %s knows the schema up to %d, the present one makes %d: the way back is a migration with no node running, which TestRolling takes", clusterCommit, clusterSchema, newest)
+	}
 	before.Path(t)
 	s := raise(t, &present)
 	defer s.tell(t)
